@@ -1,0 +1,55 @@
+"""The exceptions of this package.
+
+```
+EnergyError                 anything of ours; never reaches the user's cell
+├── SensorError             a sensor gave no reading; str() is the reason a user is shown
+│   ├── SensorAbsent        there is no such sensor here
+│   ├── SensorDenied        the operating system refuses to let this user read it
+│   └── SensorTimeout       a driver did not answer before the deadline
+├── StoreError              the store could not be opened, read or written
+├── WrongUse                the user asked for something that cannot be; str() says what would be right
+│   ├── UnknownZone         a zone that no table of ours knows
+│   └── NoSuchNotebook      a file that does not exist or is no notebook
+└── MeasuredCodeFailed      the code that was measured failed; the exit status is 1
+```
+"""
+
+
+class EnergyError(Exception):
+    """Anything that goes wrong on our side."""
+
+
+class SensorError(EnergyError):
+    """A sensor gave no reading; the text is the reason shown to the user."""
+
+
+class SensorAbsent(SensorError):
+    """There is no such sensor on this machine."""
+
+
+class SensorDenied(SensorError):
+    """The operating system does not let this user read the sensor."""
+
+
+class SensorTimeout(SensorError):
+    """A driver did not answer before the deadline."""
+
+
+class StoreError(EnergyError):
+    """The store could not be opened, read or written."""
+
+
+class WrongUse(EnergyError):
+    """The user asked for something that cannot be; the text says what would be right."""
+
+
+class UnknownZone(WrongUse):
+    """A zone that no table of ours knows."""
+
+
+class NoSuchNotebook(WrongUse):
+    """A file that does not exist, or is no notebook."""
+
+
+class MeasuredCodeFailed(EnergyError):
+    """The code that was measured failed."""

@@ -1,0 +1,214 @@
+"""The nouns: what is read, what it adds up to, and what is kept.
+
+All are frozen, read no clock, no file and no network. A name ends in its unit; seconds are
+durations, dates are timezone-aware UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from .uncertainty import Range, Uncertain, sum_of_ranges, sum_over_devices
+
+Provenance = Literal["measured", "vendor model", "integrated", "estimated", "none"]
+Outcome = Literal["ok", "error", "interrupted", "lost"]
+Scope = Literal["device", "board", "process"]
+
+# What lies physically within what: a total takes the outermost, so nothing counts twice.
+# Sources: the kernel's powercap documentation (core and uncore are parts of the package;
+# dram is listed under it but is not part of its energy) and measuring.md 1.7 (Grace-Hopper).
+CONTAINED_IN: dict[str, tuple[str, ...]] = {
+    "core": ("package",),
+    "uncore": ("package",),
+    "gpu": ("module",),
+    "package": ("module",),
+    "dram": ("module",),
+}
+# Shown on a line of its own and never part of a total: psys is wired by the maker of the
+# machine as it pleases, and on some machines reads less than the package (measuring.md 2.1).
+APART = frozenset({"psys"})
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """A thing that draws power: GPU 0, CPU package 1, the memory.
+
+    `scope` says whose energy the reading is: of the whole device, of the board that a slice
+    of a GPU lies on, or of one process.
+    """
+
+    kind: str
+    index: int
+    name: str
+    uuid: str | None = None
+    scope: Scope = "device"
+
+    @property
+    def key(self) -> str:
+        """What identifies the domain on this machine, for example "gpu:0"."""
+        return f"{self.kind}:{self.index}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A trace at one moment: `t_s` (monotonic), energy in J and seconds covered, both only grow."""
+
+    t_s: float
+    energy_j: float
+    covered_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class DomainEnergy:
+    """What one domain drew in a window: `energy` in J, or None with the `reason`.
+
+    `coverage` is the share of the window that the sensor saw, 0 to 1.
+    """
+
+    domain: Domain
+    energy: Uncertain | Range | None
+    provenance: Provenance
+    source: str
+    coverage: float
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """The energy of one window by domain. `start` is UTC, `duration_s` monotonic."""
+
+    start: datetime
+    duration_s: float
+    domains: tuple[DomainEnergy, ...]
+
+    def counted(self) -> tuple[DomainEnergy, ...]:
+        """The domains that enter totals: the outermost ones that have a figure."""
+        present = {d.domain.kind for d in self.domains if isinstance(d.energy, Uncertain)}
+        return tuple(
+            d
+            for d in self.domains
+            if d.energy is not None
+            and d.domain.kind not in APART
+            and not present.intersection(CONTAINED_IN.get(d.domain.kind, ()))
+        )
+
+    @property
+    def measured_j(self) -> Uncertain | None:
+        """The measured energy in J over all counted domains; None where nothing was measured."""
+        return sum_over_devices(
+            d.energy for d in self.counted() if isinstance(d.energy, Uncertain)
+        )
+
+    @property
+    def estimated_j(self) -> Range | None:
+        """The estimated energy in J over all counted domains; None where nothing was estimated."""
+        return sum_of_ranges(d.energy for d in self.counted() if isinstance(d.energy, Range))
+
+    @property
+    def average_w(self) -> float | None:
+        """Mean power in W: measured energy, else the estimate's middle, over the duration."""
+        if self.duration_s <= 0:
+            return None
+        measured, estimated = self.measured_j, self.estimated_j
+        if measured is not None:
+            return measured.value / self.duration_s
+        return None if estimated is None else estimated.mid / self.duration_s
+
+
+@dataclass(frozen=True, slots=True)
+class CarbonIntensity:
+    """Grams of CO2e a kWh of electricity stands for, with all that is needed to defend it.
+
+    `zone` is the code in its table ("FR"), `place` its plain name. `how` says in words how the
+    place was found; `assumed` is True where nobody said so (a guess, or the world average).
+    """
+
+    g_per_kwh: float
+    zone: str
+    place: str
+    kind: Literal["average", "marginal"]
+    boundary: Literal["consumption", "production"]
+    scope: Literal["lifecycle", "direct"]
+    resolution: str
+    quality: Literal["measured", "estimated", "assumed", "forecast"]
+    source: str
+    year: int
+    how: str
+    assumed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Emissions:
+    """CO2e in g of measured and estimated energy together, and the estimated share (0 to 1)."""
+
+    carbon_g: Range
+    intensity: CarbonIntensity
+    pue: float
+    estimated_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One run of one cell (or of a named block), as the store keeps it.
+
+    `run_id` is unique; `within` is the run that this one lies inside of, if any: only runs
+    that lie in no other enter a notebook's totals. `cell_id` is Jupyter's, or None.
+    """
+
+    run_id: str
+    notebook_id: str
+    session_id: str
+    host: str
+    cell_id: str | None
+    name: str | None
+    execution_count: int | None
+    within: str | None
+    outcome: Outcome
+    measurement: Measurement
+    emissions: Emissions | None
+    synced: bool
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def start(self) -> datetime:
+        """When the run began, UTC."""
+        return self.measurement.start
+
+    @property
+    def duration_s(self) -> float:
+        """How long the run took, in s."""
+        return self.measurement.duration_s
+
+    @property
+    def energy_j(self) -> float | None:
+        """Measured energy in J, or None; never an estimate."""
+        total = self.measurement.measured_j
+        return None if total is None else total.value
+
+    @property
+    def estimated_j(self) -> Range | None:
+        """Estimated energy in J, or None."""
+        return self.measurement.estimated_j
+
+    @property
+    def average_w(self) -> float | None:
+        """Mean power in W, or None where nothing is known."""
+        return self.measurement.average_w
+
+    @property
+    def carbon_g(self) -> Range | None:
+        """CO2e in g; None where no energy or no intensity is known."""
+        return None if self.emissions is None else self.emissions.carbon_g
+
+    @property
+    def domains(self) -> tuple[DomainEnergy, ...]:
+        """One entry a device."""
+        return self.measurement.domains
+
+    def to_dict(self) -> dict[str, object]:
+        """What `--json` prints for one cell (schema 1)."""
+        from .schema import cell_from_records
+
+        return cell_from_records([self])

@@ -1,0 +1,148 @@
+"""Units: every conversion and every rendering of a number.
+
+Inside the package: s, W, J, g CO2e, g/kWh. The functions here are the only place where a
+number becomes text, so that a cell, the summary and the shell never disagree.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+from .errors import WrongUse
+from .uncertainty import Range, Uncertain
+
+J_PER_WH = 3600.0
+J_PER_KWH = 3.6e6
+UJ_PER_J = 1e6
+MJ_PER_J = 1e3  # NVML counts in millijoules
+MW_PER_W = 1e3  # and gives power in milliwatts
+NS_PER_S = 1e9
+
+# (lower bound in the base unit, size of the unit in the base unit, symbol)
+Scale = tuple[tuple[float, float, str], ...]
+ENERGY_J: Scale = (
+    (0.0, 1e-6, "µJ"),
+    (1e-3, 1e-3, "mJ"),
+    (1.0, 1.0, "J"),
+    (1e3, 1e3, "kJ"),
+    (J_PER_WH, J_PER_WH, "Wh"),
+    (J_PER_KWH, J_PER_KWH, "kWh"),
+)
+POWER_W: Scale = ((0.0, 1e-3, "mW"), (1.0, 1.0, "W"), (1e3, 1e3, "kW"))
+MASS_G: Scale = (
+    (0.0, 1e-6, "µg"),
+    (1e-3, 1e-3, "mg"),
+    (1.0, 1.0, "g"),
+    (1e3, 1e3, "kg"),
+    (1e6, 1e6, "t"),
+)
+NOT_MEASURED = "not measured"
+
+
+def scale_for(value: float, scale: Scale) -> tuple[float, str]:
+    """The unit that suits a value given in the base unit: (its size in the base unit, symbol)."""
+    chosen = scale[0]
+    for step in scale:
+        if abs(value) >= step[0]:
+            chosen = step
+    return chosen[1], chosen[2]
+
+
+def _decimals(number: float, digits: int) -> int:
+    """How many decimals show `number` with that many significant digits; at least 0."""
+    if number == 0 or not math.isfinite(number):
+        return 0
+    return max(0, digits - 1 - math.floor(math.log10(abs(number))))
+
+
+def _rounded(number: float, digits: int) -> str:
+    """A number with that many significant digits, without an exponent; 0 stays "0"."""
+    if number == 0:
+        return "0"
+    magnitude = digits - 1 - math.floor(math.log10(abs(number)))
+    number = round(number, magnitude)
+    # Rounding can carry: 9.96 with two digits is 10, not 10.0.
+    return f"{number:.{_decimals(number, digits)}f}"
+
+
+def quantity(value: float, scale: Scale, digits: int = 3) -> str:
+    """One number with its unit, for example "12.4 J"; 0 is "0" with the base unit."""
+    if value == 0:
+        return f"0 {next(symbol for _, size, symbol in scale if size == 1.0)}"
+    size, symbol = scale_for(value, scale)
+    return f"{_rounded(value / size, digits)} {symbol}"
+
+
+def measured(value: Uncertain, scale: Scale = ENERGY_J) -> str:
+    """A measurement, for example "735 ± 41 J": two significant digits of uncertainty (95 %).
+
+    A value below its own uncertainty is "< 1.2 J": the sensor cannot tell it from nothing.
+    """
+    u95 = value.u95
+    if u95 <= 0:
+        return quantity(value.value, scale)
+    if value.value < u95:
+        return f"< {quantity(value.value + u95, scale, 2)}"
+    size, symbol = scale_for(value.value, scale)
+    shown = round(u95 / size, 1 - math.floor(math.log10(u95 / size)))
+    places = 1 - math.floor(math.log10(shown))
+    number = round(value.value / size, places)
+    decimals = max(0, places)
+    return f"{number:.{decimals}f} ± {shown:.{decimals}f} {symbol}"
+
+
+def estimated(value: Range, scale: Scale = ENERGY_J) -> str:
+    """An estimate, for example "≈ 12 J (6.0–24 J)": never a ±, never three digits."""
+    if value.high == 0:
+        return f"≈ {quantity(0, scale)}"
+    size, symbol = scale_for(value.mid, scale)
+
+    def two(number: float) -> str:
+        return _rounded(number / size, 2)
+
+    return f"≈ {two(value.mid)} {symbol} ({two(value.low)}–{two(value.high)} {symbol})"
+
+
+def duration(seconds: float) -> str:
+    """A duration, for example "2.31 s", "4 min 12 s" or "1 h 05 min"."""
+    if seconds < 0.9995:
+        return f"{_rounded(seconds * 1e3, 3)} ms"
+    if seconds < 60:
+        return f"{_rounded(seconds, 3)} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def carbon_g(energy_j: float, g_per_kwh: float, pue: float = 1.0) -> float:
+    """Grams of CO2e of an energy in J: E · I · PUE (ISO/IEC 21031, the O of the SCI)."""
+    return energy_j / J_PER_KWH * g_per_kwh * pue
+
+
+_LIMIT = re.compile(r"^\s*(\d+(?:\.\d+)?|\.\d+)\s*(mJ|kJ|MJ|J|mWh|Wh|kWh|mg|g|kg)\s*$")
+_LIMIT_SIZES = {
+    "mJ": 1e-3,
+    "J": 1.0,
+    "kJ": 1e3,
+    "MJ": 1e6,
+    "mWh": 3.6,
+    "Wh": J_PER_WH,
+    "kWh": J_PER_KWH,
+    "mg": 1e-3,
+    "g": 1.0,
+    "kg": 1e3,
+}
+
+
+def parse_limit(text: str) -> tuple[float, str]:
+    """A limit such as "5Wh", "20 kJ" or "3g" as (size, "J") or (size, "g").
+
+    Raises WrongUse without a number or a unit.
+    """
+    found = _LIMIT.match(text)
+    if not found:
+        raise WrongUse(f"{text!r} is no limit: write a number and a unit, such as 5Wh, 20kJ or 3g")
+    number, unit = found.groups()
+    return float(number) * _LIMIT_SIZES[unit], "g" if unit.endswith("g") else "J"

@@ -1,0 +1,14 @@
+"""The version, kept in one place: labextension/package.json, through the installed metadata."""
+
+from __future__ import annotations
+
+
+def version() -> str:
+    """The installed version, for example "0.1.0"; "unknown" when run without being installed."""
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
+
+    try:
+        return installed("jupyter-energy")
+    except PackageNotFoundError:
+        return "unknown"

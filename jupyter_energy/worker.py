@@ -1,0 +1,59 @@
+"""One daemon thread that runs calls in order, so that a call which hangs hurts nobody else.
+
+Driver libraries and databases can block for as long as they like. The thread that runs the
+user's cell hands such a call over and waits for it no longer than a deadline.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class Worker:
+    """A thread named `name`, started at the first call and asleep between calls."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def submit(self, call: Callable[[], T]) -> Future[T]:
+        """The future of a call, which runs after all calls submitted before it."""
+        future: Future[T] = Future()
+
+        def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(call())
+            except BaseException as error:  # handed to whoever waits for the result
+                future.set_exception(error)
+
+        with self._lock:
+            if self._thread is None:
+                # A daemon: a driver that hangs must not keep the process from ending.
+                self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
+                self._thread.start()
+        self._calls.put(run)
+        return future
+
+    def close(self, timeout_s: float = 0.5) -> bool:
+        """Stop after the calls that wait; True when the thread ended within `timeout_s`."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+        if thread is None:
+            return True
+        self._calls.put(None)
+        thread.join(timeout_s)
+        return not thread.is_alive()
+
+    def _run(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call()
