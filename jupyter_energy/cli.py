@@ -1,0 +1,69 @@
+"""`jupyter energy COMMAND`: a thin host of the commands.
+
+Exit status: 0 done, 1 the measured code failed, 2 wrong usage, 3 a limit was passed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from .errors import EnergyError, WrongUse
+
+PROGRAM = "jupyter energy"
+USAGE = """usage: jupyter energy COMMAND [options]
+
+What notebooks cost in energy and CO2e.
+
+{commands}
+
+`jupyter energy COMMAND --help` explains one; `jupyter energy --version` tells the version."""
+
+
+def usage() -> str:
+    """The list of commands with the first line of each one's help."""
+    from .commands import COMMANDS
+    from .commands.base import find
+
+    lines = []
+    for name in COMMANDS:
+        command = find(name)
+        if command.IN_SHELL:
+            first = (command.__doc__ or "").strip().splitlines()[0]
+            lines.append(f"  {name:<10} {first}")
+    return USAGE.format(commands="\n".join(lines))
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command; its exit status."""
+    words = sys.argv[1:] if words is None else list(words)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0 if words else 2
+    if words[0] in ("-V", "--version"):
+        from .version import version
+
+        print(version())
+        return 0
+    from .commands import dispatch
+    from .commands.shell_context import ShellContext
+
+    context = ShellContext()
+    try:
+        return dispatch(words, context, PROGRAM)
+    except WrongUse as error:
+        context.err(f"{PROGRAM}: {error}")
+        return 2
+    except EnergyError as error:
+        context.err(f"{PROGRAM}: {error}")
+        return 1
+    except KeyboardInterrupt:
+        context.err(f"{PROGRAM}: interrupted")
+        return 1
+    except BrokenPipeError:
+        # The reader went away (`| head`): nobody is left to be told, not even by the
+        # interpreter's flush at exit.
+        sys.stdout = None  # type: ignore[assignment]  # that is how CPython marks a closed stdout
+        return 0
+    finally:
+        context.close()

@@ -1,0 +1,107 @@
+"""What every command is given, and how a command line finds its command."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import NoReturn, Protocol
+
+from ..config import Energy
+from ..errors import WrongUse
+from ..identity import NotebookRef
+from ..model import Record
+from ..monitor import Monitor
+
+
+class Context(Protocol):
+    """Where a command runs: a notebook's kernel, or a shell."""
+
+    in_notebook: bool
+    environ: Mapping[str, str]
+    settings: Energy
+
+    def out(self, text: str) -> None:
+        """Show text to the user (stdout)."""
+
+    def err(self, text: str) -> None:
+        """Show a message (stderr)."""
+
+    def show(self, bundle: Mapping[str, object]) -> None:
+        """Show a MIME bundle: rich in a notebook, its plain text in a shell."""
+
+    def monitor(self) -> Monitor:
+        """The notebook's monitor; in a shell one of its own, started at the first call."""
+
+    def monitor_for(self, ref: NotebookRef, session_id: str) -> Monitor:
+        """A monitor, started, that keeps its records under another notebook (or a script)."""
+
+    def notebook(self) -> NotebookRef | None:
+        """The notebook that the command is given in; None in a shell."""
+
+    def pending(self) -> list[Record]:
+        """Records of this kernel that the store could not take yet."""
+
+    def session_id(self) -> str | None:
+        """This kernel's session; None in a shell."""
+
+    def zone(self) -> tuple[str | None, str]:
+        """The zone that counts and where it was said."""
+
+    def pue(self) -> float:
+        """The power usage effectiveness that counts."""
+
+    def remember(self, key: str, value: object) -> Path:
+        """Keep a setting in the settings file, and set it here at once. Raises EnergyError."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Parses a command line; a mistake is a WrongUse, in a kernel as in a shell."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises WrongUse with argparse's message and the usage."""
+        raise WrongUse(f"{message}\n{self.format_usage().strip()}")
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """Ends a `--help`: the help has been printed."""
+        raise HelpShown
+
+
+class HelpShown(Exception):
+    """`--help` was asked for and printed."""
+
+
+def find(name: str) -> ModuleType:
+    """The module of a command. Raises WrongUse for an unknown one."""
+    from . import COMMANDS
+
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(COMMANDS)}"
+        raise WrongUse(f"{name!r} is no command; {hint}")
+    return import_module(f".{name}", __package__)
+
+
+def dispatch(words: Sequence[str], context: Context, program: str) -> int:
+    """Run the command that `words` name; its exit status. Raises WrongUse."""
+    name, *rest = words
+    command = find(name)
+    if context.in_notebook and not command.IN_NOTEBOOK:
+        raise WrongUse(f"{name} is for a shell: jupyter energy {name}")
+    if not context.in_notebook and not command.IN_SHELL:
+        raise WrongUse(f"{name} is for a notebook: %energy {name}")
+    parser = Parser(
+        prog=f"{program} {name}",
+        description=command.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_arguments(parser)
+    try:
+        arguments = parser.parse_args(rest)
+    except HelpShown:
+        return 0
+    status: int = command.run(arguments, context)
+    return status

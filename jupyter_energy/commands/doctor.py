@@ -1,0 +1,118 @@
+"""Every sensor: works, or why not and the one remedy; then store, place and settings."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+from typing import TypedDict
+
+from ..errors import EnergyError, SensorError
+from ..sensors.base import Sensor
+from ..store import Store
+from ..version import version
+from .base import Context
+
+IN_NOTEBOOK = IN_SHELL = True
+WAIT_S = 5.0
+
+
+class Line(TypedDict):
+    """One finding: `state` is works, estimated, absent, failed or note."""
+
+    family: str
+    device: str
+    state: str
+    detail: str
+    remedy: str | None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def run(arguments: argparse.Namespace, context: Context) -> int:
+    """Show what is seen, what is not and why; 0."""
+    monitor = context.monitor()
+    complete = monitor.sampler.wait_until_found(WAIT_S)
+    lines = findings(context)
+    if not complete:
+        lines.append(
+            Line(family="?", device="", state="failed", remedy=None,
+                 detail=f"a driver has not answered for {WAIT_S:g} s")
+        )
+    store = monitor.store
+    store_state = _store_state(store)
+    try:
+        found = monitor.intensity()
+        place = (
+            f"{found.place}, {found.g_per_kwh:g} g CO2e/kWh ({found.source}, {found.year}; "
+            f"{found.how})"
+        )
+    except EnergyError as error:
+        place = str(error)
+    if arguments.json:
+        document = {
+            "schema": 1,
+            "version": version(),
+            "python": platform.python_version(),
+            "system": platform.platform(),
+            "sensors": lines,
+            "store": {"path": str(store.path), "state": store_state},
+            "place": place,
+        }
+        context.out(json.dumps(document, indent=2))
+        return 0
+    context.out(f"jupyter-energy {version()}, Python {platform.python_version()}")
+    for line in lines:
+        context.out(f"  {line['state']:<10} {line['device']:<24} {line['detail']}".rstrip())
+        for remedy_line in (line["remedy"] or "").splitlines():
+            context.out(f"  {'':<10} {'':<24} {remedy_line}".rstrip())
+    context.out(f"Store: {store.path} ({store_state})")
+    context.out(f"Place: {place}")
+    context.out("Network: not used")
+    return 0
+
+
+def findings(context: Context) -> list[Line]:
+    """One line a sensor, an absence or a note, family by family."""
+    lines = []
+    for family, found in context.monitor().sampler.discoveries().items():
+        for sensor in found.sensors:
+            state, detail = _try(context, sensor)
+            lines.append(
+                Line(family=family, device=sensor.domain.name, state=state, detail=detail,
+                     remedy=None)
+            )
+        for absence in found.absences:
+            lines.append(
+                Line(family=family, device=absence.domain.name, state="absent",
+                     detail=absence.reason, remedy=absence.remedy)
+            )
+        for note in found.notes:
+            lines.append(Line(family=family, device=family, state="note", detail=note, remedy=None))
+    return lines
+
+
+def _try(context: Context, sensor: Sensor) -> tuple[str, str]:
+    """Reads a sensor once, on the thread that may read it."""
+    try:
+        context.monitor().sampler.try_once(sensor)
+    except SensorError as error:
+        return "failed", str(error)
+    if sensor.spread is not None:
+        low, high = sensor.spread
+        return "estimated", f"{sensor.source}, {low:g} to {high:g} times the figure shown"
+    gain = f"±{sensor.accuracy.gain:.0%} ({sensor.accuracy.source})"
+    return "works", f"{sensor.source}, {sensor.provenance}, {gain}"
+
+
+def _store_state(store: Store) -> str:
+    try:
+        with_probe = Store(store.path)
+        with_probe.open()
+        with_probe.close()
+    except EnergyError as error:
+        return f"failed: {error}"
+    return "works"

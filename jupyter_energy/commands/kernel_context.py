@@ -1,0 +1,74 @@
+"""Commands given in a notebook: output goes to the cell, the monitor is the kernel's."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..config import Energy
+from ..errors import WrongUse
+from ..identity import NotebookRef
+from ..model import Record
+from ..monitor import Monitor
+
+
+class KernelContext:
+    """A command's surroundings in a kernel that has the extension loaded."""
+
+    in_notebook = True
+
+    def __init__(self, monitor: Monitor) -> None:
+        self.environ: Mapping[str, str] = os.environ
+        self.settings: Energy = monitor.settings
+        self._monitor = monitor
+
+    def out(self, text: str) -> None:
+        """Show text in the cell's output."""
+        print(text)
+
+    def err(self, text: str) -> None:
+        """Show a message in the cell's output, on stderr."""
+        print(text, file=sys.stderr)
+
+    def show(self, bundle: Mapping[str, object]) -> None:
+        """Show a MIME bundle in the cell's output."""
+        from IPython.display import display
+
+        display(dict(bundle), raw=True)
+
+    def monitor(self) -> Monitor:
+        """The kernel's monitor."""
+        return self._monitor
+
+    def monitor_for(self, ref: NotebookRef, session_id: str) -> Monitor:
+        """The kernel's monitor measures its own notebook only."""
+        raise WrongUse(f"{ref.name}: run it from a shell")
+
+    def notebook(self) -> NotebookRef:
+        """This notebook."""
+        return self._monitor.notebook()
+
+    def pending(self) -> list[Record]:
+        """Records that the store could not take yet."""
+        return self._monitor.pending()
+
+    def session_id(self) -> str:
+        """This kernel's session."""
+        return self._monitor.session_id
+
+    def zone(self) -> tuple[str | None, str]:
+        """The zone that counts and where it was said."""
+        return self._monitor.zone()
+
+    def pue(self) -> float:
+        """The power usage effectiveness that counts."""
+        return self.settings.pue
+
+    def remember(self, key: str, value: object) -> Path:
+        """Keep a setting, and set it in this kernel at once. Raises EnergyError."""
+        from ..settings import remember
+
+        setattr(self.settings, key, value)
+        return remember(key, value, self.environ)

@@ -1,0 +1,137 @@
+"""Runs a notebook in a kernel of its own, with every cell measured there.
+
+Built on nbclient, which this module imports; so `run` imports it only when it is needed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nbformat
+from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_client.session import Session as MessageSession
+from nbclient import NotebookClient
+from nbclient.exceptions import CellControlSignal, CellExecutionError, DeadKernelError
+from traitlets import default
+
+from ..errors import EnergyError, NoSuchNotebook, WrongUse
+
+if TYPE_CHECKING:
+    from .run import Session
+
+# Loaded without IPython's extension manager, so that a notebook's own `%load_ext` finds nothing
+# loaded and prints nothing that it would not print without us.
+LOAD = "__import__('jupyter_energy').load_ipython_extension(get_ipython())"
+NOT_THERE = (
+    "the kernel {name!r} cannot load jupyter-energy ({error}); install jupyter-energy in that "
+    "kernel's environment"
+)
+
+
+class CellSession(MessageSession):
+    """Tells the kernel the id of the cell that a request runs, as JupyterLab does."""
+
+    cell_id: str | None = None
+
+    def msg(self, msg_type: str, *args: Any, **keywords: Any) -> dict[str, Any]:
+        """A message; requests to execute carry the cell's id in their metadata."""
+        message = super().msg(msg_type, *args, **keywords)
+        if msg_type == "execute_request" and self.cell_id is not None:
+            message["metadata"]["cellId"] = self.cell_id
+        return message
+
+
+class CellKernelManager(AsyncKernelManager):
+    """Starts kernels whose messages carry cell ids."""
+
+    @default("session")
+    def _cell_session(self) -> CellSession:
+        return CellSession(parent=self)
+
+
+def execute(path: Path, session: Session, output: str | None) -> bool:
+    """Run every cell of a notebook, printing a row after each; True when one failed.
+
+    Raises NoSuchNotebook for a file that is none, WrongUse where its kernel is not here or has
+    no jupyter-energy.
+    """
+    context = session.context
+    try:
+        notebook = nbformat.read(path, as_version=4)
+    except (nbformat.reader.NotJSONError, nbformat.ValidationError, ValueError, KeyError) as error:
+        raise NoSuchNotebook(f"{path} is no notebook: {str(error).splitlines()[0]}") from None
+    kernel_name = _kernel_for(notebook, session)
+    failure: list[str] = []
+
+    async def on_start(**_: Any) -> None:
+        kernel_client = client.kc
+        reply = await client.async_wait_for_reply(
+            kernel_client.execute(LOAD, silent=True, store_history=False)
+        )
+        content = {} if reply is None else reply["content"]
+        if content.get("status") != "ok":
+            error = f"{content.get('ename', 'no answer')}: {content.get('evalue', '')}"
+            raise WrongUse(NOT_THERE.format(name=kernel_name, error=error))
+
+    def on_cell(cell: Any, **_: Any) -> None:
+        client.km.session.cell_id = cell.get("id")
+
+    def on_done(**_: Any) -> None:
+        try:
+            session.print_new_rows()
+        except EnergyError as error:
+            context.err(f"jupyter-energy: {error}")
+
+    client = NotebookClient(
+        notebook,
+        timeout=None,
+        kernel_name=kernel_name,
+        kernel_manager_class=CellKernelManager,
+        on_notebook_start=on_start,
+        on_cell_execute=on_cell,
+        on_cell_executed=on_done,
+        # A cell's last output may come after its reply; nothing of the user's is given up on.
+        iopub_timeout=30,
+        raise_on_iopub_timeout=False,
+    )
+    try:
+        client.execute(cwd=str(path.resolve().parent), env=session.environment())
+    except CellExecutionError as error:
+        failure.append(str(error))
+    except DeadKernelError:
+        failure.append("the kernel died")
+    except CellControlSignal as error:
+        failure.append(str(error))
+    except KeyboardInterrupt:
+        failure.append("interrupted")
+    finally:
+        on_done()
+        if output is not None:
+            _write(notebook, output)
+    for text in failure:
+        context.err(f"{path}: {text.strip()}")
+    return bool(failure)
+
+
+def _kernel_for(notebook: Any, session: Session) -> str:
+    """The kernel that a notebook asks for, where it is here; else this environment's Python."""
+    spec = notebook.metadata.get("kernelspec", {})
+    language = spec.get("language") or notebook.metadata.get("language_info", {}).get("name")
+    if language not in (None, "python"):
+        raise WrongUse(f"{session.ref.path} is in {language}; only Python notebooks are measured")
+    name = str(spec.get("name") or "python3")
+    try:
+        KernelSpecManager().get_kernel_spec(name)
+    except NoSuchKernel:
+        session.context.err(f"there is no kernel {name!r} here; python3 runs the notebook instead")
+        return "python3"
+    return name
+
+
+def _write(notebook: Any, output: str) -> None:
+    try:
+        nbformat.write(notebook, output)
+    except OSError as error:
+        raise WrongUse(f"{output} could not be written: {error.strerror}") from None

@@ -1,0 +1,46 @@
+"""Energy by cell, as bars; estimates have their own look and their range."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..errors import WrongUse
+from ..identity import from_file
+from .base import Context
+from .summary import load
+
+IN_NOTEBOOK = IN_SHELL = True
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument("notebook", nargs="?", help="a notebook or script; default: this one")
+    parser.add_argument("--output", metavar="FILE", help="write a picture (png, svg or pdf)")
+
+
+def run(arguments: argparse.Namespace, context: Context) -> int:
+    """Show or write the figure; 0."""
+    own = arguments.notebook is None
+    ref = context.notebook() if own else from_file(Path(arguments.notebook))
+    if ref is None:
+        raise WrongUse("which notebook? jupyter energy plot NOTEBOOK.ipynb --output energy.png")
+    if not context.in_notebook and arguments.output is None:
+        raise WrongUse("where to? jupyter energy plot NOTEBOOK.ipynb --output energy.png")
+    summary = load(context, ref, own=own)
+    if not summary["cells"]:
+        raise WrongUse("no cell has been measured yet")
+    from ..display.plots import energy_by_cell
+
+    figure = energy_by_cell(summary)
+    if arguments.output is not None:
+        try:
+            figure.savefig(arguments.output, bbox_inches="tight")
+        except (OSError, ValueError) as error:
+            raise WrongUse(f"{arguments.output} could not be written: {error}") from None
+        context.out(f"Written: {arguments.output}")
+        return 0
+    from IPython.display import display
+
+    display(figure)
+    return 0

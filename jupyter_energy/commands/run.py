@@ -1,0 +1,196 @@
+"""Run a notebook or a script with every cell measured; a row a cell, then the summary.
+
+The notebook file is left as it is, unless --output names a file for the executed copy. Exit
+status: 0 done, 1 the code failed, 2 wrong usage, 3 the limit of --assert-under was passed.
+Arguments for a script go behind --, as in: run train.py -- --epochs 3
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import uuid
+from pathlib import Path
+
+from ..errors import EnergyError, StoreError, WrongUse
+from ..identity import NotebookRef, from_file
+from ..model import Record
+from ..schema import NotebookJson, SummaryJson, cell_from_records
+from ..store import Store, default_path
+from ..summary import summarise
+from ..units import ENERGY_J, MASS_G, parse_limit, quantity
+from ..version import version
+from .base import Context
+
+IN_NOTEBOOK, IN_SHELL = False, True
+LIMIT_PASSED = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument("path", metavar="NOTEBOOK_OR_SCRIPT", help="an .ipynb or a .py file")
+    parser.add_argument("arguments", nargs="*", help="arguments of a script, behind --")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON only")
+    parser.add_argument("--assert-under", metavar="LIMIT", help="such as 5Wh or 3g; else exit 3")
+    parser.add_argument("--output", metavar="OUT.ipynb", help="write the executed notebook here")
+
+
+def run(arguments: argparse.Namespace, context: Context) -> int:
+    """Run it, print what it cost; the exit status."""
+    limit = None if arguments.assert_under is None else parse_limit(arguments.assert_under)
+    path = Path(arguments.path)
+    ref = from_file(path)
+    session = Session(context, ref, quiet=arguments.json)
+    if path.suffix == ".ipynb":
+        if arguments.arguments:
+            raise WrongUse("arguments behind -- are for scripts; a notebook takes none")
+        failed = _run_notebook(path, session, arguments.output)
+    else:
+        if arguments.output is not None:
+            raise WrongUse("--output is for notebooks: a script has no executed copy")
+        failed = _run_script(path, arguments.arguments, session)
+    summary = session.summary()
+    if arguments.json:
+        context.out(json.dumps(summary, indent=2, allow_nan=False))
+    else:
+        from ..display.text import summary as summary_text
+
+        context.out("\n" + summary_text(summary))
+    if failed:
+        return 1
+    return LIMIT_PASSED if limit is not None and _passed(limit, summary, context) else 0
+
+
+class Session:
+    """One run: where its records go, and the rows printed so far."""
+
+    def __init__(self, context: Context, ref: NotebookRef, quiet: bool) -> None:
+        self.context, self.ref, self.quiet = context, ref, quiet
+        self.session_id = uuid.uuid4().hex
+        self._seen: set[str] = set()
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        configured = context.settings.store
+        self.store_path = Path(configured).expanduser() if configured else default_path()
+        try:
+            store = Store(self.store_path)
+            store.open()
+            store.close()
+            for text in store.warnings:
+                context.err(f"jupyter-energy: {text}")
+        except StoreError as error:
+            # The run goes on and its figures are printed; they only cannot be kept.
+            self._folder = tempfile.TemporaryDirectory(prefix="jupyter-energy-")
+            self.store_path = Path(self._folder.name) / "energy.sqlite"
+            context.err(f"jupyter-energy: {error}. This run is measured but not kept.")
+
+    def environment(self) -> dict[str, str]:
+        """The environment of the kernel or script that is run."""
+        return {
+            **os.environ,
+            "JUPYTER_ENERGY_SESSION": self.session_id,
+            "JUPYTER_ENERGY_STORE": str(self.store_path),
+            "JUPYTER_ENERGY_NOTEBOOK": str(self.ref.path),
+        }
+
+    def records(self) -> list[Record]:
+        """What the store holds of this run."""
+        store = Store(self.store_path)
+        try:
+            notebook = store.find_notebook(self.ref)
+            return [] if notebook is None else store.records(notebook.id, self.session_id)
+        finally:
+            store.close()
+
+    def print_new_rows(self) -> None:
+        """Print a row for each record that has come since the last call."""
+        from ..display.text import run_row
+
+        for record in self.records():
+            if record.run_id not in self._seen and (record.within is None or record.name):
+                self._seen.add(record.run_id)
+                if not self.quiet:
+                    self.context.out(run_row(cell_from_records([record])))
+
+    def summary(self) -> SummaryJson:
+        """The summary of this run."""
+        records = self.records()
+        named = NotebookJson(
+            id=records[0].notebook_id if records else None, path=self.ref.path, name=self.ref.name
+        )
+        return summarise(named, records, version())
+
+
+def _run_notebook(path: Path, session: Session, output: str | None) -> bool:
+    """Run every cell; True when one failed or the kernel died."""
+    try:
+        from .notebook_client import execute
+    except ImportError as error:
+        raise WrongUse(
+            f"running a notebook needs the package {error.name}: pip install 'jupyter-energy[lab]'"
+        ) from None
+    return execute(path, session, output)
+
+
+def _run_script(path: Path, arguments: list[str], session: Session) -> bool:
+    """Run a script in a Python of its own, measured from outside; True when it failed."""
+    from ..monitor import Options
+
+    context = session.context
+    context.settings.store = str(session.store_path)
+    monitor = context.monitor_for(session.ref, session.session_id)
+    window = monitor.open_window(Options(name=path.name), shown=True)
+    environment = {**session.environment(), "JUPYTER_ENERGY_WITHIN": window.run_id}
+    # With --json our stdout is one document, so the script's own output goes to stderr.
+    stdout = sys.stderr if session.quiet else None
+    outcome = "interrupted"
+    try:
+        done = subprocess.run(
+            [sys.executable, str(path), *arguments], env=environment, stdout=stdout, check=False
+        )
+        outcome = "ok" if done.returncode == 0 else "error"
+        if done.returncode:
+            context.err(f"{path} ended with exit status {done.returncode}")
+    except KeyboardInterrupt:
+        context.err("interrupted")
+    finally:
+        monitor.close_window(window, outcome)  # type: ignore[arg-type]  # the three words above are outcomes
+    try:
+        monitor.flush()
+    except EnergyError as error:
+        context.err(f"jupyter-energy: {error}")
+    session.print_new_rows()
+    return outcome != "ok"
+
+
+def _passed(limit: tuple[float, str], summary: SummaryJson, context: Context) -> bool:
+    """Whether a run drew more than its limit, said on stderr either way.
+
+    Compared is the measured energy plus the middle of the estimate, or the middle of the CO2e.
+    """
+    size, unit = limit
+    totals = summary["totals"]
+    if unit == "g":
+        carbon = totals["carbon_g"]
+        value, scale = (None if carbon is None else carbon["mid"]), MASS_G
+    else:
+        known = [
+            part
+            for part in (
+                None if totals["measured_j"] is None else totals["measured_j"]["value"],
+                None if totals["estimated_j"] is None else totals["estimated_j"]["mid"],
+            )
+            if part is not None
+        ]
+        value, scale = (sum(known) if known else None), ENERGY_J
+    asked = quantity(size, scale)
+    if value is None:
+        context.err(f"--assert-under {asked}: nothing was measured or estimated, so it is unknown")
+        return True
+    estimated = "" if totals["estimated_j"] is None else ", estimated in part"
+    word = "over" if value >= size else "under"
+    context.err(f"{quantity(value, scale)}{estimated}: {word} the limit of {asked}")
+    return value >= size

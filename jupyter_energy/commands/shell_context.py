@@ -1,0 +1,80 @@
+"""Commands given in a shell: text to stdout, messages to stderr, a monitor only when needed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..config import Energy
+from ..identity import NotebookRef, from_script
+from ..model import Record
+from ..monitor import Monitor
+from ..settings import read, remember
+
+
+class ShellContext:
+    """A command's surroundings in a shell."""
+
+    in_notebook = False
+
+    def __init__(self) -> None:
+        self.environ: Mapping[str, str] = os.environ
+        file, complaint = read()
+        self.settings = Energy(environ=self.environ, file=file)
+        self._monitor: Monitor | None = None
+        for text in ([complaint] if complaint else []) + self.settings.complaints:
+            self.err(f"jupyter-energy: {text}")
+        self.settings.complaints.clear()
+
+    def out(self, text: str) -> None:
+        """Print text."""
+        print(text, flush=True)
+
+    def err(self, text: str) -> None:
+        """Print a message on stderr."""
+        print(text, file=sys.stderr, flush=True)
+
+    def show(self, bundle: Mapping[str, object]) -> None:
+        """Print a bundle's plain text."""
+        self.out(str(bundle["text/plain"]))
+
+    def monitor(self) -> Monitor:
+        """A monitor of this process, started at the first call."""
+        return self.monitor_for(from_script(self.environ, []), None)
+
+    def monitor_for(self, ref: NotebookRef, session_id: str | None) -> Monitor:
+        """A monitor of this process, whose records belong to `ref`."""
+        if self._monitor is None:
+            self._monitor = Monitor(self.settings, lambda: ref, self.environ, session_id)
+            self._monitor.start()
+        return self._monitor
+
+    def close(self) -> None:
+        """End the monitor, if there is one."""
+        if self._monitor is not None:
+            self._monitor.close()
+
+    def notebook(self) -> NotebookRef | None:
+        """A shell is in no notebook."""
+        return None
+
+    def pending(self) -> list[Record]:
+        """Nothing waits in a shell."""
+        return []
+
+    def session_id(self) -> None:
+        """A shell has no session."""
+
+    def zone(self) -> tuple[str | None, str]:
+        """The zone that counts and where it was said."""
+        return self.settings.zone, f"set by {self.settings.origin('zone')}"
+
+    def pue(self) -> float:
+        """The power usage effectiveness that counts."""
+        return self.settings.pue
+
+    def remember(self, key: str, value: object) -> Path:
+        """Keep a setting. Raises EnergyError."""
+        return remember(key, value, self.environ)

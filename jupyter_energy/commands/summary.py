@@ -1,0 +1,84 @@
+"""Totals of one notebook and its cells, most expensive first.
+
+From the store; for a notebook that the store does not know, from the outputs saved in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from ..errors import NoSuchNotebook, StoreError, WrongUse
+from ..identity import NotebookRef, from_file
+from ..model import Record
+from ..schema import NotebookJson, SummaryJson
+from ..store import Store
+from ..summary import from_notebook_file, summarise
+from ..version import version
+from .base import Context
+
+IN_NOTEBOOK = IN_SHELL = True
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument("notebook", nargs="?", help="a notebook or script; default: this one")
+    parser.add_argument("--json", action="store_true", help="print one JSON document (schema 1)")
+    span = parser.add_mutually_exclusive_group()
+    span.add_argument("--session", action="store_true", help="this kernel's runs only")
+    span.add_argument("--all-time", action="store_true", help="all runs (the default)")
+
+
+def run(arguments: argparse.Namespace, context: Context) -> int:
+    """Show the summary; 0."""
+    if arguments.notebook is None:
+        ref = context.notebook()
+        if ref is None:
+            raise WrongUse("which notebook? jupyter energy summary NOTEBOOK.ipynb")
+        own = True
+    else:
+        ref = from_file(Path(arguments.notebook))
+        own = False
+    session_id = context.session_id() if arguments.session else None
+    if arguments.session and session_id is None:
+        raise WrongUse("--session is for a notebook: %energy summary --session")
+    summary = load(context, ref, session_id, own)
+    if arguments.json:
+        context.out(json.dumps(summary, indent=2, allow_nan=False))
+    else:
+        from ..display.bundle import summary_bundle
+
+        context.show(summary_bundle(summary))
+    return 0
+
+
+def load(
+    context: Context, ref: NotebookRef, session_id: str | None = None, own: bool = False
+) -> SummaryJson:
+    """The summary of a notebook: stored records and, for the `own` one, what waits in memory.
+
+    Raises NoSuchNotebook for one that was never measured.
+    """
+    records: list[Record] = []
+    notebook = None
+    store = Store(Path(context.settings.store).expanduser() if context.settings.store else None)
+    try:
+        notebook = store.find_notebook(ref)
+        if notebook is not None:
+            records = store.records(notebook.id, session_id)
+    except StoreError as error:
+        context.err(f"jupyter-energy: {error}")
+    finally:
+        store.close()
+    if own:
+        stored = {record.run_id for record in records}
+        records += [r for r in context.pending() if r.run_id not in stored]
+    if not records and not own and ref.path is not None:
+        if ref.path.endswith(".ipynb"):
+            return from_notebook_file(Path(ref.path))
+        raise NoSuchNotebook(f"{ref.path} was never measured; try: jupyter energy run {ref.path}")
+    named = NotebookJson(
+        id=None if notebook is None else notebook.id, path=ref.path, name=ref.name
+    )
+    return summarise(named, records, version())

@@ -1,0 +1,122 @@
+"""Every setting: its default, its help, and where its value came from.
+
+One traitlets Configurable named `Energy`. Strength, strongest first: an option of the magic,
+`%config Energy.x = ...`, the environment (`JUPYTER_ENERGY_X`), an IPython profile (`c.Energy.x`),
+the settings file that `jupyter energy zone` writes, the default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from traitlets import All, Bool, Float, TraitError, Unicode, validate
+from traitlets.config import Config, Configurable
+
+from .sensors.base import Machine
+
+ENVIRONMENT_PREFIX = "JUPYTER_ENERGY_"
+DEFAULT, FILE, PROFILE, SAID = "the default", "the settings file", "the profile", "%config Energy"
+
+
+class Energy(Configurable):
+    """What is measured, where it is kept and which place CO2e is computed for."""
+
+    zone = Unicode(
+        None,
+        allow_none=True,
+        help="Place that CO2e is computed for, such as FR; unset: guessed from the time zone.",
+    ).tag(config=True)
+    pue = Float(
+        1.0,
+        help="Power usage effectiveness: what the building draws for each watt of the machine. "
+        "1 for a laptop; a data centre tells its own.",
+    ).tag(config=True)
+    estimate = Bool(
+        True, help="Estimate, as a range, what no sensor covers. Never added to measured figures."
+    ).tag(config=True)
+    sync = Bool(
+        True, help="Wait for queued GPU work at both edges of %%energy and je.measure."
+    ).tag(config=True)
+    store = Unicode("", help="File of the store; empty: energy.sqlite in your data folder.").tag(
+        config=True
+    )
+    sysfs = Unicode("/sys", help="Where sysfs is mounted (in a container it may be moved).").tag(
+        config=True
+    )
+    procfs = Unicode("/proc", help="Where procfs is mounted.").tag(config=True)
+    replay = Unicode("", help="Read power from this file instead of from sensors.").tag(config=True)
+    cpu_tdp_w = Float(
+        None,
+        allow_none=True,
+        help="Thermal design power of all CPUs together, in W: narrows the CPU estimate.",
+    ).tag(config=True)
+    interval_s = Float(
+        1.0, help="Seconds between two readings of a power sensor while a cell runs."
+    ).tag(config=True)
+
+    @validate("pue")
+    def _at_least_one(self, proposal: Mapping[str, float]) -> float:
+        """A facility draws at least what its machines draw."""
+        if not 1.0 <= proposal["value"] < 10:
+            raise TraitError(f"pue is {proposal['value']}: it is at least 1.0, such as 1.2")
+        return proposal["value"]
+
+    @validate("interval_s")
+    def _not_too_often(self, proposal: Mapping[str, float]) -> float:
+        """Polling faster than 0.1 s costs more than it tells (measuring.md 1.3, 1.5)."""
+        if proposal["value"] < 0.1:
+            raise TraitError(f"interval_s is {proposal['value']}: it is at least 0.1")
+        return proposal["value"]
+
+    def __init__(
+        self,
+        profile: Config | None = None,
+        environ: Mapping[str, str] | None = None,
+        file: Mapping[str, object] | None = None,
+    ) -> None:
+        """The settings of a profile, the environment and the settings file, in that strength.
+
+        A value that cannot be is left out and told in `complaints`.
+        """
+        super().__init__()
+        self._origins: dict[str, str] = {}
+        self.complaints: list[str] = []
+        profile_values = dict((profile or {}).get("Energy", {}))
+        for values, origin in ((file or {}, FILE), (profile_values, PROFILE)):
+            for name, value in values.items():
+                self._take(name, value, origin)
+        for name in self.trait_names(config=True):
+            variable = ENVIRONMENT_PREFIX + name.upper()
+            if environ and (text := environ.get(variable)):
+                self._take(name, text, variable, parse=True)
+        self.observe(self._said, All)
+
+    def _take(self, name: str, value: object, origin: str, parse: bool = False) -> None:
+        if name not in self.trait_names(config=True):
+            self.complaints.append(f"Energy.{name} from {origin}: there is no such setting")
+            return
+        try:
+            if parse:
+                value = self.traits()[name].from_string(str(value))
+            setattr(self, name, value)
+            self._origins[name] = origin
+        except (TraitError, ValueError) as error:
+            self.complaints.append(f"Energy.{name} from {origin} is left out: {error}")
+
+    def _said(self, change: Mapping[str, str]) -> None:
+        self._origins[change["name"]] = SAID
+
+    def origin(self, name: str) -> str:
+        """Where a setting's value came from, in words."""
+        return self._origins.get(name, DEFAULT)
+
+    def machine(self, environ: Mapping[str, str]) -> Machine:
+        """Where the sensors are to look, by these settings."""
+        return Machine(
+            sysfs=Path(self.sysfs),
+            procfs=Path(self.procfs),
+            replay=Path(self.replay).expanduser() if self.replay else None,
+            cpu_tdp_w=self.cpu_tdp_w,
+            environ=environ,
+        )

@@ -1,0 +1,90 @@
+"""Which devices count: `--devices gpu:0,cpu` and CUDA_VISIBLE_DEVICES."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from .errors import WrongUse
+from .model import Domain
+from .sensors.base import Absence, Sensor
+
+# The words people use, and the kinds of domain that they stand for.
+WORDS = {
+    "gpu": ("gpu", "module"),
+    "cpu": ("package",),
+    "package": ("package",),
+    "memory": ("dram",),
+    "dram": ("dram",),
+    "psys": ("psys",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The devices that were asked for; an empty choice is all of them."""
+
+    wanted: frozenset[tuple[str, int | None]] = frozenset()
+
+    def includes(self, domain: Domain) -> bool:
+        """Whether a domain was asked for."""
+        return (
+            not self.wanted
+            or (domain.kind, None) in self.wanted
+            or (domain.kind, domain.index) in self.wanted
+        )
+
+
+def parse(text: str | None) -> Choice:
+    """The choice that "gpu:0,cpu" means; None chooses everything. Raises WrongUse."""
+    if text is None:
+        return Choice()
+    wanted: set[tuple[str, int | None]] = set()
+    for item in filter(None, (part.strip().lower() for part in text.split(","))):
+        word, colon, index = item.partition(":")
+        if word not in WORDS or (colon and not index.isdigit()):
+            raise WrongUse(
+                f"--devices {item!r} is no device: write gpu, gpu:0, cpu, cpu:0 or memory, "
+                "several with commas"
+            )
+        wanted |= {(kind, int(index) if colon else None) for kind in WORDS[word]}
+    if not wanted:
+        raise WrongUse("--devices names no device: write gpu, gpu:0, cpu, cpu:0 or memory")
+    return Choice(frozenset(wanted))
+
+
+def check(choice: Choice, domains: Sequence[Domain]) -> None:
+    """Raises WrongUse when a chosen device is not among the `domains` of this machine."""
+    for kind, index in choice.wanted:
+        if index is not None and not any(d.kind == kind and d.index == index for d in domains):
+            if kind == "module":
+                continue  # "gpu:0" stands for either kind; the gpu half is checked
+            seen = ", ".join(sorted({d.key.replace("package", "cpu") for d in domains})) or "none"
+            word = {"package": "cpu", "dram": "memory"}.get(kind, kind)
+            raise WrongUse(f"--devices {word}:{index}: there is no such device here; seen: {seen}")
+
+
+def selector(
+    choice: Choice,
+    sensors: Sequence[Sensor],
+    absences: Sequence[Absence],
+    environ: Mapping[str, str],
+) -> Callable[[Domain], bool]:
+    """Says of a domain whether it counts, by choice and by CUDA_VISIBLE_DEVICES as it is now.
+
+    The variable is read anew at each cell, because people set it in a cell (promises.md 2.1).
+    GPUs that were named by --devices count whatever the variable says.
+    """
+    from .sensors.nvml import visible
+
+    gpus = [s.domain for s in sensors if s.domain.kind == "gpu"]
+    gpus += [a.domain for a in absences if a.domain.kind == "gpu"]
+    seen = visible(gpus, environ.get("CUDA_VISIBLE_DEVICES"))
+    named = any(kind == "gpu" for kind, _ in choice.wanted)
+
+    def counts(domain: Domain) -> bool:
+        if not choice.includes(domain):
+            return False
+        return domain.kind != "gpu" or named or domain.index in seen
+
+    return counts

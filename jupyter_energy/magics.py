@@ -1,0 +1,398 @@
+"""`%energy`, `%%energy` and the hooks around every cell. No arithmetic happens here.
+
+`%%energy` runs no code of its own: an input transformer replaces its line by a call that marks
+the running cell, IPython runs the body as it always does, and the measurement ends in
+`post_run_cell`. So errors, `Out`, `;`, `await` and tracebacks are IPython's own.
+"""
+
+from __future__ import annotations
+
+import _thread
+import argparse
+import ast
+import os
+import shlex
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+from IPython.core.error import UsageError
+
+from .commands import dispatch
+from .commands.kernel_context import KernelContext
+from .config import Energy
+from .devices import parse as parse_devices
+from .errors import WrongUse
+from .identity import from_kernel
+from .model import Outcome, Record
+from .monitor import Monitor, OpenWindow, Options
+from .settings import read as read_settings
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
+
+MAGIC = "%%energy"
+BEGIN = "energy_begin"
+T = TypeVar("T")
+# An interrupt that hits our hook is handed on after this long, when the user's code runs.
+HAND_ON_S = 0.05
+
+
+@dataclass(slots=True)
+class Shown:
+    """What a `%%energy` line asked for beyond the measurement itself."""
+
+    variable: str | None
+    quiet: bool
+
+
+@dataclass(slots=True)
+class Frame:
+    """A cell that runs: which request it belongs to, its window, and whether it is shown."""
+
+    request: str
+    cell_id: str | None
+    execution_count: int | None
+    window: OpenWindow | None = None
+    shown: Shown | None = None
+
+
+class LineParser(argparse.ArgumentParser):
+    """Parses a magic's line; a mistake is a WrongUse, never an exit of the kernel."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises WrongUse with argparse's message."""
+        raise WrongUse(f"{MAGIC}: {message}; see %%energy?")
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """Never leaves the process: `--help` ends here too."""
+        raise WrongUse("see %%energy? for the options")
+
+
+def options_parser() -> argparse.ArgumentParser:
+    """The options of `%%energy`."""
+    parser = LineParser(prog=MAGIC, add_help=False, allow_abbrev=False)
+    parser.add_argument("-n", "--name", help="name of the measurement")
+    parser.add_argument("-v", "--variable", metavar="VAR", help="keep the result object in VAR")
+    parser.add_argument("-q", "--quiet", action="store_true", help="show nothing, still keep it")
+    parser.add_argument("--zone", help="place that CO2e is computed for, such as FR")
+    parser.add_argument("--devices", metavar="LIST", help="what counts, such as gpu:0,cpu,memory")
+    parser.add_argument("--no-sync", action="store_true", help="do not wait for queued GPU work")
+    return parser
+
+
+def split(line: str) -> list[str]:
+    """The words of a magic's line. Raises WrongUse for an open quote."""
+    try:
+        return shlex.split(line)
+    except ValueError as error:
+        raise WrongUse(f"{MAGIC}: {error}; close the quote") from None
+
+
+class EnergyExtension:
+    """The extension in one shell: its monitor, its hooks, its magics."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        file, complaint = read_settings()
+        self.settings = Energy(profile=shell.config, environ=os.environ, file=file)
+        if complaint:
+            self.settings.complaints.append(complaint)
+        self.shell = shell
+        kernel = getattr(shell, "kernel", None)
+        self.kernel_id = str(getattr(kernel, "ident", "") or os.getpid())
+        self.monitor = Monitor(
+            self.settings, lambda: from_kernel(os.environ, shell.user_ns, self.kernel_id)
+        )
+        self.silent = True
+        self._frames: dict[int, list[Frame]] = {}
+
+    # -- the input transformer -------------------------------------------------------------
+
+    def transform(self, lines: list[str]) -> list[str]:
+        """The cell with its `%%energy` line replaced by the call that marks it; same line count.
+
+        A cell with nothing below the line is left alone: IPython then says what is wrong.
+        """
+        if not lines or not _is_ours(lines[0]) or not any(line.strip() for line in lines[1:]):
+            return lines
+        asked = lines[0][len(MAGIC) :].strip()
+        call = f"get_ipython().run_line_magic({BEGIN!r}, {asked!r})\n"
+        blank = next(i for i, line in enumerate(lines[1:], 1) if line.strip())
+        if lines[blank].startswith("%%"):
+            # Another cell magic below: it is transformed here, since IPython looks for one in
+            # the first line only.
+            from IPython.core.inputtransformer2 import cell_magic
+
+            return [call, *cell_magic(self.transform(lines[blank:]))]
+        return [call, *lines[1:]]
+
+    # -- hooks -----------------------------------------------------------------------------
+
+    def before(self, info: ExecutionInfo) -> None:
+        """A cell begins: open its window, unless measuring is off."""
+        try:
+            self._before(info)
+        except KeyboardInterrupt:
+            # The user meant the cell, not us: hand the interrupt on once the cell runs.
+            timer = threading.Timer(HAND_ON_S, _thread.interrupt_main)
+            timer.daemon = True
+            timer.start()
+        except Exception as error:
+            self._failed(error)
+
+    def _before(self, info: ExecutionInfo) -> None:
+        frames = self._frames.setdefault(threading.get_ident(), [])
+        request = self._request()
+        while frames and frames[-1].request != request:
+            # Its post_run_cell never came (an interrupted async cell): it ends here.
+            self._end(frames.pop(), "interrupted")
+        nested = bool(frames)
+        frame = Frame(
+            request=request,
+            cell_id=None if nested else self._cell_id(info),
+            execution_count=None if nested else _count(self.shell, info),
+        )
+        frames.append(frame)
+        if self.silent:
+            frame.window = self.monitor.open_window(Options())
+
+    def after(self, result: ExecutionResult | None) -> None:
+        """A cell has ended: close its window, keep its record, show it where that was asked."""
+        try:
+            frames = self._frames.get(threading.get_ident())
+            if frames:  # an empty cell has no pre_run_cell
+                self._end(frames.pop(), _outcome(result), _ran(result))
+        except KeyboardInterrupt:
+            return  # the cell has ended: there is nothing left to interrupt
+        except Exception as error:
+            self._failed(error)
+        finally:
+            self._tell()
+
+    def _end(self, frame: Frame, outcome: Outcome, ran: bool = True) -> None:
+        if frame.window is None:
+            return
+        if not ran:
+            self.monitor.drop_window(frame.window)
+            return
+        record = self.monitor.close_window(
+            frame.window, outcome, frame.cell_id, frame.execution_count
+        )
+        if frame.shown is None:
+            return
+        if frame.shown.variable is not None:
+            self.shell.user_ns[frame.shown.variable] = record
+        if not frame.shown.quiet:
+            self._show(record)
+
+    # -- magics ----------------------------------------------------------------------------
+
+    def begin(self, line: str) -> None:
+        """Marks the running cell as one that `%%energy` shows. Not called by hand."""
+        try:
+            options, shown = self._parse(line)
+        except WrongUse as error:
+            raise UsageError(str(error)) from None
+        try:
+            frames = self._frames.get(threading.get_ident())
+            if not frames:
+                return
+            frame = frames[-1]
+            if frame.window is not None:
+                self.monitor.drop_window(frame.window)
+            frame.window = self.monitor.open_window(options, shown=True)
+            frame.shown = shown
+        except Exception as error:
+            self._failed(error)
+
+    def _parse(self, line: str) -> tuple[Options, Shown]:
+        asked = options_parser().parse_args(split(line))
+        if asked.variable is not None and not asked.variable.isidentifier():
+            raise WrongUse(f"{MAGIC} -v {asked.variable!r} is no variable name")
+        options = Options(
+            name=asked.name,
+            choice=parse_devices(asked.devices),
+            zone=asked.zone,
+            sync=self.settings.sync and not asked.no_sync,
+        )
+        self.monitor.check(options)
+        return options, Shown(asked.variable, asked.quiet)
+
+    def cell_magic(self, line: str, cell: str) -> object:
+        """Measure this cell and show what it drew: energy by device, mean power, CO2e, sources.
+
+        %%energy [-n NAME] [-v VAR] [-q] [--zone ZONE] [--devices LIST] [--no-sync]
+
+        -n NAME         name of the measurement
+        -v VAR          keep the result object in VAR
+        -q              show nothing, still keep the record
+        --zone ZONE     place that CO2e is computed for, such as FR
+        --devices LIST  what counts, such as gpu:0,cpu,memory
+        --no-sync       do not wait for queued GPU work at the edges
+
+        The line must be the first of the cell. The result is also kept in the store:
+        see %energy summary.
+        """
+        # Reached only by run_cell_magic, by lazy loading, or with nothing below the line: the
+        # transformer has handled every other cell.
+        if not cell.strip():
+            raise UsageError(f"{MAGIC} has no code below it. For the totals so far: %energy")
+        try:
+            options, shown = self._parse(line)
+        except WrongUse as error:
+            raise UsageError(str(error)) from None
+        window = self._guarded(lambda: self.monitor.open_window(options, shown=True))
+        frame = Frame(self._request(), None, None, window, shown)
+        outcome: Outcome = "error"
+        try:
+            value = self._execute(cell)
+            outcome = "ok"
+            return value
+        except KeyboardInterrupt:
+            outcome = "interrupted"
+            raise
+        finally:
+            self._guarded(lambda: self._end(frame, outcome))
+
+    def line_magic(self, line: str) -> None:
+        """Energy and CO2e of this notebook: `%energy` alone gives the totals so far.
+
+        %energy on | off    measure every cell silently, or stop
+        %energy COMMAND     summary, zone, doctor, plot; `%energy COMMAND --help` explains one
+        """
+        try:
+            words = split(line)
+            if words in (["on"], ["off"]):
+                self.silent = words == ["on"]
+                return
+            dispatch(words or ["summary"], KernelContext(self.monitor), "%energy")
+        except WrongUse as error:
+            raise UsageError(str(error)) from None
+
+    def _execute(self, cell: str) -> object:
+        """Runs a cell's code in the user's namespace; the value of its last expression."""
+        shell = self.shell
+        tree = shell.transform_ast(shell.compile.ast_parse(shell.transform_cell(cell)))
+        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        exec(shell.compile(tree, "<energy>", "exec"), shell.user_ns)
+        if last is None:
+            return None
+        return eval(shell.compile(ast.Expression(last.value), "<energy>", "eval"), shell.user_ns)
+
+    # -- small things ----------------------------------------------------------------------
+
+    def _guarded(self, call: Callable[[], T]) -> T | None:
+        """What `call` gives, or None where it failed: our failures stay ours."""
+        try:
+            return call()
+        except Exception as error:
+            self._failed(error)
+            return None
+
+    def _failed(self, error: Exception) -> None:
+        self.monitor.tell(
+            "failed",
+            f"a cell was not measured ({type(error).__name__}: {error}). "
+            "The cell itself is not affected. See %energy doctor.",
+        )
+
+    def _tell(self) -> None:
+        """Show what there is to tell, on stderr; a closed stderr is no reason to fail."""
+        try:
+            for text in self.monitor.to_tell():
+                print(f"jupyter-energy: {text}", file=sys.stderr)
+        except (Exception, KeyboardInterrupt):
+            return
+
+    def _show(self, record: Record) -> None:
+        from IPython.display import display
+
+        from .display.bundle import cell_bundle
+        from .schema import cell_from_records
+
+        display(cell_bundle(cell_from_records([record])), raw=True)
+
+    def _request(self) -> str:
+        """What tells one execution request from the next: nested cells share it."""
+        parent = getattr(self.shell, "parent_header", None) or {}
+        message = parent.get("header", {}).get("msg_id")
+        return str(message or self.shell.execution_count)
+
+    def _cell_id(self, info: ExecutionInfo) -> str | None:
+        """Jupyter's id of the cell: from IPython where it tells it, else from the request."""
+        found = getattr(info, "cell_id", None)
+        if found is None:
+            parent = getattr(self.shell, "parent_header", None) or {}
+            found = parent.get("metadata", {}).get("cellId")
+        return None if found is None else str(found)
+
+
+def _is_ours(line: str) -> bool:
+    return line.startswith(MAGIC) and line[len(MAGIC) : len(MAGIC) + 1].strip() == ""
+
+
+def _count(shell: InteractiveShell, info: ExecutionInfo) -> int | None:
+    return shell.execution_count if info.store_history and not info.silent else None
+
+
+def _outcome(result: ExecutionResult | None) -> Outcome:
+    if result is None:  # ipykernel's word for an interrupted async cell
+        return "interrupted"
+    if result.success:
+        return "ok"
+    return "interrupted" if isinstance(result.error_in_exec, KeyboardInterrupt) else "error"
+
+
+def _ran(result: ExecutionResult | None) -> bool:
+    """Whether the cell's code ran at all: a SyntaxError is found before."""
+    return result is None or result.error_before_exec is None
+
+
+# -- loading -------------------------------------------------------------------------------
+
+
+def loaded_in(shell: InteractiveShell) -> EnergyExtension | None:
+    """The extension of a shell, or None where it is not loaded."""
+    magic = shell.magics_manager.magics["line"].get("energy")
+    owner = getattr(magic, "__self__", None)
+    # Compared by name: after %reload_ext the class is another object.
+    return owner if type(owner).__name__ == EnergyExtension.__name__ else None
+
+
+def load(shell: InteractiveShell) -> None:
+    """Give a shell the magics and the hooks; nothing where it has them."""
+    if loaded_in(shell) is not None:
+        return
+    extension = EnergyExtension(shell)
+    shell.input_transformers_cleanup.append(extension.transform)
+    shell.register_magic_function(extension.begin, "line", BEGIN)
+    shell.register_magic_function(extension.line_magic, "line", "energy")
+    shell.register_magic_function(extension.cell_magic, "cell", "energy")
+    shell.configurables.append(extension.settings)
+    shell.events.register("pre_run_cell", extension.before)
+    shell.events.register("post_run_cell", extension.after)
+    import atexit
+
+    atexit.register(extension.monitor.close)
+    extension.monitor.start()
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Take back all that `load` gave."""
+    extension = loaded_in(shell)
+    if extension is None:
+        return
+    import atexit
+
+    shell.events.unregister("pre_run_cell", extension.before)
+    shell.events.unregister("post_run_cell", extension.after)
+    if extension.transform in shell.input_transformers_cleanup:
+        shell.input_transformers_cleanup.remove(extension.transform)
+    for kind, name in (("line", BEGIN), ("line", "energy"), ("cell", "energy")):
+        shell.magics_manager.magics[kind].pop(name, None)
+    if extension.settings in shell.configurables:
+        shell.configurables.remove(extension.settings)
+    atexit.unregister(extension.monitor.close)
+    extension.monitor.close()

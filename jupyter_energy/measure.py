@@ -1,0 +1,147 @@
+"""`je.measure` and `@je.measured`: the same measurement in plain Python, nested as one likes."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import sys
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
+
+if TYPE_CHECKING:
+    from .model import Record
+    from .monitor import Monitor, OpenWindow
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class measure:
+    """A block that is measured: `with je.measure("epoch 3") as m: ...`, then `m.result`.
+
+    `m.result` is a Record (energy_j, estimated_j, carbon_g, average_w, duration_s, domains,
+    outcome, to_dict()); None while the block runs. Keywords as in `%%energy`: `devices`
+    ("gpu:0,cpu"), `zone` ("FR"), `sync` (False: do not wait for queued GPU work).
+    Raises WrongUse for an unknown zone or device before the block begins; what fails later is a
+    warning in the result, never an exception.
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        devices: str | None = None,
+        zone: str | None = None,
+        sync: bool | None = None,
+    ) -> None:
+        self._asked = (name, devices, zone, sync)
+        self._monitor: Monitor | None = None
+        self._window: OpenWindow | None = None
+        self.result: Record | None = None
+
+    def __enter__(self) -> Self:
+        """Begin the window."""
+        from .devices import parse
+        from .errors import WrongUse
+        from .monitor import Options
+
+        name, devices, zone, sync = self._asked
+        self.result = None
+        try:
+            monitor = self._monitor = current()
+            options = Options(
+                name, parse(devices), zone, monitor.settings.sync if sync is None else sync
+            )
+            monitor.check(options)
+            self._window = monitor.open_window(options, shown=True)
+        except WrongUse:
+            raise
+        except Exception as error:  # ours, not the user's: the block runs unmeasured
+            _say(f"this block is not measured: {type(error).__name__}: {error}")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End the window; the block's exception, if any, goes on."""
+        if self._monitor is None or self._window is None:
+            return
+        outcome = "ok" if kind is None else "error"
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            outcome = "interrupted"
+        try:
+            self.result = self._monitor.close_window(self._window, outcome)  # type: ignore[arg-type]  # the three words above are outcomes
+            for line in self._monitor.to_tell():
+                _say(line)
+        except Exception as failure:  # ours, not the user's
+            _say(f"this block is not measured: {type(failure).__name__}: {failure}")
+
+
+def measured(function: Callable[P, R] | None = None, /, **keywords: object) -> object:
+    """Measures every call of a function: `@je.measured`, or `@je.measured(zone="FR")`.
+
+    The function's result is returned as it is; the record is named after the function, and the
+    last one is `function.result`.
+    """
+
+    def decorate(body: Callable[P, R]) -> Callable[P, R]:
+        name = getattr(body, "__qualname__", "call")
+
+        @functools.wraps(body)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            block = measure(**{"name": name, **keywords})  # type: ignore[arg-type]  # checked by measure itself
+            try:
+                with block:
+                    return body(*args, **kwargs)
+            finally:
+                call.result = block.result  # type: ignore[attr-defined]  # an attribute of ours on a function
+
+        call.result = None  # type: ignore[attr-defined]  # as above
+        return call
+
+    return decorate if function is None else decorate(function)
+
+
+def current() -> Monitor:
+    """The Monitor of this process: the notebook's where the extension is loaded, else a script's."""
+    if "IPython" in sys.modules:
+        from IPython import get_ipython
+
+        from .magics import loaded_in
+
+        shell = get_ipython()
+        energy = None if shell is None else loaded_in(shell)
+        if energy is not None:
+            return energy.monitor
+    return _script_monitor(os.getpid())
+
+
+@functools.cache
+def _script_monitor(pid: int) -> Monitor:
+    """The Monitor of a script; one for each process, so that a forked child gets its own."""
+    from .config import Energy
+    from .identity import from_script
+    from .monitor import Monitor
+    from .settings import read
+
+    file, complaint = read()
+    settings = Energy(environ=os.environ, file=file)
+    if complaint:
+        settings.complaints.append(complaint)
+    monitor = Monitor(settings, lambda: from_script(os.environ, sys.argv[:1]))
+    monitor.start()
+    atexit.register(monitor.close)
+    return monitor
+
+
+def _say(text: str) -> None:
+    """One plain line on stderr; a closed stderr is no reason to fail."""
+    try:
+        print(f"jupyter-energy: {text}", file=sys.stderr)
+    except (OSError, ValueError, AttributeError):
+        return

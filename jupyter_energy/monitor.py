@@ -1,0 +1,281 @@
+"""The one object a user holds: it builds sensors, carbon and store from the settings, and ends them.
+
+A window is opened and closed on the thread that runs the measured code; everything slow happens
+on other threads. Nothing here raises into that code but the user's own wrong use.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import uuid
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from . import devices
+from .carbon import intensity
+from .carbon.emissions import emissions
+from .config import Energy
+from .errors import EnergyError, StoreError
+from .gpu_sync import wait_for_gpu
+from .identity import NotebookRef
+from .model import CarbonIntensity, Domain, Outcome, Record
+from .sampler import Sampler
+from .sensors import families
+from .sensors.base import Absence, Sensor
+from .store import Notebook, Store
+from .window import Edge, measure
+from .worker import Worker
+
+# A cell's reply waits this long for its record to be written, and no longer.
+STORE_DEADLINE_S = 0.25
+# A shown measurement waits this long for sensors that are still being looked for.
+FIND_DEADLINE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `%%energy` and `je.measure` were asked for."""
+
+    name: str | None = None
+    choice: devices.Choice = devices.Choice()
+    zone: str | None = None
+    sync: bool = False
+
+
+@dataclass(slots=True)
+class OpenWindow:
+    """A window that has begun. `run_id` is its record's id."""
+
+    options: Options
+    run_id: str
+    within: str | None
+    start_utc: datetime
+    start: Edge
+    counts: Callable[[Domain], bool]
+    reads: Callable[[Sensor], bool]
+    warnings: list[str] = field(default_factory=list)
+
+
+class Monitor:
+    """Measures windows and keeps their records. `start()` once, `close()` once.
+
+    `notebook` names the notebook when it is first needed.
+    """
+
+    def __init__(
+        self,
+        settings: Energy,
+        notebook: Callable[[], NotebookRef],
+        environ: Mapping[str, str] = os.environ,
+        session_id: str | None = None,
+    ) -> None:
+        self.settings = settings
+        self.session_id = (
+            session_id or environ.get("JUPYTER_ENERGY_SESSION") or uuid.uuid4().hex
+        )
+        self._environ = environ
+        self._outer = environ.get("JUPYTER_ENERGY_WITHIN")
+        self._find_notebook = notebook
+        self._told: set[str] = set()
+        self._to_tell: deque[str] = deque()
+        self._host = socket.gethostname()
+        self.sampler = Sampler(settings.machine(environ), families(), settings.interval_s)
+        self.store = Store(Path(settings.store).expanduser() if settings.store else None)
+        self._writer = Worker("jupyter-energy-store")
+        self._pending: deque[Record] = deque()
+        self._notebook: Notebook | None = None
+        self._open = threading.local()
+        self._intensities: dict[tuple[str | None, str], CarbonIntensity] = {}
+        self._pid = os.getpid()
+
+    # -- life ------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to look for sensors and to open the store, off this thread."""
+        self.sampler.start()
+        self._writer.submit(self._flush)
+        for complaint in self.settings.complaints:
+            self.tell("settings", complaint)
+
+    def close(self) -> None:
+        """Write what is pending, stop the threads, let go of sensors and store."""
+        if os.getpid() != self._pid:
+            return
+        self._writer.submit(self._flush)
+        self._writer.submit(self.store.close)
+        self._writer.close()
+        self.sampler.close()
+
+    def tell(self, topic: str, text: str) -> None:
+        """Keep a plain line for the user, one for each topic; `to_tell` hands it out."""
+        if topic not in self._told:
+            self._told.add(topic)
+            self._to_tell.append(text)
+
+    def to_tell(self) -> list[str]:
+        """The lines not shown yet. Asked for on the user's thread only: what a background
+        thread prints is attributed to whatever cell runs then (jupyter.md 2c)."""
+        lines = []
+        while self._to_tell:
+            lines.append(self._to_tell.popleft())
+        return lines
+
+    # -- windows ---------------------------------------------------------------------------
+
+    def check(self, options: Options) -> None:
+        """Raises WrongUse for an unknown zone or a device that is not here."""
+        if options.zone is not None:
+            self.intensity(options.zone)
+        if options.choice.wanted:
+            self.sampler.wait_until_found(FIND_DEADLINE_S)
+            seen = [s.domain for s in self.sampler.sensors()]
+            devices.check(options.choice, [*seen, *(a.domain for a in self.sampler.absences())])
+
+    def open_window(self, options: Options, shown: bool = False) -> OpenWindow:
+        """Begin a window now. A shown one first waits for sensors still being looked for."""
+        warnings = []
+        if shown and not self.sampler.wait_until_found(FIND_DEADLINE_S):
+            warnings.append("some sensors had not answered when the cell began")
+        if options.sync:
+            note = wait_for_gpu(self._pid).note
+            warnings += [note] if note else []
+        counts = devices.selector(
+            options.choice, self.sampler.sensors(), self.sampler.absences(), self._environ
+        )
+        estimate = self.settings.estimate
+
+        def reads(sensor: Sensor) -> bool:
+            return counts(sensor.domain) and (estimate or sensor.spread is None)
+
+        stack = self._stack()
+        window = OpenWindow(
+            options=options,
+            run_id=uuid.uuid4().hex,
+            within=stack[-1].run_id if stack else self._outer,
+            start_utc=datetime.now(UTC),
+            start=self.sampler.opening_edge(reads),
+            counts=counts,
+            reads=reads,
+            warnings=warnings,
+        )
+        stack.append(window)
+        return window
+
+    def drop_window(self, window: OpenWindow) -> None:
+        """End a window without a record."""
+        self.sampler.closing_edge(lambda _: False)
+        self._forget(window)
+
+    def close_window(
+        self,
+        window: OpenWindow,
+        outcome: Outcome,
+        cell_id: str | None = None,
+        execution_count: int | None = None,
+    ) -> Record:
+        """End a window now; its record, which is in the store or waits to be written."""
+        if window.options.sync:
+            note = wait_for_gpu(self._pid).note
+            window.warnings += [note] if note else []
+        stop = self.sampler.closing_edge(window.reads)
+        self._forget(window)
+        measurement = measure(window.start_utc, window.start, stop, self._absences(window))
+        record = Record(
+            run_id=window.run_id,
+            notebook_id="" if self._notebook is None else self._notebook.id,
+            session_id=self.session_id,
+            host=self._host,
+            cell_id=cell_id,
+            name=window.options.name,
+            execution_count=execution_count,
+            within=window.within,
+            outcome=outcome,
+            measurement=measurement,
+            emissions=None,
+            synced=window.options.sync,
+        )
+        try:
+            found = self.intensity(window.options.zone)
+            record = replace(
+                record, emissions=emissions(measurement, found, self.settings.pue)
+            )
+        except EnergyError as error:
+            window.warnings.append(f"CO2e is not known: {error}")
+        record = replace(record, warnings=tuple(dict.fromkeys(window.warnings)))
+        self._keep(record)
+        return record
+
+    def _stack(self) -> list[OpenWindow]:
+        """The windows open on this thread, outermost first."""
+        if not hasattr(self._open, "windows"):
+            self._open.windows = []
+        windows: list[OpenWindow] = self._open.windows
+        return windows
+
+    def _forget(self, window: OpenWindow) -> None:
+        stack = self._stack()
+        if window in stack:
+            del stack[stack.index(window) :]
+
+    def _absences(self, window: OpenWindow) -> list[Absence]:
+        return [a for a in self.sampler.absences() if window.counts(a.domain)]
+
+    # -- carbon ----------------------------------------------------------------------------
+
+    def zone(self, option: str | None = None) -> tuple[str | None, str]:
+        """The zone that counts, and where it was said."""
+        if option is not None:
+            return option, "set by --zone"
+        return self.settings.zone, f"set by {self.settings.origin('zone')}"
+
+    def intensity(self, option: str | None = None) -> CarbonIntensity:
+        """The carbon intensity that counts now. Raises UnknownZone."""
+        asked = self.zone(option)
+        if asked not in self._intensities:
+            self._intensities[asked] = intensity(*asked, self._environ)
+        return self._intensities[asked]
+
+    # -- keeping ---------------------------------------------------------------------------
+
+    def pending(self) -> list[Record]:
+        """The records of this session that the store could not take yet."""
+        return list(self._pending)
+
+    def notebook(self) -> NotebookRef:
+        """Which notebook this is, as far as the kernel can tell."""
+        return self._find_notebook()
+
+    def flush(self, timeout_s: float = 1.0) -> None:
+        """Try to write what is pending. Raises StoreError when it cannot be written."""
+        try:
+            self._writer.submit(self._flush).result(timeout_s)
+        except (FutureTimeout, TimeoutError):
+            raise StoreError(
+                f"the store {self.store.path} did not answer within {timeout_s:g} s; "
+                "the records wait in memory"
+            ) from None
+
+    def _keep(self, record: Record) -> None:
+        """Hand a record to the store; what it cannot take waits here and is tried again."""
+        self._pending.append(record)
+        try:
+            self.flush(STORE_DEADLINE_S)
+        except EnergyError as error:
+            self.tell("store", f"{error}. The cell is not affected.")
+
+    def _flush(self) -> None:
+        """Write the pending records in order; runs on the writer's thread."""
+        if self._notebook is None:
+            self._notebook = self.store.notebook_for(self._find_notebook())
+        for text in self.store.warnings:
+            self.tell("store", text)
+        while self._pending:
+            self.store.append(replace(self._pending[0], notebook_id=self._notebook.id))
+            self._pending.popleft()
+

@@ -1,0 +1,276 @@
+"""The one thread, and the edges: who reads the sensors, when, and on which thread.
+
+Two reads at a window's edges make its energy. A sensor that is a file is read on the thread that
+runs the cell; a sensor behind a driver library is read on that library's worker, which is waited
+for no longer than a deadline. One daemon thread does the rest: finding the sensors, polling power
+sensors while a window is open, and guarding counters that wrap. It sleeps without a timer while
+there is nothing to do.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from types import ModuleType
+
+from .errors import SensorError, SensorTimeout
+from .model import Sample
+from .sensors.base import Absence, Discovery, Machine, Sensor
+from .trace import Trace
+from .window import Edge
+from .worker import Worker
+
+Reading = Sample | str
+# A driver call that takes longer than this would be felt at the edge of a cell (measuring.md 0).
+DRIVER_DEADLINE_S = 0.05
+# interface.md "What it costs": the wrap guard reads every 30 s, for 10 minutes after a cell.
+GUARD_PERIOD_S = 30.0
+GUARD_LINGERS_S = 600.0
+# How fast the thread goes: not at all, to guard counters that wrap, to poll power sensors.
+ASLEEP, GUARDING, POLLING = 0, 1, 2
+DRIVER_BUSY = "the driver did not answer in time"
+FORKED = "not measured in a forked process"
+
+
+class Sampler:
+    """The sensors of this machine and their traces. `start()` once, `close()` once."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        families: Sequence[ModuleType],
+        interval_s: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._machine = machine
+        self._families = families
+        self._interval_s = interval_s
+        self._clock = clock
+        self._pid = os.getpid()
+        self._lock = threading.Lock()  # traces and sensors
+        self._traces: dict[Sensor, Trace] = {}
+        self._found: dict[str, Discovery] = {}
+        self._workers: dict[str, Worker] = {}
+        self._outstanding: dict[str, Future[dict[Sensor, Reading]]] = {}
+        self._wake = threading.Condition(threading.Lock())
+        self._open_windows = 0
+        self._guard_until_s = float("-inf")
+        self._pace = ASLEEP
+        self._pace_while_open = ASLEEP
+        self._closing = False
+        self._ready = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    # -- life ------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to look for sensors, off this thread."""
+        for family in self._families:
+            if family.WORKER is not None and family.WORKER not in self._workers:
+                self._workers[family.WORKER] = Worker(f"jupyter-energy-{family.WORKER}")
+        self._thread = threading.Thread(target=self._run, name="jupyter-energy", daemon=True)
+        self._thread.start()
+
+    def wait_until_found(self, timeout_s: float) -> bool:
+        """Wait until every family has said what it has; False when one still looks."""
+        return self._ready.wait(timeout_s)
+
+    def close(self) -> None:
+        """Stop the threads and let go of the sensors. A driver that hangs is left behind."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify_all()
+        if os.getpid() != self._pid:
+            return
+        if self._thread is not None:
+            self._thread.join(0.5)
+        with self._lock:
+            sensors = tuple(self._traces)
+            self._traces = {}
+        for sensor in sensors:
+            if sensor.worker is None:
+                sensor.close()
+            else:
+                self._workers[sensor.worker].submit(sensor.close)
+        for worker in self._workers.values():
+            worker.close()
+
+    # -- what was found --------------------------------------------------------------------
+
+    def discoveries(self) -> dict[str, Discovery]:
+        """What each family found, by its name; a family that still looks is not in it."""
+        with self._lock:
+            return dict(self._found)
+
+    def sensors(self) -> tuple[Sensor, ...]:
+        """The sensors found so far."""
+        with self._lock:
+            return tuple(self._traces)
+
+    def absences(self) -> tuple[Absence, ...]:
+        """The domains that cannot be read here, with their reasons."""
+        with self._lock:
+            return tuple(a for found in self._found.values() for a in found.absences)
+
+    def try_once(self, sensor: Sensor) -> float:
+        """One reading of a sensor, in J or W, made on the thread that may make it.
+
+        Raises SensorError, SensorTimeout where a driver does not answer within 1 s.
+        """
+        if sensor.worker is None:
+            return sensor.read()
+        try:
+            return self._workers[sensor.worker].submit(sensor.read).result(1.0)
+        except (FutureTimeout, TimeoutError):
+            raise SensorTimeout(DRIVER_BUSY) from None
+
+    # -- edges -----------------------------------------------------------------------------
+
+    def opening_edge(self, wanted: Callable[[Sensor], bool]) -> Edge:
+        """All wanted sensors, read now; its time is the moment after the last read."""
+        if os.getpid() != self._pid:
+            return Edge(self._clock(), {})
+        with self._wake:
+            self._open_windows += 1
+            if self._pace_while_open > self._pace:
+                self._wake.notify_all()
+        readings = self._read_drivers(wanted)
+        readings |= self._read_files(wanted)
+        return Edge(self._clock(), readings)
+
+    def closing_edge(self, wanted: Callable[[Sensor], bool]) -> Edge:
+        """All wanted sensors, read now; its time is the moment before the first read."""
+        t_s = self._clock()
+        if os.getpid() != self._pid:
+            return Edge(t_s, {})
+        readings = self._read_files(wanted)
+        readings |= self._read_drivers(wanted)
+        with self._wake:
+            self._open_windows = max(0, self._open_windows - 1)
+            self._guard_until_s = self._clock() + GUARD_LINGERS_S
+        return Edge(t_s, readings)
+
+    def _wanted(self, wanted: Callable[[Sensor], bool], worker: str | None) -> list[Sensor]:
+        with self._lock:
+            return [s for s in self._traces if s.worker == worker and wanted(s)]
+
+    def _read_files(self, wanted: Callable[[Sensor], bool]) -> dict[Sensor, Reading]:
+        return {s: self._read(s) for s in self._wanted(wanted, None)}
+
+    def _read_drivers(self, wanted: Callable[[Sensor], bool]) -> dict[Sensor, Reading]:
+        readings: dict[Sensor, Reading] = {}
+        asked = {}
+        for name in self._workers:
+            if sensors := self._wanted(wanted, name):
+                asked[name] = (sensors, self._ask(name, sensors))
+        deadline_s = self._clock() + DRIVER_DEADLINE_S
+        for sensors, future in asked.values():
+            readings |= dict.fromkeys(sensors, DRIVER_BUSY)
+            if future is not None:
+                try:
+                    readings |= future.result(max(0.0, deadline_s - self._clock()))
+                except (FutureTimeout, TimeoutError):
+                    pass  # the reading still enters the trace when it comes; this edge has none
+        return readings
+
+    def _ask(self, name: str, sensors: Sequence[Sensor]) -> Future[dict[Sensor, Reading]] | None:
+        """One batch of reads on a worker; None while an earlier batch still hangs in the driver."""
+        before = self._outstanding.get(name)
+        if before is not None and not before.done():
+            return None
+        future = self._workers[name].submit(lambda: {s: self._read(s) for s in sensors})
+        self._outstanding[name] = future
+        return future
+
+    def _read(self, sensor: Sensor) -> Reading:
+        """One reading into its trace; the sample, or the reason why there is none."""
+        try:
+            raw = sensor.read()
+        except SensorError as error:
+            return str(error)
+        except Exception as error:  # a sensor from elsewhere: its fault must stay a gap
+            return f"{type(error).__name__}: {error}"
+        t_s = self._clock()
+        with self._lock:
+            trace = self._traces.get(sensor)
+            return "the sensor was closed" if trace is None else trace.add(t_s, raw)
+
+    # -- the thread ------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        self._discover()
+        while True:
+            with self._wake:
+                if self._closing:
+                    return
+                self._pace = self._pace_now()
+                self._wake.wait(self._pause_s())
+                if self._closing:
+                    return
+            self._poll()
+
+    def _discover(self) -> None:
+        """Ask every family what it has; a driver is asked on its worker, so a hang stays there."""
+        for family in self._families:
+            if family.WORKER is None:
+                self._keep(family, self._look(family))
+            else:
+                future = self._workers[family.WORKER].submit(lambda f=family: self._look(f))
+                future.add_done_callback(lambda done, f=family: self._keep(f, done.result()))
+
+    def _look(self, family: ModuleType) -> Discovery:
+        try:
+            found: Discovery = family.discover(self._machine)
+        except Exception as error:  # one family's fault must not hide the others
+            return Discovery(notes=(f"failed: {type(error).__name__}: {error}",))
+        return found
+
+    def _keep(self, family: ModuleType, found: Discovery) -> None:
+        with self._lock:
+            self._found[family.__name__.rpartition(".")[2]] = found
+            for sensor in found.sensors:
+                self._traces[sensor] = Trace(sensor)
+            if any(s.kind == "gauge" for s in self._traces):
+                self._pace_while_open = POLLING
+            elif any(s.wraps_at_j is not None for s in self._traces):
+                self._pace_while_open = GUARDING
+            complete = len(self._found) == len(self._families)
+        if complete:
+            self._ready.set()
+
+    def _pace_now(self) -> int:
+        if self._open_windows:
+            return self._pace_while_open
+        guarding = self._pace_while_open and self._clock() < self._guard_until_s
+        return GUARDING if guarding else ASLEEP
+
+    def _pause_s(self) -> float | None:
+        """Seconds until the next poll; None to sleep until woken."""
+        if self._pace == POLLING:
+            # A regular grid can lock to a periodic load (measuring.md 6.4), so it is jittered.
+            return self._interval_s * random.uniform(0.5, 1.5)
+        return GUARD_PERIOD_S if self._pace == GUARDING else None
+
+    def _poll(self) -> None:
+        """Read the gauges while a window is open, and every counter that can wrap."""
+        for name, sensors in self._due():
+            if name is None:
+                for sensor in sensors:
+                    self._read(sensor)
+            else:
+                self._ask(name, sensors)
+
+    def _due(self) -> Iterator[tuple[str | None, list[Sensor]]]:
+        open_windows = self._open_windows
+
+        def due(sensor: Sensor) -> bool:
+            return sensor.wraps_at_j is not None or (sensor.kind == "gauge" and open_windows > 0)
+
+        for name in (None, *self._workers):
+            if sensors := self._wanted(due, name):
+                yield name, sensors
