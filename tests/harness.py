@@ -1,0 +1,198 @@
+"""Real kernels for tests: started with the interpreter and environment a test asks for.
+
+`JUPYTER_ENERGY_TEST_KERNELS` names interpreters ("ipython7=/path/python,..."); without it the one
+that runs the tests is used. Each kernel has a home of its own, so nothing of the user's is touched.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import KernelManager
+
+# Generous, because a test machine may be busy: these bound a hang, they measure nothing.
+LIMIT_S = 60.0
+LOAD = "%load_ext jupyter_energy"
+MIME_TYPE = "application/vnd.jupyter-energy+json"
+
+
+def interpreters() -> dict[str, str]:
+    """The Pythons to test in, by name."""
+    named = os.environ.get("JUPYTER_ENERGY_TEST_KERNELS", "")
+    found = dict(item.split("=", 1) for item in named.split(",") if item)
+    return found or {"here": sys.executable}
+
+
+@dataclass
+class Result:
+    """What one request gave: everything a front end would show."""
+
+    status: str
+    stdout: str = ""
+    stderr: str = ""
+    value: dict[str, Any] | None = None
+    displays: list[dict[str, Any]] = field(default_factory=list)
+    error: tuple[str, str, list[str]] | None = None
+    execution_count: int | None = None
+
+    @property
+    def energy(self) -> list[dict[str, Any]]:
+        """The cells that our own MIME bundles hold."""
+        return [d[MIME_TYPE] for d in self.displays if MIME_TYPE in d]
+
+    def seen(self) -> dict[str, Any]:
+        """All that the user's code produced, our own block left out."""
+        return {
+            "status": self.status,
+            "stdout": self.stdout,
+            "stderr": self.stderr,
+            "value": self.value,
+            "displays": [d for d in self.displays if MIME_TYPE not in d],
+            "error": self.error,
+        }
+
+
+class Kernel:
+    """A running kernel and a client of it."""
+
+    def __init__(self, manager: KernelManager, client: BlockingKernelClient) -> None:
+        self.manager, self.client = manager, client
+
+    def send(self, code: str, cell_id: str | None = None, **content: Any) -> str:
+        """Send a request to execute; its message id."""
+        request = {
+            "code": code,
+            "silent": False,
+            "store_history": True,
+            "user_expressions": {},
+            "allow_stdin": False,
+            "stop_on_error": True,
+            **content,
+        }
+        metadata = {} if cell_id is None else {"cellId": cell_id}
+        message = self.client.session.msg("execute_request", request, metadata=metadata)
+        self.client.shell_channel.send(message)
+        return str(message["header"]["msg_id"])
+
+    def collect(self, message_id: str) -> Result:
+        """What a request gives, waited for until its reply and its last output are there."""
+        result = Result("?")
+        deadline = time.monotonic() + LIMIT_S
+        while True:
+            message = self.client.get_iopub_msg(timeout=max(0.1, deadline - time.monotonic()))
+            if message["parent_header"].get("msg_id") != message_id:
+                continue
+            kind, content = message["msg_type"], message["content"]
+            if kind == "stream":
+                name = content["name"]
+                setattr(result, name, getattr(result, name) + content["text"])
+            elif kind == "execute_result":
+                result.value = content["data"]
+            elif kind == "display_data":
+                result.displays.append(content["data"])
+            elif kind == "error":
+                result.error = (content["ename"], content["evalue"], content["traceback"])
+            elif kind == "status" and content["execution_state"] == "idle":
+                break
+        while True:
+            reply = self.client.get_shell_msg(timeout=max(0.1, deadline - time.monotonic()))
+            if reply["parent_header"].get("msg_id") == message_id:
+                result.status = reply["content"]["status"]
+                result.execution_count = reply["content"].get("execution_count")
+                return result
+
+    def run(self, code: str, cell_id: str | None = None, **content: Any) -> Result:
+        """Run code as a cell."""
+        return self.collect(self.send(code, cell_id, **content))
+
+    def value(self, expression: str) -> Any:
+        """The value of an expression that JSON can hold, asked for without making a cell."""
+        code = "__import__('json').dumps(" + expression + ")"
+        reply = self.client.execute(
+            "", silent=True, user_expressions={"x": code}, store_history=False
+        )
+        answer = self.client._recv_reply(reply, timeout=LIMIT_S)["content"]
+        found = answer["user_expressions"]["x"]
+        assert found["status"] == "ok", found
+        text = found["data"]["text/plain"]
+        return json.loads(__import__("ast").literal_eval(text))
+
+    def wait_for_output(self, message_id: str, text: str) -> None:
+        """Wait until a running request has printed `text`."""
+        deadline = time.monotonic() + LIMIT_S
+        while True:
+            message = self.client.get_iopub_msg(timeout=max(0.1, deadline - time.monotonic()))
+            if message["parent_header"].get("msg_id") != message_id:
+                continue
+            if message["msg_type"] == "stream" and text in message["content"]["text"]:
+                return
+
+
+def environment(home: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """An environment in which everything personal lies under `home`, and no display is set."""
+    home.mkdir(parents=True, exist_ok=True)
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("JUPYTER", "JPY_", "XDG_", "IPYTHON", "CUDA_", "MPLBACKEND"))
+    }
+    return {
+        **kept,
+        "HOME": str(home),
+        "IPYTHONDIR": str(home / "ipython"),
+        "JUPYTER_CONFIG_DIR": str(home / "jupyter"),
+        "JUPYTER_DATA_DIR": str(home / "jupyter-data"),
+        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+        "XDG_DATA_HOME": str(home / "data"),
+        "XDG_CONFIG_HOME": str(home / "config"),
+        "TZ": "Europe/Paris",
+        **(more or {}),
+    }
+
+
+@contextmanager
+def running(python: str, home: Path, more: Mapping[str, str] | None = None) -> Iterator[Kernel]:
+    """A kernel of the given interpreter, ended at the end of the block."""
+    specs = home / "specs" / "tested"
+    specs.mkdir(parents=True, exist_ok=True)
+    (specs / "kernel.json").write_text(
+        json.dumps(
+            {
+                "argv": [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+                "display_name": "tested",
+                "language": "python",
+            }
+        )
+    )
+    spec_manager = KernelSpecManager(kernel_dirs=[str(home / "specs")], ensure_native_kernel=False)
+    manager = KernelManager(kernel_name="tested", kernel_spec_manager=spec_manager)
+    manager.start_kernel(env=environment(home, more), cwd=str(home))
+    client = manager.client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=LIMIT_S)
+        yield Kernel(manager, client)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+        manager.cleanup_resources()
+
+
+def drain(client: BlockingKernelClient) -> None:
+    """Forget the messages that have come."""
+    while True:
+        try:
+            client.get_iopub_msg(timeout=0)
+        except queue.Empty:
+            return

@@ -1,0 +1,328 @@
+"""Windows close when cells do; loading and unloading leave nothing behind (5.3, 5.4, 11.2, 11.4)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import StartKernel
+from tests.harness import LIMIT_S, LOAD, Kernel, environment
+
+CELLS = "__import__('jupyter_energy.commands.summary', fromlist=['x'])"
+SUMMARY = (
+    "(lambda c, k, e: c.load(k.KernelContext(e.monitor), e.monitor.notebook(), own=True))("
+    "__import__('jupyter_energy.commands.summary', fromlist=['x']),"
+    "__import__('jupyter_energy.commands.kernel_context', fromlist=['x']),"
+    "__import__('jupyter_energy.magics', fromlist=['x']).loaded_in(get_ipython()))"
+)
+
+
+def outcomes(kernel: Kernel) -> dict[str, str]:
+    """The outcome of every cell so far, by cell id."""
+    return {c["cell_id"]: c["outcome"] for c in kernel.value(SUMMARY)["cells"]}
+
+
+def test_cells_are_kept_under_their_outcome(kernel: Kernel) -> None:
+    kernel.run("1", cell_id="fine")
+    kernel.run("1/0", cell_id="raises")
+    kernel.run("raise KeyboardInterrupt", cell_id="stopped")
+    assert outcomes(kernel) == {"fine": "ok", "raises": "error", "stopped": "interrupted"}
+
+
+def test_a_record_is_in_the_store_when_the_reply_is_sent(
+    start_kernel: StartKernel, tmp_path: Path
+) -> None:
+    store = tmp_path / "energy.sqlite"
+    kernel = start_kernel({"JUPYTER_ENERGY_STORE": str(store)})
+    kernel.run(LOAD)
+    kernel.run("%energy off")
+    for number in range(5):
+        # The reply is read first; the file is then read from this process, not from the kernel.
+        kernel.run(f"%%energy -q -n n{number}\npass")
+        read = "import sys, sqlite3; c = sqlite3.connect(sys.argv[1]); print(list(c.execute("
+        read += "\"select name from runs where name is not null order by name\")))"
+        seen = subprocess.run(
+            [sys.executable, "-c", read, str(store)], capture_output=True, text=True, check=True
+        )
+        assert seen.stdout.strip() == str([(f"n{i}",) for i in range(number + 1)])
+
+
+def test_a_real_interrupt_ends_the_cell_and_its_window(kernel: Kernel) -> None:
+    running = kernel.send(
+        "%%energy -n long\nprint('begun', flush=True)\nimport time\ntime.sleep(600)"
+    )
+    kernel.wait_for_output(running, "begun")
+    kernel.manager.interrupt_kernel()
+    result = kernel.collect(running)
+    assert result.error is not None
+    assert result.error[0] == "KeyboardInterrupt"
+    assert [c["outcome"] for c in result.energy] == ["interrupted"]
+    assert kernel.run("'alive'").value == {"text/plain": "'alive'"}
+
+
+def test_a_syntax_error_measures_nothing(kernel: Kernel) -> None:
+    kernel.run("%%energy\nx = = 1", cell_id="broken")
+    kernel.run("y = = 1", cell_id="broken too")
+    kernel.run("1", cell_id="fine")
+    assert outcomes(kernel) == {"fine": "ok"}
+
+
+def test_an_empty_cell_is_no_cell(kernel: Kernel) -> None:
+    """IPython fires post_run_cell without pre_run_cell for it (ipython#14597)."""
+    for code in ("", "   \n", "\n"):
+        assert kernel.run(code).status == "ok"
+    kernel.run("1", cell_id="fine")
+    assert outcomes(kernel) == {"fine": "ok"}
+
+
+def test_a_cell_whose_end_was_never_told_is_closed_as_interrupted_by_the_next(
+    kernel: Kernel,
+) -> None:
+    # A second pre_run_cell in the same request, whose post_run_cell never comes, leaves one
+    # frame behind, as ipykernel does for some interrupted async cells (ipykernel#520).
+    kernel.run(
+        "from IPython.core.interactiveshell import ExecutionInfo as I\n"
+        "import inspect\n"
+        "names = list(inspect.signature(I.__init__).parameters)[1:]\n"
+        "ip = get_ipython()\n"
+        "ip.events.trigger('pre_run_cell', I(*[None for _ in names]))",
+        cell_id="odd",
+    )
+    kernel.run("2", cell_id="next")
+    assert outcomes(kernel) == {"odd": "interrupted", "next": "ok"}
+
+
+INTERRUPTING_SENSOR = '''
+import os, signal
+from jupyter_energy.model import Domain
+from jupyter_energy.sensors.base import Accuracy, Discovery
+
+WORKER = None
+
+
+class Interrupting:
+    """A sensor during whose reading the user presses Ctrl-C, once it is armed."""
+
+    domain = Domain("gpu", 9, "interrupting")
+    kind, provenance, source = "counter", "measured", "interrupting"
+    wraps_at_j = max_w = spread = worker = None
+    step_j, period_s, accuracy = 0.0, 0.001, Accuracy(0.0, "a test")
+
+    def read(self):
+        if os.environ.get("ARMED") == str(os.getpid()):
+            del os.environ["ARMED"]
+            os.kill(os.getpid(), signal.SIGINT)
+        return 0.0
+
+    def close(self):
+        pass
+
+
+def discover(machine):
+    return Discovery((Interrupting(),))
+'''
+
+
+def third_party_sensor(folder: Path, source: str) -> dict[str, str]:
+    """An installed package that adds a sensor by its entry point; the environment to see it."""
+    (folder / "added-1.0.dist-info").mkdir(parents=True)
+    (folder / "added.py").write_text(source)
+    (folder / "added-1.0.dist-info" / "METADATA").write_text("Name: added\nVersion: 1.0\n")
+    (folder / "added-1.0.dist-info" / "entry_points.txt").write_text(
+        "[jupyter_energy.sensors]\nadded = added\n"
+    )
+    return {"PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")])}
+
+
+def test_ctrl_c_that_hits_our_hook_interrupts_the_cell_and_nothing_else(
+    start_kernel: StartKernel, tmp_path: Path
+) -> None:
+    kernel = start_kernel(third_party_sensor(tmp_path / "site", INTERRUPTING_SENSOR))
+    kernel.run(LOAD)
+    kernel.run("%%energy -q\nimport os, time")  # waits until the sensors are found
+    kernel.run("os.environ['ARMED'] = str(os.getpid())", cell_id="arms")
+    # Armed at the closing edge of that cell already: the interrupt came after its code.
+    assert kernel.value("__import__('os').environ.get('ARMED')") is None
+    kernel.run(
+        "class Arm:\n"
+        "    def __call__(self, info):\n"
+        "        if 'sleep' in info.raw_cell: os.environ['ARMED'] = str(os.getpid())\n"
+        "hooks = get_ipython().events.callbacks['pre_run_cell']\n"
+        "hooks.insert(0, Arm())"
+    )
+    result = kernel.run("time.sleep(600)", cell_id="hit")
+    assert result.error is not None
+    assert result.error[0] == "KeyboardInterrupt"
+    assert kernel.run("'alive'").value == {"text/plain": "'alive'"}
+    assert kernel.value(
+        "len([t for t in __import__('threading').enumerate() if 'energy' in t.name]) > 0"
+    )
+
+
+def test_unloading_leaves_threads_descriptors_hooks_and_transformers_as_before(
+    start_kernel: StartKernel,
+) -> None:
+    state = (
+        "{'threads': sorted(t.name for t in __import__('threading').enumerate()),"
+        " 'files': sorted(set(__import__('os').listdir('/proc/self/fd'))),"
+        " 'hooks': {k: len(v) for k, v in get_ipython().events.callbacks.items()},"
+        " 'transformers': len(get_ipython().input_transformers_cleanup),"
+        " 'configurables': len(get_ipython().configurables),"
+        " 'line': sorted(get_ipython().magics_manager.magics['line']),"
+        " 'cell': sorted(get_ipython().magics_manager.magics['cell'])}"
+    )
+    kernel = start_kernel()
+    kernel.run("import gc, jupyter_energy.magics, matplotlib, sqlite3, pynvml")
+    before = kernel.value(state)
+    for _ in range(3):
+        kernel.run(LOAD)
+        kernel.run("%%energy\nsum(range(1000))")
+        assert kernel.value(state) != before
+        assert kernel.run("%unload_ext jupyter_energy").status == "ok"
+        assert kernel.value(state) == before
+    kernel.run(LOAD)
+    kernel.run("%reload_ext jupyter_energy")
+    (cell,) = kernel.run("%%energy\n1").energy
+    assert cell["outcome"] == "ok"
+    kernel.run("%unload_ext jupyter_energy")
+    assert kernel.value(state) == before
+    unknown = kernel.run("%%energy\n1")
+    assert "not found" in unknown.stderr
+
+
+def test_all_our_threads_are_daemons(kernel: Kernel) -> None:
+    kernel.run("%%energy\n1")
+    ours = kernel.value(
+        "[[t.name, t.daemon] for t in __import__('threading').enumerate() if 'energy' in t.name]"
+    )
+    assert ours
+    assert all(daemon for _, daemon in ours), ours
+
+
+def test_a_kernel_that_is_told_to_end_ends(kernel: Kernel) -> None:
+    kernel.run("%%energy\n1")
+    kernel.manager.request_shutdown()
+    deadline = time.monotonic() + LIMIT_S
+    while kernel.manager.is_alive():
+        assert time.monotonic() < deadline, "the kernel still runs"
+        time.sleep(0.05)  # a process's end is no event that jupyter_client hands out
+
+
+def test_a_restart_continues_the_notebooks_totals(
+    start_kernel: StartKernel, tmp_path: Path
+) -> None:
+    more = {"JPY_SESSION_NAME": str(tmp_path / "home" / "analysis.ipynb")}
+    first = start_kernel(more)
+    first.run(LOAD)
+    first.run("sum(range(10**5))", cell_id="aaaaaaaa-1")
+    before = first.value(SUMMARY)
+    second = start_kernel(more)
+    second.run(LOAD)
+    second.run("sum(range(10**5))", cell_id="aaaaaaaa-1")
+    second.run("1", cell_id="bbbbbbbb-2")
+    after = second.value(SUMMARY)
+    assert after["notebook"]["id"] == before["notebook"]["id"]
+    runs = {c["cell_id"]: c["runs"] for c in after["cells"]}
+    assert runs == {"aaaaaaaa-1": 2, "bbbbbbbb-2": 1}
+
+
+def test_fifty_comm_messages_in_mid_cell_neither_open_nor_close_a_window(
+    kernel: Kernel,
+) -> None:
+    """Handling a comm message fires pre_execute and post_execute, on ipykernel 7 even on another
+    thread (ipykernel#1564): only *_run_cell may count (promise 11.2a)."""
+    kernel.run(
+        "try:\n"
+        "    from comm import get_comm_manager\n"
+        "except ImportError:\n"
+        "    get_comm_manager = lambda: get_ipython().kernel.comm_manager\n"
+        "handled = []\n"
+        "def opened(comm, message):\n"
+        "    comm.on_msg(lambda m: handled.append(1))\n"
+        "get_comm_manager().register_target('test', opened)"
+    )
+    client = kernel.client
+    control = client.session.msg("create_subshell_request", {})
+    client.control_channel.send(control)
+    subshell = None
+    info = client._recv_reply(client.kernel_info(), timeout=LIMIT_S)["content"]
+    if "kernel subshells" in info.get("supported_features", []):
+        reply = client.control_channel.get_msg(timeout=LIMIT_S)
+        subshell = reply["content"].get("subshell_id")
+
+    def send_comm(kind: str, content: dict[str, object]) -> None:
+        message = client.session.msg(kind, content)
+        if subshell is not None:
+            message["header"]["subshell_id"] = subshell
+        client.shell_channel.send(message)
+
+    cell = kernel.send(
+        "%%energy -n busy\nprint('begun', flush=True)\nimport time\n"
+        f"end = time.monotonic() + {LIMIT_S}\n"
+        f"while {subshell is not None} and len(handled) < 50 and time.monotonic() < end:\n"
+        "    time.sleep(0.01)\n"
+        "time.sleep(0.3)\nlen(handled)",
+        cell_id="busy",
+    )
+    kernel.wait_for_output(cell, "begun")
+    send_comm("comm_open", {"comm_id": "c1", "target_name": "test", "data": {}})
+    for _ in range(50):
+        send_comm("comm_msg", {"comm_id": "c1", "data": {}})
+    result = kernel.collect(cell)
+    assert result.value == {"text/plain": "50" if subshell is not None else "0"}
+    (shown,) = result.energy
+    assert shown["duration_s"] >= 0.3
+    kernel.run("1", cell_id="next")
+    assert kernel.value("len(handled)") == 50
+    assert outcomes(kernel) == {"busy": "ok", "next": "ok"}
+
+
+QUIET = """
+import sys, threading, os
+events = []
+def seen(event, args):
+    if event == "open" and isinstance(args[1], str) and set(args[1]) & set("wax+"):
+        events.append([event, str(args[0])])
+    if event.startswith(("socket.", "subprocess.", "os.mkdir", "os.rename", "ctypes.dlopen")):
+        events.append([event, str(args)])
+sys.addaudithook(seen)
+before = threading.active_count()
+sys.dont_write_bytecode = True
+import jupyter_energy
+print(events, threading.active_count() - before,
+      sorted(set(sys.modules) & {"pynvml", "matplotlib", "IPython", "sqlite3", "numpy", "psutil"}))
+"""
+
+
+def test_importing_starts_no_thread_opens_nothing_and_writes_nothing(
+    python: str, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    done = subprocess.run(
+        [python, "-c", QUIET], env=environment(home), capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[] 0 []"
+    assert list(home.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_a_kernel_that_was_killed_needs_no_cleaning_up(
+    start_kernel: StartKernel, tmp_path: Path
+) -> None:
+    more = {"JPY_SESSION_NAME": str(tmp_path / "home" / "a.ipynb")}
+    first = start_kernel(more)
+    first.run(LOAD)
+    first.run("import os", cell_id="kept-0001")
+    pid = first.value("__import__('os').getpid()")
+    os.kill(pid, signal.SIGKILL)
+    second = start_kernel(more)
+    second.run(LOAD)
+    (cell,) = second.run("%%energy\n1", cell_id="kept-0002").energy
+    assert cell["outcome"] == "ok"
+    assert set(outcomes(second)) == {"kept-0001", "kept-0002"}
