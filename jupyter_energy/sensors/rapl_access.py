@@ -1,0 +1,70 @@
+"""Why the counters of a processor cannot be read, and what an administrator can do about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .base import Machine
+
+REMEDY = (
+    "Ask an administrator to let a group read the counters for good (a udev rule and a "
+    "tmpfiles.d line): `jupyter energy doctor` prints both."
+)
+RECIPE = """\
+Linux lets only root read the energy counters of the processor, because fine-grained power can
+give away what other programs compute (PLATYPUS, CVE-2020-8694). On a machine whose users trust
+each other, an administrator can let one group read them. This lasts across restarts:
+
+    groupadd --system --force energy
+    usermod --append --groups energy NAME        # then log in again
+
+    # /etc/udev/rules.d/70-jupyter-energy.rules (one line)
+    SUBSYSTEM=="powercap", KERNEL=="intel-rapl*:*", ACTION=="add|change", \
+RUN+="/bin/chgrp energy /sys%p/energy_uj /sys%p/max_energy_range_uj", \
+RUN+="/bin/chmod 0440 /sys%p/energy_uj /sys%p/max_energy_range_uj"
+
+    # /etc/tmpfiles.d/jupyter-energy.conf (for zones that are there before udev)
+    z /sys/class/powercap/intel-rapl*:*/energy_uj            0440 root energy
+    z /sys/class/powercap/intel-rapl*:*/max_energy_range_uj  0440 root energy
+
+    # and once, without a restart
+    systemd-tmpfiles --create /etc/tmpfiles.d/jupyter-energy.conf
+
+In a container, mount the counters and name the mounted folder:
+
+    docker run -v /sys/devices/virtual/powercap:/host/powercap:ro \
+-e JUPYTER_ENERGY_SYSFS=/host/powercap ...
+
+Without any of this, cells get an estimated range in place of a measurement.
+"""
+
+
+def why_none(machine: Machine, root: Path | None) -> str:
+    """One sentence on why no counter is here."""
+    links = [] if root is None else [p for p in root.glob("intel-rapl*") if p.is_symlink()]
+    if any(not link.exists() for link in links):
+        return (
+            "The container hides the processor's energy counters. Mount "
+            "/sys/devices/virtual/powercap from the host and set JUPYTER_ENERGY_SYSFS to it."
+        )
+    if any("microsoft" in line.lower() for line in lines_of(machine.procfs / "version")):
+        return "WSL shows no energy counters of the processor."
+    if any(
+        line.startswith("flags") and "hypervisor" in line.split()
+        for line in lines_of(machine.procfs / "cpuinfo")
+    ):
+        return "This is a virtual machine, and its host passes no energy counters on to it."
+    if root is None and not machine.sysfs.is_dir():
+        return f"There is no {machine.sysfs}: the powercap counters are a part of Linux."
+    return (
+        f"{root or machine.sysfs / 'class/powercap'} has no counters: the processor has none, or "
+        "its driver is not loaded (modprobe intel_rapl_msr)."
+    )
+
+
+def lines_of(path: Path) -> list[str]:
+    """The lines of a text file, none where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
