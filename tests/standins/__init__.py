@@ -1,0 +1,86 @@
+"""Real shared libraries that stand in for a driver, and what a test needs to steer them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def compile_library(source: str, target: Path, *flags: str) -> Path:
+    """The shared library `target`, compiled from a C file beside this one.
+
+    Its name is also its soname, so that a loader finds it again under that name. Raises
+    RuntimeError without a C compiler, or with the compiler's words where it fails.
+    """
+    compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        raise RuntimeError("these tests need a C compiler: install gcc or clang, or set CC")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(
+        [
+            *(compiler, "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-pthread"),
+            *(f"-Wl,-soname,{target.name}", *flags, "-o", str(target), str(HERE / source)),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{compiler} could not build {source}:\n{done.stderr}")
+    return target
+
+
+def build_nvml(folder: Path, *, empty: bool = False) -> Path:
+    """`libnvidia-ml.so.1` in `folder`, with a known energy; `empty`: without any symbol."""
+    flags = ["-DEMPTY"] if empty else []
+    return compile_library("nvml.c", folder / "libnvidia-ml.so.1", *flags)
+
+
+def build_cuda(folder: Path) -> Path:
+    """`libcuda.so.1` in `folder`, whose work takes a known time."""
+    return compile_library("cuda.c", folder / "libcuda.so.1")
+
+
+class FakeNvml:
+    """A machine's NVIDIA driver, told what to answer through a file.
+
+    `library` is what `build_nvml` gave; `folder` is the test's own.
+    """
+
+    def __init__(self, library: Path, folder: Path) -> None:
+        self._library = library
+        self._config = folder / "nvml.txt"
+        self._log = folder / "nvml.log"
+        self.set()
+
+    def set(self, *lines: str) -> None:
+        """Answer by these lines from the next call on (the head of nvml.c explains them)."""
+        new = self._config.with_suffix(".new")
+        new.write_text("".join(f"{line}\n" for line in lines))
+        new.replace(self._config)
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What a child process needs in its environment to meet this driver."""
+        return {
+            "LD_LIBRARY_PATH": str(self._library.parent),
+            "FAKE_NVML_CONFIG": str(self._config),
+            "FAKE_NVML_LOG": str(self._log),
+        }
+
+    @property
+    def calls(self) -> list[str]:
+        """The names of the NVML functions called so far, in order."""
+        return [line.split()[0] for line in self._lines()]
+
+    @property
+    def threads(self) -> set[str]:
+        """The operating system's numbers of the threads that called NVML."""
+        return {line.split()[2] for line in self._lines()}
+
+    def _lines(self) -> list[str]:
+        return self._log.read_text().splitlines() if self._log.exists() else []
