@@ -7,10 +7,30 @@ notebook looks like one that comes from the store.
 
 from __future__ import annotations
 
-from typing import TypedDict
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, fields, replace
+from datetime import UTC, datetime
+from typing import Any, Literal, TypedDict, TypeVar, cast
+
+from .model import (
+    CarbonIntensity,
+    Domain,
+    DomainEnergy,
+    Emissions,
+    Measurement,
+    Outcome,
+    Provenance,
+    Record,
+)
+from .uncertainty import Range, Uncertain, sum_of_ranges, sum_over_devices, sum_over_time
+from .units import J_PER_KWH
 
 SCHEMA = 1
 MIME_TYPE = "application/vnd.jupyter-energy+json"
+NOT_A_NUMBER = "the sensor gave no finite number"
+T = TypeVar("T")
 
 
 class ValueJson(TypedDict):
@@ -124,3 +144,265 @@ class SummaryJson(TypedDict):
     notebook: NotebookJson
     totals: TotalsJson
     cells: list[CellJson]
+
+
+def to_json(document: Mapping[str, object], indent: int | None = None) -> str:
+    """A document as JSON text, plain ASCII. Raises ValueError on a NaN or an infinity."""
+    return json.dumps(document, allow_nan=False, indent=indent)
+
+
+def utc_text(moment: datetime) -> str:
+    """A moment as RFC 3339 in UTC to the microsecond: "2025-03-01T09:30:00.000000Z"."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+# --- records, whole -------------------------------------------------------------------------
+
+
+def record_to_document(record: Record) -> dict[str, object]:
+    """A record as a dictionary that JSON can hold, from which it comes back as it was.
+
+    A figure that is no finite number comes back as unknown, with the reason.
+    """
+    document: dict[str, Any] = asdict(sound(record))
+    measurement = document.pop("measurement")
+    measurement["start"] = utc_text(record.start)
+    return {**document, **measurement}
+
+
+def record_from_document(document: Mapping[str, Any]) -> Record:
+    """The record that `record_to_document` wrote; fields of a newer version are passed over.
+
+    Raises KeyError, TypeError or ValueError where the document is none of ours.
+    """
+    measurement = Measurement(
+        datetime.fromisoformat(document["start"]),
+        document["duration_s"],
+        tuple(_domain_energy(d) for d in document["domains"]),
+    )
+    held = document["emissions"]
+    emissions = None
+    if held is not None:
+        intensity = _made(CarbonIntensity, held["intensity"])
+        carbon_g = _made(Range, held["carbon_g"])
+        emissions = _made(Emissions, {**held, "intensity": intensity, "carbon_g": carbon_g})
+    rest = {"emissions": emissions, "warnings": tuple(document.get("warnings", ()))}
+    return _made(Record, {**document, **rest, "measurement": measurement})
+
+
+def _domain_energy(document: Mapping[str, Any]) -> DomainEnergy:
+    held = document["energy"]
+    energy: Uncertain | Range | None = None
+    if held is not None:
+        energy = _made(Uncertain, held) if "value" in held else _made(Range, held)
+    domain = _made(Domain, document["domain"])
+    return _made(DomainEnergy, {**document, "domain": domain, "energy": energy})
+
+
+def _made(kind: type[T], values: Mapping[str, Any]) -> T:
+    """One of our dataclasses from the values that it has a field for."""
+    names = (field.name for field in fields(cast(Any, kind)))
+    return kind(**{name: values[name] for name in names if name in values})
+
+
+def sound(record: Record) -> Record:
+    """The record with every figure that is not finite made unknown: JSON has no NaN."""
+    domains = tuple(
+        d
+        if _finite(d.energy)
+        else replace(d, energy=None, provenance="none", reason=NOT_A_NUMBER)
+        for d in record.domains
+    )
+    emissions = record.emissions
+    if emissions is not None and not _finite(emissions.carbon_g):
+        emissions = None
+    if domains == record.domains and emissions is record.emissions:
+        return record
+    return replace(
+        record, measurement=replace(record.measurement, domains=domains), emissions=emissions
+    )
+
+
+def _finite(figure: Uncertain | Range | None) -> bool:
+    if isinstance(figure, Uncertain):
+        return all(map(math.isfinite, (figure.value, figure.u_random, figure.u_systematic)))
+    return figure is None or (math.isfinite(figure.low) and math.isfinite(figure.high))
+
+
+# --- records, added up ----------------------------------------------------------------------
+
+
+def cell_key(record: Record) -> tuple[str, str]:
+    """What makes two runs runs of one cell: its id, else its name, else its execution count."""
+    if record.cell_id is not None:
+        return "id", record.cell_id
+    if record.name is not None:
+        return "name", record.name
+    if record.execution_count is not None:
+        return "count", f"#{record.execution_count}"
+    return "run", record.run_id
+
+
+def cell_from_records(records: Sequence[Record]) -> CellJson:
+    """One cell from its runs: energies (J), durations (s) and grams summed, outcome of the last.
+
+    Raises ValueError without any run.
+    """
+    if not records:
+        raise ValueError("a cell has at least one run")
+    runs = sorted(map(sound, records), key=lambda r: r.start)
+    last = runs[-1]
+    duration_s = math.fsum(r.duration_s for r in runs)
+    measured, estimated = measured_from_records(runs), estimated_from_records(runs)
+    shown_j = measured.value if measured else estimated.mid if estimated else None
+    names = [r.name for r in runs if r.name is not None]
+    return {
+        "cell_id": last.cell_id,
+        "name": names[-1] if names else None,
+        "runs": len(runs),
+        "execution_count": last.execution_count,
+        "started": utc_text(runs[0].start),
+        "duration_s": duration_s,
+        "outcome": last.outcome,
+        "measured_j": value_json(measured),
+        "estimated_j": range_json(estimated),
+        "above_idle_j": None,
+        "kernel_share": None,
+        "average_w": shown_j / duration_s if shown_j is not None and duration_s > 0 else None,
+        "peak_w": None,
+        "domains": _domains_from_records(runs),
+        "carbon_g": carbon_from_records(runs),
+        "warnings": list(dict.fromkeys([w for r in runs for w in r.warnings] + _no_carbon(runs))),
+    }
+
+
+def totals_from_records(records: Iterable[Record]) -> TotalsJson:
+    """A notebook's totals, in J, s and g: of the runs that lie in no other, so nothing counts twice.
+
+    `first` and `last` are the starts of the first and the last run; `interrupted` counts the runs
+    cut short, by the user or with their kernel.
+    """
+    runs = [sound(r) for r in records if r.within is None]
+    starts = [r.start for r in runs]
+    return {
+        "runs": len(runs),
+        "cells": len({cell_key(r) for r in runs}),
+        "duration_s": math.fsum(r.duration_s for r in runs),
+        "measured_j": value_json(measured_from_records(runs)),
+        "estimated_j": range_json(estimated_from_records(runs)),
+        "carbon_g": carbon_from_records(runs),
+        "first": utc_text(min(starts)) if starts else None,
+        "last": utc_text(max(starts)) if starts else None,
+        "interrupted": sum(r.outcome in ("interrupted", "lost") for r in runs),
+    }
+
+
+def measured_from_records(records: Iterable[Record]) -> Uncertain | None:
+    """Measured energy of several runs in J; None where nothing was measured.
+
+    A device's gain error is the same in all its runs, so it adds up linearly; different devices,
+    and the same device number on another host, are independent.
+    """
+    by_device: dict[tuple[str, str], list[Uncertain]] = {}
+    for record in records:
+        for d in record.measurement.counted():
+            if isinstance(d.energy, Uncertain):
+                by_device.setdefault(_device(record, d.domain), []).append(d.energy)
+    sums = (sum_over_time(energies) for energies in by_device.values())
+    return sum_over_devices(s for s in sums if s is not None)
+
+
+def estimated_from_records(records: Iterable[Record]) -> Range | None:
+    """Estimated energy of several runs in J; None where nothing was estimated."""
+    return sum_of_ranges(
+        d.energy for r in records for d in r.measurement.counted() if isinstance(d.energy, Range)
+    )
+
+
+def _device(record: Record, domain: Domain) -> tuple[str, str]:
+    return domain.kind, domain.uuid or f"{record.host}:{domain.index}"
+
+
+def _domains_from_records(runs: Sequence[Record]) -> list[DomainJson]:
+    """One entry a device, summed over runs; two where some runs measured it and some estimated."""
+    held: dict[tuple[str, int, str | None, str], list[tuple[Record, DomainEnergy]]] = {}
+    for run in runs:
+        for d in run.domains:
+            key = (d.domain.kind, d.domain.index, d.domain.uuid, d.domain.scope)
+            held.setdefault(key, []).append((run, d))
+    entries = []
+    for found in held.values():
+        measured = [(r, d) for r, d in found if isinstance(d.energy, Uncertain)]
+        estimated = [(r, d) for r, d in found if isinstance(d.energy, Range)]
+        absent = [(r, d) for r, d in found if d.energy is None]
+        for part in (measured, estimated) if measured or estimated else (absent,):
+            if part:
+                missed = absent if part is (measured or estimated) else []
+                entries.append(_domain_entry(part, missed, runs))
+    return entries
+
+
+def _domain_entry(
+    part: Sequence[tuple[Record, DomainEnergy]],
+    missed: Sequence[tuple[Record, DomainEnergy]],
+    runs: Sequence[Record],
+) -> DomainJson:
+    """One device: `part` has its figures of one kind, `missed` the runs that have none."""
+    last = part[-1][1]
+    by_device: dict[tuple[str, str], list[Uncertain]] = {}
+    for run, d in part:
+        if isinstance(d.energy, Uncertain):
+            by_device.setdefault(_device(run, d.domain), []).append(d.energy)
+    sums = (sum_over_time(energies) for energies in by_device.values())
+    measured = sum_over_devices(s for s in sums if s is not None)
+    estimated = sum_of_ranges(d.energy for _, d in part if isinstance(d.energy, Range))
+    reasons = [d.reason for _, d in part if d.reason]
+    reason = reasons[-1] if reasons else None
+    if missed:
+        reason = f"no reading in {len(missed)} of {len(runs)} runs: {missed[-1][1].reason}"
+    return {
+        "kind": last.domain.kind,
+        "index": last.domain.index,
+        "name": last.domain.name,
+        "uuid": last.domain.uuid,
+        "energy_j": measured.value if measured else None,
+        "u95_j": measured.u95 if measured else None,
+        "low_j": estimated.low if estimated else None,
+        "mid_j": estimated.mid if estimated else None,
+        "high_j": estimated.high if estimated else None,
+        "provenance": _weakest([d.provenance for _, d in part]),
+        "source": ", ".join(dict.fromkeys(d.source for _, d in part)),
+        "coverage": _coverage(part, runs),
+        "scope": last.domain.scope,
+        "reason": reason,
+    }
+
+
+def _weakest(kinds: Sequence[Provenance]) -> Provenance:
+    """What a sum of differently won figures may call itself: the least direct of them."""
+    order: tuple[Provenance, ...] = ("measured", "vendor model", "integrated", "estimated", "none")
+    return max(kinds, key=order.index)
+
+
+def _coverage(part: Sequence[tuple[Record, DomainEnergy]], runs: Sequence[Record]) -> float:
+    """The share, 0 to 1, of the runs' whole duration that the figures of `part` cover."""
+    if len(runs) == 1:
+        return part[0][1].coverage
+    whole_s = math.fsum(r.duration_s for r in runs)
+    if whole_s <= 0:
+        return min(1.0, math.fsum(d.coverage for _, d in part) / len(runs))
+    return min(1.0, math.fsum(d.coverage * r.duration_s for r, d in part) / whole_s)
+
+
+def value_json(value: Uncertain | None) -> ValueJson | None:
+    """A measurement as JSON, in its own unit."""
+    if value is None:
+        return None
+    return {"value": value.value, "u95_repeat": value.u95_repeat, "u95": value.u95}
+
+
+def range_json(estimate: Range | None) -> RangeJson | None:
+    """An estimate as JSON, in its own unit."""
+    if estimate is None:
+        return None
+    return {"low": estimate.low, "mid": estimate.mid, "high": estimate.high}
