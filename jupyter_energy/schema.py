@@ -7,30 +7,42 @@ notebook looks like one that comes from the store.
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields, replace
-from datetime import UTC, datetime
-from typing import Any, Literal, TypedDict, TypeVar, cast
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypedDict
 
-from .model import (
-    CarbonIntensity,
-    Domain,
-    DomainEnergy,
-    Emissions,
-    Measurement,
-    Outcome,
-    Provenance,
-    Record,
-)
+from .carbon_sums import carbon_from_records
+from .documents import record_from_document, record_to_document, sound, to_json, utc_text
+from .model import Domain, DomainEnergy, Provenance, Record
 from .uncertainty import Range, Uncertain, sum_of_ranges, sum_over_devices, sum_over_time
-from .units import J_PER_KWH
+
+__all__ = [
+    "MIME_TYPE",
+    "SCHEMA",
+    "CarbonJson",
+    "CellJson",
+    "DomainJson",
+    "NotebookJson",
+    "RangeJson",
+    "SummaryJson",
+    "TotalsJson",
+    "ValueJson",
+    "carbon_from_records",
+    "cell_from_records",
+    "cell_key",
+    "estimated_from_records",
+    "measured_from_records",
+    "range_json",
+    "record_from_document",
+    "record_to_document",
+    "to_json",
+    "totals_from_records",
+    "utc_text",
+    "value_json",
+]
 
 SCHEMA = 1
 MIME_TYPE = "application/vnd.jupyter-energy+json"
-NOT_A_NUMBER = "the sensor gave no finite number"
-T = TypeVar("T")
 
 
 class ValueJson(TypedDict):
@@ -146,92 +158,6 @@ class SummaryJson(TypedDict):
     cells: list[CellJson]
 
 
-def to_json(document: Mapping[str, object], indent: int | None = None) -> str:
-    """A document as JSON text, plain ASCII. Raises ValueError on a NaN or an infinity."""
-    return json.dumps(document, allow_nan=False, indent=indent)
-
-
-def utc_text(moment: datetime) -> str:
-    """A moment as RFC 3339 in UTC to the microsecond: "2025-03-01T09:30:00.000000Z"."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-# --- records, whole -------------------------------------------------------------------------
-
-
-def record_to_document(record: Record) -> dict[str, object]:
-    """A record as a dictionary that JSON can hold, from which it comes back as it was.
-
-    A figure that is no finite number comes back as unknown, with the reason.
-    """
-    document: dict[str, Any] = asdict(sound(record))
-    measurement = document.pop("measurement")
-    measurement["start"] = utc_text(record.start)
-    return {**document, **measurement}
-
-
-def record_from_document(document: Mapping[str, Any]) -> Record:
-    """The record that `record_to_document` wrote; fields of a newer version are passed over.
-
-    Raises KeyError, TypeError or ValueError where the document is none of ours.
-    """
-    measurement = Measurement(
-        datetime.fromisoformat(document["start"]),
-        document["duration_s"],
-        tuple(_domain_energy(d) for d in document["domains"]),
-    )
-    held = document["emissions"]
-    emissions = None
-    if held is not None:
-        intensity = _made(CarbonIntensity, held["intensity"])
-        carbon_g = _made(Range, held["carbon_g"])
-        emissions = _made(Emissions, {**held, "intensity": intensity, "carbon_g": carbon_g})
-    rest = {"emissions": emissions, "warnings": tuple(document.get("warnings", ()))}
-    return _made(Record, {**document, **rest, "measurement": measurement})
-
-
-def _domain_energy(document: Mapping[str, Any]) -> DomainEnergy:
-    held = document["energy"]
-    energy: Uncertain | Range | None = None
-    if held is not None:
-        energy = _made(Uncertain, held) if "value" in held else _made(Range, held)
-    domain = _made(Domain, document["domain"])
-    return _made(DomainEnergy, {**document, "domain": domain, "energy": energy})
-
-
-def _made(kind: type[T], values: Mapping[str, Any]) -> T:
-    """One of our dataclasses from the values that it has a field for."""
-    names = (field.name for field in fields(cast(Any, kind)))
-    return kind(**{name: values[name] for name in names if name in values})
-
-
-def sound(record: Record) -> Record:
-    """The record with every figure that is not finite made unknown: JSON has no NaN."""
-    domains = tuple(
-        d
-        if _finite(d.energy)
-        else replace(d, energy=None, provenance="none", reason=NOT_A_NUMBER)
-        for d in record.domains
-    )
-    emissions = record.emissions
-    if emissions is not None and not _finite(emissions.carbon_g):
-        emissions = None
-    if domains == record.domains and emissions is record.emissions:
-        return record
-    return replace(
-        record, measurement=replace(record.measurement, domains=domains), emissions=emissions
-    )
-
-
-def _finite(figure: Uncertain | Range | None) -> bool:
-    if isinstance(figure, Uncertain):
-        return all(map(math.isfinite, (figure.value, figure.u_random, figure.u_systematic)))
-    return figure is None or (math.isfinite(figure.low) and math.isfinite(figure.high))
-
-
-# --- records, added up ----------------------------------------------------------------------
-
-
 def cell_key(record: Record) -> tuple[str, str]:
     """What makes two runs runs of one cell: its id, else its name, else its execution count."""
     if record.cell_id is not None:
@@ -272,12 +198,21 @@ def cell_from_records(records: Sequence[Record]) -> CellJson:
         "peak_w": None,
         "domains": _domains_from_records(runs),
         "carbon_g": carbon_from_records(runs),
-        "warnings": list(dict.fromkeys([w for r in runs for w in r.warnings] + _no_carbon(runs))),
+        "warnings": list(dict.fromkeys(_warnings(runs))),
     }
 
 
+def _warnings(runs: Sequence[Record]) -> Iterator[str]:
+    for run in runs:
+        yield from run.warnings
+    known = [r for r in runs if r.energy_j is not None or r.estimated_j is not None]
+    without = sum(r.emissions is None for r in known)
+    if 0 < without < len(known):
+        yield f"{without} of {len(runs)} runs have energy but no CO2e: the grams leave them out"
+
+
 def totals_from_records(records: Iterable[Record]) -> TotalsJson:
-    """A notebook's totals, in J, s and g: of the runs that lie in no other, so nothing counts twice.
+    """A notebook's totals in J, s and g, of the runs that lie in no other: nothing counts twice.
 
     `first` and `last` are the starts of the first and the last run; `interrupted` counts the runs
     cut short, by the user or with their kernel.
@@ -335,10 +270,12 @@ def _domains_from_records(runs: Sequence[Record]) -> list[DomainJson]:
         measured = [(r, d) for r, d in found if isinstance(d.energy, Uncertain)]
         estimated = [(r, d) for r, d in found if isinstance(d.energy, Range)]
         absent = [(r, d) for r, d in found if d.energy is None]
-        for part in (measured, estimated) if measured or estimated else (absent,):
-            if part:
-                missed = absent if part is (measured or estimated) else []
-                entries.append(_domain_entry(part, missed, runs))
+        if measured:
+            entries.append(_domain_entry(measured, absent, runs))
+        if estimated:
+            entries.append(_domain_entry(estimated, [] if measured else absent, runs))
+        if not measured and not estimated:
+            entries.append(_domain_entry(absent, [], runs))
     return entries
 
 
