@@ -7,7 +7,39 @@ notebook looks like one that comes from the store.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypedDict
+
+from .carbon_sums import carbon_from_records
+from .documents import record_from_document, record_to_document, sound, to_json, utc_text
+from .model import Domain, DomainEnergy, Provenance, Record
+from .uncertainty import Range, Uncertain, sum_of_ranges, sum_over_devices, sum_over_time
+
+__all__ = [
+    "MIME_TYPE",
+    "SCHEMA",
+    "CarbonJson",
+    "CellJson",
+    "DomainJson",
+    "NotebookJson",
+    "RangeJson",
+    "SummaryJson",
+    "TotalsJson",
+    "ValueJson",
+    "carbon_from_records",
+    "cell_from_records",
+    "cell_key",
+    "estimated_from_records",
+    "measured_from_records",
+    "range_json",
+    "record_from_document",
+    "record_to_document",
+    "to_json",
+    "totals_from_records",
+    "utc_text",
+    "value_json",
+]
 
 SCHEMA = 1
 MIME_TYPE = "application/vnd.jupyter-energy+json"
@@ -124,3 +156,190 @@ class SummaryJson(TypedDict):
     notebook: NotebookJson
     totals: TotalsJson
     cells: list[CellJson]
+
+
+def cell_key(record: Record) -> tuple[str, str]:
+    """What makes two runs runs of one cell: its id, else its name, else its execution count."""
+    if record.cell_id is not None:
+        return "id", record.cell_id
+    if record.name is not None:
+        return "name", record.name
+    if record.execution_count is not None:
+        return "count", f"#{record.execution_count}"
+    return "run", record.run_id
+
+
+def cell_from_records(records: Sequence[Record]) -> CellJson:
+    """One cell from its runs: energies (J), durations (s) and grams summed, outcome of the last.
+
+    Raises ValueError without any run.
+    """
+    if not records:
+        raise ValueError("a cell has at least one run")
+    runs = sorted(map(sound, records), key=lambda r: r.start)
+    last = runs[-1]
+    duration_s = math.fsum(r.duration_s for r in runs)
+    measured, estimated = measured_from_records(runs), estimated_from_records(runs)
+    shown_j = measured.value if measured else estimated.mid if estimated else None
+    names = [r.name for r in runs if r.name is not None]
+    return {
+        "cell_id": last.cell_id,
+        "name": names[-1] if names else None,
+        "runs": len(runs),
+        "execution_count": last.execution_count,
+        "started": utc_text(runs[0].start),
+        "duration_s": duration_s,
+        "outcome": last.outcome,
+        "measured_j": value_json(measured),
+        "estimated_j": range_json(estimated),
+        "above_idle_j": None,
+        "kernel_share": None,
+        "average_w": shown_j / duration_s if shown_j is not None and duration_s > 0 else None,
+        "peak_w": None,
+        "domains": _domains_from_records(runs),
+        "carbon_g": carbon_from_records(runs),
+        "warnings": list(dict.fromkeys(_warnings(runs))),
+    }
+
+
+def _warnings(runs: Sequence[Record]) -> Iterator[str]:
+    for run in runs:
+        yield from run.warnings
+    known = [r for r in runs if r.energy_j is not None or r.estimated_j is not None]
+    without = sum(r.emissions is None for r in known)
+    if 0 < without < len(known):
+        yield f"{without} of {len(runs)} runs have energy but no CO2e: the grams leave them out"
+
+
+def totals_from_records(records: Iterable[Record]) -> TotalsJson:
+    """A notebook's totals in J, s and g, of the runs that lie in no other: nothing counts twice.
+
+    `first` and `last` are the starts of the first and the last run; `interrupted` counts the runs
+    cut short, by the user or with their kernel.
+    """
+    runs = [sound(r) for r in records if r.within is None]
+    starts = [r.start for r in runs]
+    return {
+        "runs": len(runs),
+        "cells": len({cell_key(r) for r in runs}),
+        "duration_s": math.fsum(r.duration_s for r in runs),
+        "measured_j": value_json(measured_from_records(runs)),
+        "estimated_j": range_json(estimated_from_records(runs)),
+        "carbon_g": carbon_from_records(runs),
+        "first": utc_text(min(starts)) if starts else None,
+        "last": utc_text(max(starts)) if starts else None,
+        "interrupted": sum(r.outcome in ("interrupted", "lost") for r in runs),
+    }
+
+
+def measured_from_records(records: Iterable[Record]) -> Uncertain | None:
+    """Measured energy of several runs in J; None where nothing was measured.
+
+    A device's gain error is the same in all its runs, so it adds up linearly; different devices,
+    and the same device number on another host, are independent.
+    """
+    by_device: dict[tuple[str, str], list[Uncertain]] = {}
+    for record in records:
+        for d in record.measurement.counted():
+            if isinstance(d.energy, Uncertain):
+                by_device.setdefault(_device(record, d.domain), []).append(d.energy)
+    sums = (sum_over_time(energies) for energies in by_device.values())
+    return sum_over_devices(s for s in sums if s is not None)
+
+
+def estimated_from_records(records: Iterable[Record]) -> Range | None:
+    """Estimated energy of several runs in J; None where nothing was estimated."""
+    return sum_of_ranges(
+        d.energy for r in records for d in r.measurement.counted() if isinstance(d.energy, Range)
+    )
+
+
+def _device(record: Record, domain: Domain) -> tuple[str, str]:
+    return domain.kind, domain.uuid or f"{record.host}:{domain.index}"
+
+
+def _domains_from_records(runs: Sequence[Record]) -> list[DomainJson]:
+    """One entry a device, summed over runs; two where some runs measured it and some estimated."""
+    held: dict[tuple[str, int, str | None, str], list[tuple[Record, DomainEnergy]]] = {}
+    for run in runs:
+        for d in run.domains:
+            key = (d.domain.kind, d.domain.index, d.domain.uuid, d.domain.scope)
+            held.setdefault(key, []).append((run, d))
+    entries = []
+    for found in held.values():
+        measured = [(r, d) for r, d in found if isinstance(d.energy, Uncertain)]
+        estimated = [(r, d) for r, d in found if isinstance(d.energy, Range)]
+        absent = [(r, d) for r, d in found if d.energy is None]
+        if measured:
+            entries.append(_domain_entry(measured, absent, runs))
+        if estimated:
+            entries.append(_domain_entry(estimated, [] if measured else absent, runs))
+        if not measured and not estimated:
+            entries.append(_domain_entry(absent, [], runs))
+    return entries
+
+
+def _domain_entry(
+    part: Sequence[tuple[Record, DomainEnergy]],
+    missed: Sequence[tuple[Record, DomainEnergy]],
+    runs: Sequence[Record],
+) -> DomainJson:
+    """One device: `part` has its figures of one kind, `missed` the runs that have none."""
+    last = part[-1][1]
+    by_device: dict[tuple[str, str], list[Uncertain]] = {}
+    for run, d in part:
+        if isinstance(d.energy, Uncertain):
+            by_device.setdefault(_device(run, d.domain), []).append(d.energy)
+    sums = (sum_over_time(energies) for energies in by_device.values())
+    measured = sum_over_devices(s for s in sums if s is not None)
+    estimated = sum_of_ranges(d.energy for _, d in part if isinstance(d.energy, Range))
+    reasons = [d.reason for _, d in part if d.reason]
+    reason = reasons[-1] if reasons else None
+    if missed:
+        reason = f"no reading in {len(missed)} of {len(runs)} runs: {missed[-1][1].reason}"
+    return {
+        "kind": last.domain.kind,
+        "index": last.domain.index,
+        "name": last.domain.name,
+        "uuid": last.domain.uuid,
+        "energy_j": measured.value if measured else None,
+        "u95_j": measured.u95 if measured else None,
+        "low_j": estimated.low if estimated else None,
+        "mid_j": estimated.mid if estimated else None,
+        "high_j": estimated.high if estimated else None,
+        "provenance": _weakest([d.provenance for _, d in part]),
+        "source": ", ".join(dict.fromkeys(d.source for _, d in part)),
+        "coverage": _coverage(part, runs),
+        "scope": last.domain.scope,
+        "reason": reason,
+    }
+
+
+def _weakest(kinds: Sequence[Provenance]) -> Provenance:
+    """What a sum of differently won figures may call itself: the least direct of them."""
+    order: tuple[Provenance, ...] = ("measured", "vendor model", "integrated", "estimated", "none")
+    return max(kinds, key=order.index)
+
+
+def _coverage(part: Sequence[tuple[Record, DomainEnergy]], runs: Sequence[Record]) -> float:
+    """The share, 0 to 1, of the runs' whole duration that the figures of `part` cover."""
+    if len(runs) == 1:
+        return part[0][1].coverage
+    whole_s = math.fsum(r.duration_s for r in runs)
+    if whole_s <= 0:
+        return min(1.0, math.fsum(d.coverage for _, d in part) / len(runs))
+    return min(1.0, math.fsum(d.coverage * r.duration_s for r, d in part) / whole_s)
+
+
+def value_json(value: Uncertain | None) -> ValueJson | None:
+    """A measurement as JSON, in its own unit."""
+    if value is None:
+        return None
+    return {"value": value.value, "u95_repeat": value.u95_repeat, "u95": value.u95}
+
+
+def range_json(estimate: Range | None) -> RangeJson | None:
+    """An estimate as JSON, in its own unit."""
+    if estimate is None:
+        return None
+    return {"low": estimate.low, "mid": estimate.mid, "high": estimate.high}

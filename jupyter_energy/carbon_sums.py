@@ -1,0 +1,149 @@
+"""Grams of CO2e added up, with the factors they were made with kept in sight.
+
+Grams of one kind of intensity add up. Average and marginal answer different questions (what
+the grid emits, what one more kWh makes it emit), so their grams never meet in one figure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from .model import Emissions, Record
+from .units import J_PER_KWH
+
+if TYPE_CHECKING:
+    from .schema import CarbonJson
+
+Text = Literal["zone", "place", "source", "how"]
+# A figure and the energy in J that it was made of, which is its weight in a mean.
+Weighed = tuple["CarbonJson", float]
+
+
+def carbon_from_records(records: Iterable[Record]) -> CarbonJson | None:
+    """The grams of CO2e of several runs; None where no run has any.
+
+    `g_per_kwh` is the mean weighted by energy, `pue` the mean weighted by grams before it, so that
+    energy times both gives the grams. `parts` has one entry a kind where kinds differ.
+    """
+    return add_carbon(
+        [(carbon_json(r.emissions), _energy_j(r)) for r in records if r.emissions is not None]
+    )
+
+
+def carbon_json(emissions: Emissions) -> CarbonJson:
+    """One run's grams as JSON."""
+    intensity = emissions.intensity
+    return {
+        "low": emissions.carbon_g.low,
+        "mid": emissions.carbon_g.mid,
+        "high": emissions.carbon_g.high,
+        "g_per_kwh": intensity.g_per_kwh,
+        "zone": intensity.zone,
+        "place": intensity.place,
+        "kind": intensity.kind,
+        "source": intensity.source,
+        "year": intensity.year,
+        "pue": emissions.pue,
+        "how": intensity.how,
+        "assumed": intensity.assumed,
+        "estimated_share": emissions.estimated_share,
+        "parts": None,
+    }
+
+
+def add_carbon(items: Sequence[Weighed]) -> CarbonJson | None:
+    """The sum of several figures, each with the energy in J behind it; None of nothing."""
+    by_kind: dict[str | None, list[Weighed]] = {}
+    for carbon, energy_j in items:
+        parts = carbon["parts"]
+        whole = [(carbon, energy_j)] if not parts else [(part, weight_j(part)) for part in parts]
+        for part, part_j in whole:
+            by_kind.setdefault(part["kind"], []).append((part, part_j))
+    sums = [_sum(by_kind[kind]) for kind in sorted(by_kind, key=str)]
+    if len(sums) < 2:
+        return sums[0] if sums else None
+    return {
+        "low": None,
+        "mid": None,
+        "high": None,
+        "g_per_kwh": None,
+        "zone": None,
+        "place": None,
+        "kind": None,
+        "source": None,
+        "year": None,
+        "pue": None,
+        "how": None,
+        "assumed": any(s["assumed"] for s in sums),
+        "estimated_share": None,
+        "parts": sums,
+    }
+
+
+def weight_j(carbon: CarbonJson) -> float:
+    """The energy in J that a figure was made of, worked back from its grams; 0 where unknown."""
+    factor = (carbon["g_per_kwh"] or 0.0) * (carbon["pue"] or 0.0)
+    return (carbon["mid"] or 0.0) / factor * J_PER_KWH if factor > 0 else 0.0
+
+
+def _sum(items: Sequence[Weighed]) -> CarbonJson:
+    """The sum of figures of one kind."""
+    if len(items) == 1:
+        return items[0][0]
+    parts = [carbon for carbon, _ in items]
+    years = {c["year"] for c in parts}
+    return {
+        "low": _total(c["low"] for c in parts),
+        "mid": _total(c["mid"] for c in parts),
+        "high": _total(c["high"] for c in parts),
+        "g_per_kwh": _mean((c["g_per_kwh"], energy_j) for c, energy_j in items),
+        "zone": _listed(parts, "zone"),
+        "place": _listed(parts, "place"),
+        "kind": parts[0]["kind"],
+        "source": _listed(parts, "source"),
+        "year": years.pop() if len(years) == 1 else None,
+        "pue": _mean((c["pue"], energy_j * (c["g_per_kwh"] or 0.0)) for c, energy_j in items),
+        "how": _listed(parts, "how"),
+        "assumed": any(c["assumed"] for c in parts),
+        "estimated_share": _mean((c["estimated_share"], c["mid"] or 0.0) for c in parts),
+        "parts": None,
+    }
+
+
+def _energy_j(record: Record) -> float:
+    estimated = record.estimated_j
+    return (record.energy_j or 0.0) + (estimated.mid if estimated else 0.0)
+
+
+def _total(figures: Iterable[float | None]) -> float | None:
+    """The sum, or None where one is unknown: a part is never passed off as the whole."""
+    known: list[float] = []
+    for figure in figures:
+        if figure is None:
+            return None
+        known.append(figure)
+    return math.fsum(known)
+
+
+def _mean(weighed: Iterable[tuple[float | None, float]]) -> float | None:
+    """The weighted mean; None where a figure is unknown, or nothing says how they weigh."""
+    known: list[tuple[float, float]] = []
+    for figure, weight in weighed:
+        if figure is None:
+            return None
+        known.append((figure, weight))
+    figures = [figure for figure, _ in known]
+    if min(figures) == max(figures):
+        return figures[0]
+    total = math.fsum(weight for _, weight in known)
+    if total <= 0:
+        return None
+    mean = math.fsum(figure * weight for figure, weight in known) / total
+    return min(max(mean, min(figures)), max(figures))
+
+
+def _listed(parts: Sequence[CarbonJson], field: Text) -> str | None:
+    """Every word that occurs, each once: "FR, DE"."""
+    return ", ".join(dict.fromkeys(word for c in parts if (word := c[field]))) or None

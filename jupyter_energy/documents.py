@@ -1,0 +1,97 @@
+"""A record as a document that JSON can hold, and back: what the store keeps of a run.
+
+Nothing is lost on the way: figures keep every bit, and what is unknown stays unknown.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
+from datetime import UTC, datetime
+from typing import Any, TypeVar, cast
+
+from .model import CarbonIntensity, Domain, DomainEnergy, Emissions, Measurement, Record
+from .uncertainty import Range, Uncertain
+
+NOT_A_NUMBER = "the sensor gave no finite number"
+T = TypeVar("T")
+
+
+def to_json(document: Mapping[str, object], indent: int | None = None) -> str:
+    """A document as JSON text, plain ASCII. Raises ValueError on a NaN or an infinity."""
+    return json.dumps(document, allow_nan=False, indent=indent)
+
+
+def utc_text(moment: datetime) -> str:
+    """A moment as RFC 3339 in UTC to the microsecond: "2025-03-01T09:30:00.000000Z"."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def record_to_document(record: Record) -> dict[str, object]:
+    """A record as a dictionary that JSON can hold, from which it comes back as it was.
+
+    A figure that is no finite number comes back as unknown, with the reason.
+    """
+    document: dict[str, Any] = asdict(sound(record))
+    measurement = document.pop("measurement")
+    measurement["start"] = utc_text(record.start)
+    return {**document, **measurement}
+
+
+def record_from_document(document: Mapping[str, Any]) -> Record:
+    """The record that `record_to_document` wrote; fields of a newer version are passed over.
+
+    Raises KeyError, TypeError or ValueError where the document is none of ours.
+    """
+    measurement = Measurement(
+        datetime.fromisoformat(document["start"]),
+        document["duration_s"],
+        tuple(_domain_energy(d) for d in document["domains"]),
+    )
+    held = document["emissions"]
+    emissions = None
+    if held is not None:
+        intensity = _made(CarbonIntensity, held["intensity"])
+        carbon_g = _made(Range, held["carbon_g"])
+        emissions = _made(Emissions, {**held, "intensity": intensity, "carbon_g": carbon_g})
+    rest = {"emissions": emissions, "warnings": tuple(document.get("warnings", ()))}
+    return _made(Record, {**document, **rest, "measurement": measurement})
+
+
+def _domain_energy(document: Mapping[str, Any]) -> DomainEnergy:
+    held = document["energy"]
+    energy: Uncertain | Range | None = None
+    if held is not None:
+        energy = _made(Uncertain, held) if "value" in held else _made(Range, held)
+    domain = _made(Domain, document["domain"])
+    return _made(DomainEnergy, {**document, "domain": domain, "energy": energy})
+
+
+def _made(kind: type[T], values: Mapping[str, Any]) -> T:
+    """One of our dataclasses from the values that it has a field for."""
+    names = (field.name for field in fields(cast(Any, kind)))
+    return kind(**{name: values[name] for name in names if name in values})
+
+
+def sound(record: Record) -> Record:
+    """The record with every figure that is not finite made unknown: JSON has no NaN."""
+    domains = tuple(
+        d if _finite(d.energy) else replace(d, energy=None, provenance="none", reason=NOT_A_NUMBER)
+        for d in record.domains
+    )
+    emissions = record.emissions
+    if emissions is not None and not _finite(emissions.carbon_g):
+        emissions = None
+    if domains == record.domains and emissions is record.emissions:
+        return record
+    return replace(
+        record, measurement=replace(record.measurement, domains=domains), emissions=emissions
+    )
+
+
+def _finite(figure: Uncertain | Range | None) -> bool:
+    if isinstance(figure, Uncertain):
+        return all(map(math.isfinite, (figure.value, figure.u_random, figure.u_systematic)))
+    return figure is None or (math.isfinite(figure.low) and math.isfinite(figure.high))

@@ -1,0 +1,130 @@
+"""The store's tables, as an ordered list of named steps; each runs once, in its own transaction.
+
+A step is never changed once it has been released: a change to the tables is a new step at the
+end. Which steps a file has had is kept in the file itself, in `energy_migration`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from .errors import StoreError
+
+
+class Connection(Protocol):
+    """As much of a database connection as a step needs; only store.py imports sqlite3."""
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Iterable[Any]:
+        """The rows of one statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One change of the tables: SQL statements, or a function for what SQL cannot say."""
+
+    name: str
+    change: tuple[str, ...] | Callable[[Connection], None]
+
+
+STEPS: tuple[Step, ...] = (
+    Step(
+        "0001 notebooks, their cells and records",
+        (
+            # `path` and `host`: where it was last seen, and from which machine. A path that is
+            # no valid Unicode is a blob, so TEXT is an affinity and not a promise.
+            """CREATE TABLE notebook (
+                id TEXT PRIMARY KEY,
+                path TEXT,
+                name TEXT NOT NULL,
+                host TEXT NOT NULL,
+                kernel_id TEXT,
+                copied_from TEXT,
+                first_seen TEXT NOT NULL
+            )""",
+            "CREATE INDEX notebook_by_kernel ON notebook (kernel_id)",
+            """CREATE TABLE notebook_cell (
+                notebook_id TEXT NOT NULL,
+                cell_id TEXT NOT NULL,
+                PRIMARY KEY (cell_id, notebook_id)
+            ) WITHOUT ROWID""",
+            "CREATE INDEX notebook_cell_by_notebook ON notebook_cell (notebook_id)",
+            # `document` holds the whole record (schema.record_to_document); the other columns
+            # repeat what is asked for.
+            """CREATE TABLE record (
+                run_id TEXT PRIMARY KEY,
+                notebook_id TEXT NOT NULL,
+                session_id TEXT NOT NULL,
+                started TEXT NOT NULL,
+                document TEXT NOT NULL
+            )""",
+            "CREATE INDEX record_by_notebook ON record (notebook_id, started)",
+        ),
+    ),
+)
+
+
+def applied(connection: Connection) -> tuple[str, ...]:
+    """The names of the steps that a file has had, in order; none for an empty file.
+
+    Raises StoreError where the file holds another program's tables.
+    """
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+    if "energy_migration" not in tables:
+        if tables:
+            raise StoreError("it is the database of another program")
+        return ()
+    rows = connection.execute("SELECT name FROM energy_migration ORDER BY name")
+    return tuple(row[0] for row in rows)
+
+
+def migrate(connection: Connection, steps: Sequence[Step] = STEPS) -> tuple[str, ...]:
+    """The names of the steps that were still to do, and are now done.
+
+    Safe when several processes open a new file at once: each step looks again, under the write
+    lock, whether another process has just done it. A step that fails leaves no trace.
+    Raises StoreError where a newer version has already changed the tables.
+    """
+    done = _checked(connection, steps)
+    now_done: list[str] = []
+    for step in steps:
+        if step.name not in done and _apply(connection, step, steps):
+            now_done.append(step.name)
+    return tuple(now_done)
+
+
+def _checked(connection: Connection, steps: Sequence[Step]) -> frozenset[str]:
+    done = frozenset(applied(connection))
+    unknown = sorted(done.difference(step.name for step in steps))
+    if unknown:
+        raise StoreError(f"it was changed by a newer jupyter-energy ({unknown[-1]})")
+    return done
+
+
+def _apply(connection: Connection, step: Step, steps: Sequence[Step]) -> bool:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        todo = step.name not in _checked(connection, steps)
+        if todo:
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS energy_migration "
+                "(name TEXT PRIMARY KEY, applied TEXT NOT NULL)"
+            )
+            if isinstance(step.change, tuple):
+                for statement in step.change:
+                    connection.execute(statement)
+            else:
+                step.change(connection)
+            connection.execute(
+                "INSERT INTO energy_migration VALUES (?, strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))",
+                (step.name,),
+            )
+    except BaseException:
+        # After some errors (a full disk) the database has rolled back by itself.
+        with suppress(Exception):
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+    return todo

@@ -1,0 +1,405 @@
+"""The store: one SQLite file in the user's data folder, one row a run. Alone imports sqlite3.
+
+It never holds source code, outputs or tokens. A write that cannot be done now raises StoreError
+at once, and the caller keeps the record and tries again: the store never makes a cell wait.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from .documents import record_from_document, record_to_document, to_json, utc_text
+from .errors import StoreError
+from .identity import Known, Match, Notebook, NotebookRef, is_cell_id, match
+from .migrations import migrate
+from .model import Record
+
+T = TypeVar("T")
+
+# A cell's reply waits for its record, so another program's lock is not waited out.
+BUSY_MS = 100
+# Opening may have to wait for another kernel that is making the tables.
+OPENING_BUSY_MS = 3000
+# The low byte of SQLite's extended result codes (sqlite.org/rescode.html).
+CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+# WAL keeps its index in shared memory, which these cannot share between machines
+# (sqlite.org/wal.html, "WAL does not work over a network filesystem").
+NETWORK_FILESYSTEMS = frozenset(
+    "nfs nfs4 cifs smb3 smbfs 9p afs lustre beegfs gpfs ceph glusterfs pvfs2 "
+    "fuse.sshfs fuse.ceph-fuse fuse.glusterfs fuse.s3fs fuse.rclone".split()
+)
+
+
+def default_path() -> Path:
+    """The store's file in the user's data folder."""
+    from platformdirs import user_data_dir
+
+    return Path(user_data_dir("jupyter-energy", appauthor=False)) / "energy.sqlite"
+
+
+class Store:
+    """What is kept between kernels. Opened by the first call that needs it; one thread at a time.
+
+    `warnings` holds what the user should be told, each once. Every method raises StoreError
+    where the file cannot be used; a record that was not appended can be appended again later.
+    `host` is this machine's name; `procfs` is moved in tests.
+    """
+
+    def __init__(self, path: Path, host: str | None = None, procfs: Path = Path("/proc")) -> None:
+        self.path = Path(path)
+        self.warnings: list[str] = []
+        self._host = host if host is not None else platform.node()
+        self._procfs = procfs
+        self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+        self._pid = 0
+        self._inherited: list[sqlite3.Connection] = []
+
+    def open(self) -> None:
+        """Make the file and its tables, or bring them up to date."""
+        self._run(lambda connection: None)
+
+    def append(self, record: Record) -> None:
+        """Keep a record; the same `run_id` a second time changes nothing."""
+        document = to_json(record_to_document(record))
+        row = (record.run_id, record.notebook_id, record.session_id, utc_text(record.start))
+
+        def write(connection: sqlite3.Connection) -> None:
+            with _transaction(connection):
+                connection.execute(
+                    "INSERT INTO record (run_id, notebook_id, session_id, started, document) "
+                    "VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                    (*row, document),
+                )
+                if record.cell_id is not None and is_cell_id(record.cell_id):
+                    _add_cells(connection, record.notebook_id, [record.cell_id])
+
+        self._run(write)
+
+    def records(self, notebook_id: str, session_id: str | None = None) -> list[Record]:
+        """A notebook's records in the order they began, of one session or of all."""
+
+        def read(connection: sqlite3.Connection) -> list[str]:
+            rows = connection.execute(
+                "SELECT document FROM record WHERE notebook_id = ?1 "
+                "AND (?2 IS NULL OR session_id = ?2) ORDER BY started, rowid",
+                (notebook_id, session_id),
+            )
+            return [row[0] for row in rows]
+
+        records, unread = [], 0
+        for document in self._read(read, []):
+            try:
+                records.append(record_from_document(json.loads(document)))
+            except (KeyError, TypeError, ValueError):
+                unread += 1
+        if unread:
+            self._warn(f"{unread} records in {self.path} cannot be read; totals leave them out")
+        return records
+
+    def notebook_for(self, ref: NotebookRef) -> Notebook:
+        """The notebook that `ref` is, by the rule of `identity.match`; made where it is new.
+
+        A renamed notebook keeps its id and takes the new path; a copy gets an id of its own.
+        """
+
+        def settle(connection: sqlite3.Connection) -> Notebook:
+            with _transaction(connection):
+                found = match(ref, _candidates(connection, ref), self._host)
+                return self._settle(connection, ref, found)
+
+        return self._run(settle)
+
+    def find_notebook(self, ref: NotebookRef) -> Notebook | None:
+        """The notebook that `ref` is, or None where the store knows none. Writes nothing."""
+
+        def find(connection: sqlite3.Connection) -> Notebook | None:
+            found = match(ref, _candidates(connection, ref), self._host)
+            if found.known is None or found.verdict == "copied":
+                return None
+            return Notebook(found.known.id, ref.path, ref.name)
+
+        return self._read(find, None)
+
+    def note_path(self, notebook_id: str, path: str) -> None:
+        """The notebook now lies at `path`; one that the store knew there no longer does."""
+
+        def write(connection: sqlite3.Connection) -> None:
+            with _transaction(connection):
+                self._place(connection, notebook_id, path, os.path.basename(path))
+
+        self._run(write)
+
+    def close(self) -> None:
+        """Let go of the file. A later call opens it again."""
+        connection, self._connection = self._connection, None
+        if connection is not None and self._pid == os.getpid():
+            with suppress(sqlite3.Error):
+                connection.close()
+
+    # --- notebooks ---------------------------------------------------------------------------
+
+    def _settle(self, connection: sqlite3.Connection, ref: NotebookRef, found: Match) -> Notebook:
+        """Write down what `match` found, within a transaction."""
+        if found.replaced is not None:
+            connection.execute("UPDATE notebook SET path = NULL WHERE id = ?", (found.replaced.id,))
+        if found.known is not None and found.verdict in ("same", "renamed"):
+            notebook_id = found.known.id
+        else:
+            notebook_id = uuid.uuid4().hex
+            copied_from = found.known.id if found.known is not None else None
+            connection.execute(
+                "INSERT INTO notebook (id, name, host, copied_from, first_seen) "
+                "VALUES (?, ?, ?, ?, ?)",
+                (
+                    notebook_id,
+                    _to_column(ref.name),
+                    self._host,
+                    copied_from,
+                    utc_text(datetime.now(UTC)),
+                ),
+            )
+        if ref.kernel_id is not None:
+            connection.execute(
+                "UPDATE notebook SET kernel_id = NULL WHERE kernel_id = ?", (ref.kernel_id,)
+            )
+            connection.execute(
+                "UPDATE notebook SET kernel_id = ? WHERE id = ?", (ref.kernel_id, notebook_id)
+            )
+        if ref.path is not None:
+            self._place(connection, notebook_id, ref.path, ref.name)
+        _add_cells(connection, notebook_id, ref.cell_ids)
+        path, name = connection.execute(
+            "SELECT path, name FROM notebook WHERE id = ?", (notebook_id,)
+        ).fetchone()
+        return Notebook(notebook_id, _from_column(path), _from_column(name) or ref.name)
+
+    def _place(
+        self, connection: sqlite3.Connection, notebook_id: str, path: str, name: str
+    ) -> None:
+        place = _to_column(path)
+        connection.execute(
+            "UPDATE notebook SET path = NULL WHERE path = ? AND id <> ?", (place, notebook_id)
+        )
+        connection.execute(
+            "UPDATE notebook SET path = ?, name = ?, host = ? WHERE id = ?",
+            (place, _to_column(name), self._host, notebook_id),
+        )
+
+    # --- the file ----------------------------------------------------------------------------
+
+    def _read(self, call: Callable[[sqlite3.Connection], T], nothing: T) -> T:
+        """The answer of `call`, or `nothing` where there is no file: reading makes none."""
+        return self._run(call) if self.path.exists() else nothing
+
+    def _run(self, call: Callable[[sqlite3.Connection], T]) -> T:
+        """The answer of `call`; a corrupt file is set aside once and `call` made on a new one."""
+        for attempt in ("first", "second"):
+            try:
+                return call(self._opened())
+            except sqlite3.Error as error:
+                code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+                if code not in BUSY:
+                    self.close()
+                if code in CORRUPT and attempt == "first":
+                    self._set_aside()
+                    continue
+                raise StoreError(_explained(error, code, self.path)) from error
+            except OSError as error:
+                raise StoreError(
+                    f"the store {self.path} cannot be opened: {error.strerror}; "
+                    "set JUPYTER_ENERGY_STORE to a file that you may write"
+                ) from error
+        raise AssertionError("the second attempt returns or raises")
+
+    def _opened(self) -> sqlite3.Connection:
+        """The connection, made anew where it is another process's or its file has gone."""
+        if self._connection is not None:
+            if self._pid != os.getpid():
+                # After a fork the connection is the parent's. Even closing it here would harm
+                # the parent (sqlite.org/howtocorrupt.html 2.6), so it is kept and not used.
+                self._inherited.append(self._connection)
+                self._connection = None
+            elif _file_at(self.path) != self._file:
+                # Deleted or set aside by someone: what we wrote would be lost with it.
+                self.close()
+        if self._connection is None:
+            self._connection = self._connect()
+            self._pid = os.getpid()
+        return self._connection
+
+    def _connect(self) -> sqlite3.Connection:
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            # Made here for its mode; the -wal and -shm files take theirs from it. Only a file
+            # that nobody has open yet: closing any descriptor of it drops SQLite's locks.
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        self._file = _file_at(self.path)
+        connection = sqlite3.connect(
+            self.path,
+            timeout=OPENING_BUSY_MS / 1000,
+            isolation_level=None,  # every transaction is written out below
+            check_same_thread=False,
+        )
+        try:
+            self._set_journal(connection)
+            migrate(connection)
+            connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+        except StoreError as error:
+            connection.close()
+            raise StoreError(
+                f"the store {self.path} cannot be used: {error}; update jupyter-energy, or set "
+                "JUPYTER_ENERGY_STORE to another file"
+            ) from None
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _set_journal(self, connection: sqlite3.Connection) -> None:
+        """WAL, with which a reader never blocks a writer; the rollback journal on a network."""
+        wanted = "delete" if self._on_network() else "wal"
+        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+        if mode != wanted:
+            # Another process may be about to do the same; whichever mode results works.
+            with suppress(sqlite3.OperationalError):
+                (mode,) = connection.execute(f"PRAGMA journal_mode = {wanted}").fetchone()
+        if mode == "wal":
+            # A commit then survives the end of the process, though not a loss of power, and
+            # costs no wait for the disk (sqlite.org/pragma.html, "synchronous").
+            connection.execute("PRAGMA synchronous = NORMAL")
+
+    def _on_network(self) -> bool:
+        """Whether Linux says that the store's folder lies on a network file system."""
+        folder = os.path.realpath(self.path.parent)
+        best, kind = "", ""
+        with suppress(OSError):
+            text = (self._procfs / "self/mountinfo").read_text(errors="surrogateescape")
+            for line in text.splitlines():
+                left, _, right = line.partition(" - ")  # proc(5), /proc/pid/mountinfo
+                mount = left.split(" ")[4].replace("\\040", " ")
+                inside = folder == mount or folder.startswith(mount.rstrip("/") + "/")
+                if inside and len(mount) >= len(best):
+                    best, kind = mount, right.split(" ")[0]
+        return kind in NETWORK_FILESYSTEMS
+
+    def _set_aside(self) -> None:
+        """Rename the corrupt file and what belongs to it, unless another process just has."""
+        if _file_at(self.path) != self._file:
+            return
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        aside = Path(f"{self.path}.corrupt-{stamp}")
+        number = 1
+        while aside.exists():
+            number += 1
+            aside = Path(f"{self.path}.corrupt-{stamp}-{number}")
+        # The file itself last: a new one must never meet the old one's journal.
+        for suffix in ("-wal", "-shm", "-journal", ""):
+            with suppress(FileNotFoundError):
+                os.rename(f"{self.path}{suffix}", f"{aside}{suffix}")
+        self._warn(f"the store {self.path} was damaged; it is kept as {aside.name}, a new one made")
+
+    def _warn(self, text: str) -> None:
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing; the write lock is taken at the start, so that nothing read turns stale."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # After some errors (a full disk) SQLite has rolled back by itself.
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _candidates(connection: sqlite3.Connection, ref: NotebookRef) -> list[Known]:
+    """The notebooks that `ref` might be: at its path, of its kernel, or with a cell of its own."""
+    sharing = {
+        row[0]
+        for cell_id in ref.cell_ids
+        for row in connection.execute(
+            "SELECT notebook_id FROM notebook_cell WHERE cell_id = ?", (cell_id,)
+        )
+    }
+    here = None if ref.path is None else os.path.normcase(ref.path)
+    rows = connection.execute(
+        "SELECT id, path, host, kernel_id FROM notebook ORDER BY first_seen DESC, rowid DESC"
+    ).fetchall()
+    found = []
+    for notebook_id, column, host, kernel_id in rows:
+        path = _from_column(column)
+        at_path = path is not None and os.path.normcase(path) == here
+        of_kernel = kernel_id is not None and kernel_id == ref.kernel_id
+        if at_path or of_kernel or notebook_id in sharing:
+            found.append(Known(notebook_id, path, host, kernel_id, frozenset()))
+    return [replace(k, cell_ids=_cells_of(connection, k.id)) for k in found]
+
+
+def _cells_of(connection: sqlite3.Connection, notebook_id: str) -> frozenset[str]:
+    rows = connection.execute(
+        "SELECT cell_id FROM notebook_cell WHERE notebook_id = ?", (notebook_id,)
+    )
+    return frozenset(row[0] for row in rows)
+
+
+def _add_cells(connection: sqlite3.Connection, notebook_id: str, cell_ids: Iterable[str]) -> None:
+    connection.executemany(
+        "INSERT INTO notebook_cell (notebook_id, cell_id) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        [(notebook_id, cell_id) for cell_id in sorted(cell_ids)],
+    )
+
+
+def _to_column(text: str) -> str | bytes:
+    """A path as SQLite can hold it: bytes where it is no valid Unicode, as Linux allows."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode(errors="surrogatepass")
+    return text
+
+
+def _from_column(column: str | bytes | None) -> str | None:
+    return column.decode(errors="surrogatepass") if isinstance(column, bytes) else column
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """What tells the file now at `path` from one that took its place; None where there is none."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _explained(error: sqlite3.Error, code: int, path: Path) -> str:
+    """What happened, to which file, and the one thing to do."""
+    if code in BUSY:
+        return f"the store {path} is being written by another program; try again"
+    if code == sqlite3.SQLITE_FULL:
+        return f"the store {path} cannot grow: the disk is full; free some space"
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        return (
+            f"the store {path} cannot be written: {error}; "
+            "set JUPYTER_ENERGY_STORE to a file that you may write"
+        )
+    if code in CORRUPT:
+        return f"the store {path} is damaged and could not be set aside: move it away"
+    return f"the store {path} failed: {error}; see if its disk works, or set JUPYTER_ENERGY_STORE"
