@@ -1,0 +1,68 @@
+"""Carbon intensity: where this machine is, and what a kWh stands for there.
+
+Without a setting nothing leaves this machine: the table and the time zones lie in this package.
+A third party adds a provider by an entry point in the group `jupyter_energy.carbon` that names a
+module of the same shape as those in PROVIDERS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import UnknownZone, WrongUse
+from .place import LOCALTIME, TIMEZONE_FILE, WORLD, Place, find
+
+if TYPE_CHECKING:
+    from ..model import CarbonIntensity
+    from .base import Provider
+
+# Modules of this package with `provider() -> Provider`, strongest first.
+PROVIDERS: tuple[str, ...] = ("static",)
+
+
+def provider(name: str = PROVIDERS[0]) -> Provider:
+    """The provider of that name. Raises WrongUse for a name that is not in PROVIDERS."""
+    from importlib import import_module
+
+    if name not in PROVIDERS:
+        raise WrongUse(f"no provider {name!r}: write one of {', '.join(PROVIDERS)}")
+    made: Provider = import_module(f".{name}", __name__).provider()
+    return made
+
+
+def intensity(
+    setting: str | None,
+    origin: str,
+    environ: Mapping[str, str],
+    *,
+    when: datetime | None = None,
+    table: Provider | None = None,
+    localtime: Path = LOCALTIME,
+    timezone_file: Path = TIMEZONE_FILE,
+) -> CarbonIntensity:
+    """The intensity in g CO2e/kWh for this machine, and in words how its place was found.
+
+    A place that the user set is never replaced: if no table knows it, UnknownZone is raised. A
+    guess that no table knows gives way to the world average, and `how` says so. `when` (UTC) is
+    now unless given.
+    """
+    place = find(setting, origin, environ, localtime, timezone_file)
+    return at_place(place, when or datetime.now(UTC), table or provider())
+
+
+def at_place(place: Place, when: datetime, table: Provider) -> CarbonIntensity:
+    """The intensity in g CO2e/kWh of a place that was found. Raises UnknownZone for a set one."""
+    how = place.how
+    try:
+        found = table.at(place.zone, when)
+    except UnknownZone:
+        if not place.assumed:
+            raise
+        how = f"assumed: no figure for {place.zone} ({place.how})"
+        found = table.at(WORLD, when)
+    quality = "assumed" if place.assumed else found.quality
+    return replace(found, how=how, assumed=place.assumed, quality=quality)
