@@ -1,7 +1,7 @@
 """The cells and summaries that the golden files hold, built from schema 1's own types.
 
-`PYTHONPATH=.:tests python tests/display_examples.py` writes tests/golden/ again after a change that is meant;
-the tests compare what is there with what the renderers give.
+`PYTHONPATH=. python tests/display_examples.py` writes tests/golden/ again after a change that is
+meant; the tests compare what is there with what the renderers give.
 """
 
 from __future__ import annotations

@@ -20,14 +20,15 @@ _FAINT = "var(--jp-content-font-color2, inherit)"
 _LINE = "1px solid var(--jp-border-color2, rgba(128,128,128,.35))"
 _BOX = (
     "font-family:var(--jp-ui-font-family, system-ui, sans-serif);font-size:13px;line-height:1.5;"
-    f"padding:4px 0 4px 10px;border-left:3px solid {'{colour}'}"
+    "padding:4px 0 4px 10px;border-left:3px solid "
 )
 _MEASURED_EDGE = "var(--jp-success-color1, #388e3c)"
 _ESTIMATED_EDGE = "var(--jp-warn-color1, #f57c00)"
 _UNKNOWN_EDGE = "var(--jp-border-color1, #8888)"
 _TABLE = "border-collapse:collapse;margin:4px 0;font-size:13px;font-variant-numeric:tabular-nums"
 _ROW = "background:none"
-_CELL = f"padding:2px 14px 2px 0;text-align:{{align}};vertical-align:baseline;border-bottom:{_LINE}"
+_CELL = f"padding:2px 14px 2px 0;vertical-align:baseline;border-bottom:{_LINE};text-align:"
+_RIGHT, _LEFT, _NAME = "right", "left", "left;white-space:nowrap"
 # An estimate is set apart by slant and tint, not by a text colour: no one colour reads well on
 # both white and black.
 _LOOKS = {
@@ -36,6 +37,7 @@ _LOOKS = {
         "font-style:italic;white-space:nowrap;padding:0 4px;border-radius:3px;"
         "background:rgba(245,140,0,.16);border-bottom:1px dashed rgba(245,140,0,.8)"
     ),
+    "computed": "white-space:nowrap",
     "unknown": f"color:{_FAINT}",
 }
 
@@ -65,7 +67,7 @@ def summary(summary: SummaryJson, command: str = words.COMMAND) -> str:
     parts = [f"{name}{_and(energies)}{_text(words.span(totals))}"]
     known = totals["measured_j"] is not None or totals["estimated_j"] is not None
     parts += [_carbon(line) for line in words.carbon_lines(totals["carbon_g"], known, command)]
-    heading = [_td(f"<b>{title}</b>", "left" if title == "cell" else "right") for title in _TITLES]
+    heading = [_td(f"<b>{title}</b>", _NAME if title == "cell" else _RIGHT) for title in _TITLES]
     shares = words.shares(cells, totals["measured_j"], totals["estimated_j"])
     rows = ["".join(heading)]
     rows += [_cell_row(c, share) for c, share in zip(cells, shares, strict=True)]
@@ -91,7 +93,7 @@ def _cell_row(cell: CellJson, share: words.Figure | None) -> str:
         share,
         words.carbon_short(cell["carbon_g"]),
     )
-    before = (_td(name, "left"), _td(str(cell["runs"])), _td(units.duration(cell["duration_s"])))
+    before = (_td(name, _NAME), _td(str(cell["runs"])), _td(units.duration(cell["duration_s"])))
     return "".join(before) + "".join(_td(_figure(f)) for f in figures)
 
 
@@ -101,12 +103,12 @@ def _device(row: words.Row) -> str:
     mean = "" if row.mean is None else _figure(row.mean)
     note = _span(row.note, _LOOKS["unknown"])
     if row.energy.look == "unknown":
-        return _td(label, "left") + _td("") + _td("") + _td(_figure(row.energy), "left")
-    return _td(label, "left") + _td(_figure(row.energy)) + _td(mean) + _td(note, "left")
+        return _td(label, _NAME) + _td("") + _td("") + _td(_figure(row.energy), _LEFT)
+    return _td(label, _NAME) + _td(_figure(row.energy)) + _td(mean) + _td(note, _LEFT)
 
 
 def _carbon(line: words.CarbonLine) -> str:
-    return f"{_text(line.title)} {_figure(line.figure)} {_span(line.basis, _LOOKS['unknown'])}"
+    return f"{_text(line.title)} {_figure(line.figure)}: {_span(line.basis, _LOOKS['unknown'])}"
 
 
 def _and(figures: Sequence[words.Figure]) -> str:
@@ -128,8 +130,8 @@ def _span(text: str, style: str, detail: str = "") -> str:
     return f'<span style="{style}"{title}>{_text(text)}</span>'
 
 
-def _td(content: str, align: str = "right") -> str:
-    return f'<td style="{_CELL.format(align=align)}">{content}</td>'
+def _td(content: str, align: str = _RIGHT) -> str:
+    return f'<td style="{_CELL}{align}">{content}</td>'
 
 
 def _table(rows: Sequence[str]) -> str:
@@ -146,7 +148,7 @@ def _box(parts: Sequence[str], energies: Sequence[words.Figure]) -> str:
     elif "estimated" in looks:
         edge = _ESTIMATED_EDGE
     inner = "".join(p if p.startswith("<table") else f"<div>{p}</div>" for p in parts)
-    return f'<div style="{_BOX.format(colour=edge)}">{inner}</div>'
+    return f'<div style="{_BOX}{edge}">{inner}</div>'
 
 
 def _text(text: str) -> str:

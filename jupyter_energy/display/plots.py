@@ -1,4 +1,7 @@
-"""Figures. matplotlib is imported when one is drawn, and never pyplot: no global state is touched."""
+"""Figures: energy by cell, and any figure as a PNG.
+
+matplotlib is imported when one is drawn, and never pyplot: no global state is touched.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +86,7 @@ def energy_by_cell(summary: SummaryJson) -> Figure:
     axes.set_ylim(len(bars) - 0.5, -0.5)
     axes.set_xlim(left=0)
     axes.set_xlabel(f"energy ({symbol})")
-    axes.legend(loc="lower right", frameon=False)
+    figure.legend(loc="outside lower right", ncols=2, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 

@@ -12,6 +12,8 @@ from . import words
 WIDTH = 100  # no line of a summary is wider
 _GAP = "  "
 _NONE = "–"
+_BAD = " !"
+_BAD_LEGEND = "! ended by an error, or was stopped."
 _CELL_COLUMN = 24
 # Left out in this order where a summary would be wider than WIDTH.
 _LEAST_NEEDED = ("mean W", "CO2e", "runs")
@@ -48,8 +50,11 @@ def summary(summary: SummaryJson, command: str = words.COMMAND) -> str:
     lines = [*_wrapped(f"{name}: {head}{words.span(totals)}")]
     for line in _carbon(words.carbon_lines(totals["carbon_g"], known, command)):
         lines += _wrapped(line)
-    lines += ["", *_table(summary)]
+    table = _table(summary)
+    lines += ["", *table]
     legend = words.legend(totals)
+    if any(_BAD in row[:_CELL_COLUMN] for row in table):
+        legend = f"{legend} {_BAD_LEGEND}".strip()
     if legend:
         lines += ["", *_wrapped(legend)]
     return "\n".join(lines)
@@ -130,13 +135,18 @@ def _table(summary: SummaryJson) -> list[str]:
 
 def _name(cell: CellJson, room: int) -> str:
     """The cell's name in `room` columns, with how its last run ended if not well."""
-    mark = "" if cell["outcome"] == "ok" else f" ({words.clean(cell['outcome'], 11)})"
-    if len(mark) > room - 6:
-        mark = " !"
-    name = words.cell_name(cell, room - len(mark))
-    while _width(name) > room - len(mark):  # wide characters take two columns
+    name = words.cell_name(cell, room)
+    if cell["outcome"] == "ok":
+        return _clipped(name, room)
+    spelled = f"{name} ({words.clean(cell['outcome'], 11)})"
+    return spelled if _width(spelled) <= room else _clipped(name, room - len(_BAD)) + _BAD
+
+
+def _clipped(name: str, room: int) -> str:
+    """The name shortened to `room` columns; a wide character takes two of them."""
+    while _width(name) > room:
         name = f"{name.rstrip('…')[:-1]}…"
-    return name + mark
+    return name
 
 
 def _room(columns: dict[str, list[str]]) -> int:

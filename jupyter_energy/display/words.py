@@ -1,6 +1,7 @@
 """The words for a cell's figures, chosen once for plain text and for HTML.
 
-Each figure comes with its look: measured, estimated or unknown. An estimate is always `≈`, with a
+Each figure comes with its look: measured, estimated, computed (CO2e of measured energy) or
+unknown. An estimate is always `≈`, with a
 range and the word "estimated" near it; what is not known has a reason and never a number.
 """
 
@@ -17,7 +18,7 @@ from ..model import APART, CONTAINED_IN
 from ..schema import CarbonJson, CellJson, DomainJson, RangeJson, TotalsJson, ValueJson
 from ..uncertainty import COVERAGE_FACTOR_95, Range, Uncertain
 
-Look = Literal["measured", "estimated", "unknown"]
+Look = Literal["measured", "estimated", "computed", "unknown"]
 
 NAME_LIMIT = 40
 REASON_LIMIT = 160
@@ -120,7 +121,8 @@ def cell_name(cell: CellJson, limit: int = NAME_LIMIT) -> str:
 def measured_figure(value: ValueJson) -> Figure:
     """Measured energy, for example "412 ± 21 J" or "< 1.2 J"."""
     repeat = Uncertain(value["value"], value["u95_repeat"] / COVERAGE_FACTOR_95)
-    detail = f"95 % interval, sensor gain included; between runs on this machine {units.measured(repeat)}"
+    between = units.measured(repeat)
+    detail = f"95 % interval, sensor gain included; between runs on this machine {between}"
     return Figure(units.measured(uncertain(value)), "measured", detail)
 
 
@@ -249,8 +251,12 @@ def carbon_short(carbon: CarbonJson | None) -> Figure | None:
     """CO2e for a narrow column, "≈ 5.0 mg"; None where it is unknown."""
     if carbon is None or carbon["mid"] is None:
         return None
-    look: Look = "estimated" if carbon["estimated_share"] else "measured"
-    return Figure(units.about(carbon["mid"], units.MASS_G), look)
+    return Figure(units.about(carbon["mid"], units.MASS_G), _carbon_look(carbon))
+
+
+def _carbon_look(carbon: CarbonJson) -> Look:
+    """Grams are never measured; an estimate or an assumed place makes them estimated."""
+    return "estimated" if carbon["estimated_share"] or carbon["assumed"] else "computed"
 
 
 def _carbon_line(carbon: CarbonJson, title: str, command: str) -> CarbonLine:
@@ -260,7 +266,7 @@ def _carbon_line(carbon: CarbonJson, title: str, command: str) -> CarbonLine:
     share = carbon["estimated_share"] or 0.0
     figure = Figure(
         units.estimated(Range(low, mid, high), units.MASS_G),
-        "estimated" if share > 0 else "measured",
+        _carbon_look(carbon),
         clean(f"place: {carbon['how']}", REASON_LIMIT) if carbon["how"] else "",
     )
     zone, place = clean(carbon["zone"] or "", 30), clean(carbon["place"] or "", 30)
