@@ -96,12 +96,35 @@ def estimated(value: Range, scale: Scale = ENERGY_J) -> str:
     """An estimate, for example "≈ 12 J (6.0–24 J)": never a ±, never three digits."""
     if value.high == 0:
         return f"≈ {quantity(0, scale)}"
-    size, symbol = scale_for(value.mid, scale)
+    # A range may start from nothing: then its upper bound, not its middle, has the size.
+    size, symbol = scale_for(value.mid or value.high, scale)
 
     def two(number: float) -> str:
         return _rounded(number / size, 2)
 
     return f"≈ {two(value.mid)} {symbol} ({two(value.low)}–{two(value.high)} {symbol})"
+
+
+def about(value: float, scale: Scale) -> str:
+    """The middle of an estimate where a column has no room for its range, for example "≈ 2.9 W"."""
+    return f"≈ {quantity(value, scale, 2)}"
+
+
+def percent(fraction: float) -> str:
+    """A share, for example "62 %"; what is there but rounds to nothing is "< 1 %"."""
+    if 0 < fraction < 0.005:
+        return "< 1 %"
+    return f"{fraction * 100:.0f} %"
+
+
+def intensity(g_per_kwh: float) -> str:
+    """A carbon intensity, for example "44.3 g/kWh"."""
+    return f"{_rounded(g_per_kwh, 3)} g/kWh"
+
+
+def plain(number: float) -> str:
+    """A number without a unit, such as a PUE, with three significant digits: "1.2", "1.56"."""
+    return f"{number:.3g}"
 
 
 def duration(seconds: float) -> str:

@@ -1,0 +1,38 @@
+"""MIME bundles: the same figures as text, as HTML, and as the JSON of schema 1.
+
+A front end without our extension shows the HTML or the text (promise AC-12.4); `summary` reads the
+JSON back out of a saved notebook.
+"""
+
+from __future__ import annotations
+
+from ..schema import MIME_TYPE, CellJson, SummaryJson
+from . import html, text
+
+
+def cell_bundle(cell: CellJson) -> dict[str, object]:
+    """What `%%energy` displays under a cell."""
+    return {"text/plain": text.cell(cell), "text/html": html.cell(cell), MIME_TYPE: dict(cell)}
+
+
+def summary_bundle(summary: SummaryJson) -> dict[str, object]:
+    """What `%energy summary` displays."""
+    return {
+        "text/plain": text.summary(summary),
+        "text/html": html.summary(summary),
+        MIME_TYPE: dict(summary),
+    }
+
+
+def plot_bundle(summary: SummaryJson) -> dict[str, object]:
+    """What `%energy plot` displays: the energy of each cell as a PNG, and as text.
+
+    The picture is drawn here, since a front end shows a bare Figure only after
+    `%matplotlib inline`.
+    """
+    from base64 import b64encode
+
+    from . import plots
+
+    png = plots.png(plots.energy_by_cell(summary))
+    return {"text/plain": text.summary(summary), "image/png": b64encode(png).decode("ascii")}

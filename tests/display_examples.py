@@ -1,0 +1,347 @@
+"""The cells and summaries that the golden files hold, built from schema 1's own types.
+
+`PYTHONPATH=. python tests/display_examples.py` writes tests/golden/ again after a change that is
+meant; the tests compare what is there with what the renderers give.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from jupyter_energy.display import text
+from jupyter_energy.schema import (
+    SCHEMA,
+    CarbonJson,
+    CellJson,
+    DomainJson,
+    NotebookJson,
+    RangeJson,
+    SummaryJson,
+    TotalsJson,
+    ValueJson,
+)
+
+GOLDEN = Path(__file__).parent / "golden"
+EVIL = '<script>alert(1)</script>"><img src=x onerror=alert(2)>\u202egnp.exe\x00\x1b[31m\n&amp;'
+HOSTILE = EVIL + "long " * 2000
+
+
+def value(joules: float, u95: float) -> ValueJson:
+    return ValueJson(value=joules, u95_repeat=u95 / 4, u95=u95)
+
+
+def estimate(low: float, mid: float, high: float) -> RangeJson:
+    return RangeJson(low=low, mid=mid, high=high)
+
+
+def domain(kind: str, name: str, **fields: object) -> DomainJson:
+    made = DomainJson(
+        kind=kind,
+        index=0,
+        name=name,
+        uuid=None,
+        energy_j=None,
+        u95_j=None,
+        low_j=None,
+        mid_j=None,
+        high_j=None,
+        provenance="none",
+        source="rapl",
+        coverage=1.0,
+        scope="device",
+        reason=None,
+    )
+    made.update(fields)  # type: ignore[typeddict-item]
+    return made
+
+
+def gpu(joules: float = 412.0, u95: float = 21.0, index: int = 0) -> DomainJson:
+    return domain(
+        "gpu",
+        "NVIDIA H100 80GB HBM3",
+        index=index,
+        uuid=f"GPU-5f1c{index}",
+        energy_j=joules,
+        u95_j=u95,
+        provenance="measured",
+        source="nvml-counter",
+    )
+
+
+def cpu_estimated(mid: float = 12.0) -> DomainJson:
+    return domain(
+        "package",
+        "package 0",
+        low_j=mid / 2,
+        mid_j=mid,
+        high_j=mid * 2,
+        provenance="estimated",
+        source="cpu-time",
+        reason="permission denied",
+    )
+
+
+def no_memory() -> DomainJson:
+    return domain("dram", "dram", reason="this machine has no memory sensor", coverage=0.0)
+
+
+def carbon(mid: float | None, spread: float = 1.05, **fields: object) -> CarbonJson:
+    made = CarbonJson(
+        low=None if mid is None else mid / spread,
+        mid=mid,
+        high=None if mid is None else mid * spread,
+        g_per_kwh=44.3,
+        zone="FR",
+        place="France",
+        kind="average",
+        source="Ember",
+        year=2024,
+        pue=1.0,
+        how="set with %energy zone",
+        assumed=False,
+        estimated_share=0.0,
+        parts=None,
+    )
+    made.update(fields)  # type: ignore[typeddict-item]
+    return made
+
+
+def world(mid: float, spread: float = 2.0, **fields: object) -> CarbonJson:
+    assumed: dict[str, object] = {
+        "g_per_kwh": 472.94,
+        "zone": "WORLD",
+        "place": "World",
+        "how": "nothing says where this machine is",
+        "assumed": True,
+    }
+    return carbon(mid, spread, **(assumed | fields))
+
+
+def cell(name: str | None = "train", **fields: object) -> CellJson:
+    made = CellJson(
+        cell_id="1a2b3c4d-5e6f",
+        name=name,
+        runs=1,
+        execution_count=4,
+        started="2026-11-22T10:00:00Z",
+        duration_s=4.12,
+        outcome="ok",
+        measured_j=None,
+        estimated_j=None,
+        above_idle_j=None,
+        kernel_share=None,
+        average_w=None,
+        peak_w=None,
+        domains=[],
+        carbon_g=None,
+        warnings=[],
+    )
+    made.update(fields)  # type: ignore[typeddict-item]
+    return made
+
+
+def summary(cells: list[CellJson], **totals: object) -> SummaryJson:
+    made = TotalsJson(
+        runs=sum(c["runs"] for c in cells),
+        cells=len(cells),
+        duration_s=sum(c["duration_s"] for c in cells),
+        measured_j=None,
+        estimated_j=None,
+        carbon_g=None,
+        first="2026-11-22T10:00:00Z",
+        last="2026-11-22T10:05:00Z",
+        interrupted=0,
+    )
+    made.update(totals)  # type: ignore[typeddict-item]
+    return SummaryJson(
+        schema=SCHEMA,
+        version="0.1.0",
+        notebook=NotebookJson(id="n1", path="work/digits.ipynb", name="digits.ipynb"),
+        totals=made,
+        cells=cells,
+    )
+
+
+MEASURED = cell(
+    measured_j=value(534.0, 24.0),
+    average_w=534.0 / 4.12,
+    peak_w=312.0,
+    domains=[
+        gpu(),
+        domain(
+            "package", "package 0", energy_j=96.0, u95_j=4.7, provenance="measured", source="rapl"
+        ),
+        domain("core", "core", energy_j=61.0, u95_j=3.0, provenance="measured", source="rapl"),
+        domain(
+            "dram",
+            "dram",
+            energy_j=26.0,
+            u95_j=5.1,
+            provenance="measured",
+            source="rapl",
+            coverage=0.93,
+        ),
+    ],
+    carbon_g=carbon(0.00657),
+)
+ESTIMATED = cell(
+    estimated_j=estimate(6.0, 12.0, 24.0),
+    average_w=12.0 / 4.12,
+    domains=[cpu_estimated(), no_memory()],
+    carbon_g=carbon(0.000148, 2.0, estimated_share=1.0),
+)
+MIXED = cell(
+    measured_j=value(412.0, 21.0),
+    estimated_j=estimate(6.0, 12.0, 24.0),
+    average_w=100.0,
+    above_idle_j=value(338.0, 20.0),
+    kernel_share=0.73,
+    domains=[gpu(), cpu_estimated(), no_memory()],
+    carbon_g=carbon(0.00522, estimated_share=0.028),
+)
+UNKNOWN = cell(
+    name=None,
+    outcome="error",
+    domains=[
+        domain("gpu", "NVIDIA RTX 3050", reason="the GPU is asleep and was left so", coverage=0.0),
+        domain("package", "package 0", reason="permission denied", coverage=0.0),
+        no_memory(),
+    ],
+)
+BELOW = cell(
+    duration_s=0.05,
+    measured_j=value(0.4, 0.8),
+    average_w=8.0,
+    domains=[gpu(0.4, 0.8)],
+    carbon_g=carbon(5e-6, 3.0),
+)
+ASSUMED = cell(
+    name=None,
+    measured_j=value(412.0, 21.0),
+    average_w=100.0,
+    domains=[gpu()],
+    carbon_g=world(0.0541, 1.1, pue=1.2),
+)
+RUNS = cell(
+    runs=3,
+    duration_s=12.4,
+    outcome="interrupted",
+    measured_j=value(1240.0, 62.0),
+    average_w=100.0,
+    domains=[gpu(700.0, 40.0), gpu(540.0, 47.0, index=1)],
+    carbon_g=carbon(
+        None,
+        parts=[carbon(0.0153), carbon(0.07, kind="marginal", source="WattTime", g_per_kwh=610.0)],
+    ),
+    warnings=["the GPU was shared with 2 other processes"],
+)
+HOSTILE_CELL = cell(
+    name=HOSTILE,
+    estimated_j=estimate(6.0, 12.0, 24.0),
+    average_w=12.0 / 4.12,
+    domains=[
+        domain(EVIL, EVIL, source=EVIL, reason=EVIL),
+        domain(
+            "gpu",
+            EVIL,
+            low_j=6.0,
+            mid_j=12.0,
+            high_j=24.0,
+            provenance=EVIL,
+            scope=EVIL,
+            source=EVIL,
+            reason=EVIL,
+        ),
+    ],
+    carbon_g=world(
+        0.001,
+        zone=EVIL,
+        place=EVIL,
+        source=EVIL,
+        kind=EVIL,
+        how=EVIL,
+        estimated_share=1.0,
+    ),
+    warnings=[EVIL],
+)
+SMALL = cell(
+    name=None,
+    execution_count=None,
+    measured_j=value(3.1, 1.2),
+    duration_s=0.41,
+    average_w=7.56,
+    carbon_g=carbon(0.000038),
+)
+
+CELLS: dict[str, CellJson] = {
+    "measured": MEASURED,
+    "estimated": ESTIMATED,
+    "mixed": MIXED,
+    "unknown": UNKNOWN,
+    "below_resolution": BELOW,
+    "assumed_place": ASSUMED,
+    "several_runs": RUNS,
+    "hostile": HOSTILE_CELL,
+}
+SUMMARIES: dict[str, SummaryJson] = {
+    "summary_mixed": summary(
+        [
+            RUNS,
+            MIXED,
+            SMALL,
+            cell(
+                "plain python",
+                estimated_j=estimate(6, 12, 24),
+                average_w=2.9,
+                carbon_g=carbon(0.000148, estimated_share=1.0),
+            ),
+            UNKNOWN,
+        ],
+        measured_j=value(1655.1, 83.0),
+        estimated_j=estimate(12.0, 24.0, 48.0),
+        carbon_g=carbon(0.0207, estimated_share=0.014),
+        interrupted=1,
+    ),
+    "summary_estimated": summary(
+        [
+            ESTIMATED,
+            cell(
+                "scaled",
+                duration_s=81.0,
+                estimated_j=estimate(1.5, 3.0, 6.0),
+                average_w=0.04,
+                carbon_g=world(0.0004, estimated_share=1.0),
+            ),
+        ],
+        estimated_j=estimate(7.5, 15.0, 30.0),
+        carbon_g=world(0.00197, estimated_share=1.0),
+    ),
+    "summary_empty": summary([], first=None, last=None),
+    "summary_hostile": summary(
+        [HOSTILE_CELL],
+        estimated_j=estimate(6.0, 12.0, 24.0),
+        carbon_g=HOSTILE_CELL["carbon_g"],
+    ),
+}
+SUMMARIES["summary_hostile"]["notebook"] = NotebookJson(id=EVIL, path=EVIL, name=HOSTILE)
+
+
+def rendered() -> dict[str, tuple[object, str]]:
+    """Each golden file's name with the JSON it holds and the text expected of it."""
+    cells: dict[str, tuple[object, str]] = {
+        name: (made, text.cell(made)) for name, made in CELLS.items()
+    }
+    return cells | {name: (made, text.summary(made)) for name, made in SUMMARIES.items()}
+
+
+def write() -> None:
+    """Write every golden file again."""
+    for name, (made, words) in rendered().items():
+        document = json.dumps(made, indent=1, ensure_ascii=True)
+        (GOLDEN / f"{name}.json").write_text(document + "\n", encoding="utf-8")
+        (GOLDEN / f"{name}.txt").write_text(words + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()

@@ -1,0 +1,276 @@
+"""The text under a cell, the summary's table and the row of a run."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import display_examples as examples
+from jupyter_energy.display import text, words
+from jupyter_energy.schema import CellJson, SummaryJson
+
+FIGURES = st.floats(min_value=1e-6, max_value=1e9)
+NAMES = st.one_of(st.none(), st.text(max_size=60))
+
+
+@st.composite
+def cells(draw: st.DrawFn) -> CellJson:
+    """A cell with any mixture of measured, estimated and unknown."""
+    made = examples.cell(
+        draw(NAMES),
+        runs=draw(st.integers(1, 9999)),
+        execution_count=draw(st.one_of(st.none(), st.integers(1, 9999))),
+        duration_s=draw(st.one_of(st.just(0.0), st.floats(1e-4, 1e6))),
+        outcome=draw(st.sampled_from(["ok", "error", "interrupted", "lost"])),
+    )
+    joules = draw(FIGURES)
+    if draw(st.booleans()):
+        made["measured_j"] = examples.value(joules, joules * draw(st.floats(0.01, 3.0)))
+        made["average_w"] = joules / (made["duration_s"] or 1.0)
+    if draw(st.booleans()):
+        low, mid, high = sorted((joules, draw(FIGURES), draw(FIGURES)))
+        made["estimated_j"] = examples.estimate(low, mid, high)
+        made["average_w"] = made["average_w"] or mid
+    if draw(st.booleans()):
+        made["carbon_g"] = examples.world(draw(FIGURES))
+    return made
+
+
+def summary_of(made: list[CellJson]) -> SummaryJson:
+    measured = [c["measured_j"]["value"] for c in made if c["measured_j"]]
+    estimated = [c["estimated_j"] for c in made if c["estimated_j"]]
+    return examples.summary(
+        made,
+        measured_j=examples.value(sum(measured), 1.0) if measured else None,
+        estimated_j=examples.estimate(
+            sum(e["low"] for e in estimated),
+            sum(e["mid"] for e in estimated),
+            sum(e["high"] for e in estimated),
+        )
+        if estimated
+        else None,
+    )
+
+
+def test_the_golden_files_hold_what_the_renderers_give() -> None:
+    for name, (made, shown) in examples.rendered().items():
+        golden = examples.GOLDEN / name
+        assert golden.with_suffix(".txt").read_text(encoding="utf-8") == shown + "\n", name
+        assert json.loads(golden.with_suffix(".json").read_text(encoding="utf-8")) == made, name
+    names = {path.stem for path in examples.GOLDEN.glob("*.txt")}
+    assert names == set(examples.rendered()) == {p.stem for p in examples.GOLDEN.glob("*.json")}
+
+
+@pytest.mark.parametrize("name", [*examples.CELLS, *examples.SUMMARIES])
+def test_every_golden_json_has_exactly_the_keys_of_the_schema(name: str) -> None:
+    made = json.loads((examples.GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
+    found = made.get("cells", [made])
+    if "cells" in made:
+        assert set(made) == set(SummaryJson.__annotations__)
+    for cell in found:
+        assert set(cell) == set(CellJson.__annotations__)
+
+
+@given(st.floats(1e-6, 1e9), st.floats(1.0, 10.0))
+def test_an_estimate_is_never_shown_with_a_plus_minus_or_as_measured(
+    mid: float, factor: float
+) -> None:
+    made = examples.cell(
+        estimated_j=examples.estimate(mid / factor, mid, mid * factor),
+        average_w=mid,
+        domains=[
+            examples.domain(
+                "package",
+                "",
+                low_j=mid / factor,
+                mid_j=mid,
+                high_j=mid * factor,
+                provenance="estimated",
+                source="cpu-time",
+            )
+        ],
+    )
+    shown = text.cell(made) + text.run_row(made) + text.summary(summary_of([made]))
+    assert "±" not in shown
+    assert "estimated" in text.cell(made).splitlines()[0]
+    assert "estimated" in text.run_row(made)
+    assert all("≈" in line for line in text.cell(made).splitlines()[:2])
+
+
+def test_an_estimate_stands_under_estimated_and_a_measurement_under_measured() -> None:
+    lines = text.summary(examples.SUMMARIES["summary_mixed"]).splitlines()
+    heading = next(line for line in lines if line.startswith("cell"))
+    end_measured = heading.index("measured") + len("measured")
+    end_estimated = heading.index("estimated") + len("estimated")
+    row = next(line for line in lines if line.startswith("plain python"))
+    assert row[:end_measured].endswith("  –")
+    assert row[end_measured:end_estimated].strip() == "≈ 12 J (6.0–24 J)"
+
+
+def test_the_share_of_an_estimate_says_so() -> None:
+    mixed = text.summary(examples.SUMMARIES["summary_mixed"])
+    assert "50 % est." in next(x for x in mixed.splitlines() if x.startswith("plain python"))
+    assert "est." not in next(x for x in mixed.splitlines() if x.startswith("1a2b"))
+
+
+def test_measured_and_estimated_energies_are_never_added() -> None:
+    assert text.cell(examples.MIXED).startswith(
+        "train: 412 ± 21 J measured (mean 100 W) and ≈ 12 J (6.0–24 J) estimated in 4.12 s"
+    )
+    assert "424" not in text.cell(examples.MIXED)
+
+
+def test_what_is_not_measured_has_a_reason_and_no_number() -> None:
+    shown = text.cell(examples.UNKNOWN)
+    assert "CPU                    not measured: permission denied (see %energy doctor)" in shown
+    assert not any(f" {unit}" in shown.replace("4.12 s", "") for unit in ("J", "W", "g", "mg"))
+    assert "0 J" not in shown
+
+
+def test_a_reason_that_names_the_doctor_is_not_sent_there_twice() -> None:
+    told = examples.domain("dram", "dram", reason="denied: see %energy doctor for the remedy")
+    shown = text.cell(examples.cell(domains=[told]))
+    assert shown.count("doctor") == 1
+
+
+def test_a_domain_without_a_recorded_reason_says_that() -> None:
+    shown = text.cell(examples.cell(domains=[examples.domain("dram", "dram")]))
+    assert "not measured: no reason was recorded" in shown
+
+
+def test_below_resolution_is_a_bound_for_energy_and_for_power() -> None:
+    first = text.cell(examples.BELOW).splitlines()[0]
+    assert first == "train: < 1.2 J measured (mean < 24 W) in 50.0 ms"
+
+
+def test_an_assumed_place_says_so_beside_the_grams_with_the_command_that_sets_it() -> None:
+    line = text.cell(examples.ASSUMED).splitlines()[-1]
+    assert line.startswith("CO2e ≈ 54 mg")
+    assert "assumed" in line
+    assert "%energy zone FR" in line
+
+
+def test_a_place_that_somebody_named_is_not_called_assumed() -> None:
+    assert "assumed" not in text.cell(examples.MEASURED)
+
+
+def test_grams_come_with_place_factor_kind_source_and_year() -> None:
+    line = text.cell(examples.MEASURED).splitlines()[-1]
+    assert line.endswith("France (FR), 44.3 g/kWh average, Ember 2024")
+
+
+def test_average_and_marginal_grams_stand_on_lines_of_their_own() -> None:
+    average, marginal = text.cell(examples.RUNS).splitlines()[-2:]
+    assert average.startswith("CO2e (average) ≈ 15 mg")
+    assert marginal.startswith("CO2e (marginal) ≈ 70 mg")
+
+
+def test_grams_without_an_intensity_say_how_to_get_one() -> None:
+    line = text.cell(examples.cell(measured_j=examples.value(1.0, 0.1))).splitlines()[-1]
+    assert line == (
+        "CO2e not known: no carbon intensity is known; set your place with %energy zone FR"
+    )
+
+
+def test_grams_whose_factor_is_missing_are_not_known_rather_than_zero() -> None:
+    made = examples.cell(carbon_g=examples.carbon(None))
+    assert "CO2e not known" in text.cell(made)
+
+
+def test_in_a_shell_commands_are_written_as_a_shell_takes_them() -> None:
+    shown = text.cell(
+        examples.cell(domains=[examples.no_memory()], carbon_g=examples.world(1.0)),
+        command="jupyter energy",
+    )
+    assert "%energy" not in shown
+    assert "see jupyter energy doctor" in shown
+    assert "jupyter energy zone FR" in shown
+
+
+def test_what_lies_inside_another_domain_is_said_to_be_not_added() -> None:
+    line = next(x for x in text.cell(examples.MEASURED).splitlines() if "CPU cores" in x)
+    assert "part of CPU, not added" in line
+
+
+def test_a_platform_sensor_is_said_to_be_not_added() -> None:
+    psys = examples.domain("psys", "psys", energy_j=90.0, u95_j=4.0, provenance="measured")
+    assert "not added" in text.cell(examples.cell(domains=[psys]))
+
+
+def test_a_shared_machine_is_named_and_a_machine_of_ones_own_is_not() -> None:
+    assert "73 % of the machine's CPU time" in text.cell(examples.MIXED)
+    assert "machine's CPU time" not in text.cell(examples.cell(kernel_share=0.99))
+
+
+def test_partial_coverage_is_said() -> None:
+    assert "saw 93 % of the time" in text.cell(examples.MEASURED)
+
+
+@pytest.mark.parametrize("outcome", ["error", "interrupted", "lost"])
+def test_a_cell_that_did_not_end_well_says_how_everywhere(outcome: str) -> None:
+    made = examples.cell("a", outcome=outcome, measured_j=examples.value(9.0, 1.0))
+    said = {"error": "ended by an error", "interrupted": "interrupted", "lost": "lost"}[outcome]
+    assert said in text.cell(made).splitlines()[0]
+    assert outcome in text.run_row(made)
+    assert f"a ({outcome})" in text.summary(summary_of([made]))
+
+
+def test_a_mark_that_takes_the_place_of_an_outcome_is_explained() -> None:
+    shown = text.summary(examples.SUMMARIES["summary_mixed"])
+    assert "train !" in shown
+    assert "! ended by an error" in shown
+
+
+def test_a_cell_is_known_by_its_name_then_its_count_then_its_id() -> None:
+    assert words.cell_name(examples.cell("train")) == "train"
+    assert words.cell_name(examples.cell(None)) == "[4]"
+    assert words.cell_name(examples.cell(None, execution_count=None)) == "1a2b3c4d-5e…"
+    assert words.cell_name(examples.cell(None, execution_count=None, cell_id=None)) == "unnamed"
+
+
+def test_an_empty_notebook_is_told_how_to_measure() -> None:
+    shown = text.summary(examples.SUMMARIES["summary_empty"])
+    assert "%%energy" in shown
+    assert " J" not in shown
+
+
+@given(st.lists(cells(), min_size=1, max_size=6))
+def test_no_line_of_a_summary_is_wider_than_100_columns(made: list[CellJson]) -> None:
+    for line in text.summary(summary_of(made)).splitlines():
+        assert _columns(line) <= 100, line
+
+
+@given(st.lists(cells(), min_size=1, max_size=6))
+def test_the_rows_of_a_summary_are_all_as_wide_as_its_heading(made: list[CellJson]) -> None:
+    lines = text.summary(summary_of(made)).splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("cell "))
+    assert {_columns(x) for x in lines[start : start + len(made) + 1]} == {_columns(lines[start])}
+
+
+@given(st.text())
+def test_cleaned_text_is_one_line_without_control_or_format_characters(raw: str) -> None:
+    shown = words.clean(raw)
+    assert len(shown) <= words.NAME_LIMIT
+    assert not any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in shown)
+    shown.encode("utf-8")
+
+
+@given(st.text(st.characters(categories=["L", "N"]), max_size=words.NAME_LIMIT))
+def test_a_plain_name_is_left_as_it_is(name: str) -> None:
+    assert words.clean(name) == name
+
+
+def test_a_name_of_ten_thousand_characters_is_cut_with_a_sign() -> None:
+    assert words.clean("x" * 10_000) == "x" * 39 + "…"
+    assert words.clean("\n" * 10_000 + "x").endswith("…")
+
+
+def _columns(line: str) -> int:
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in line
+    )
