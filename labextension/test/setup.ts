@@ -1,0 +1,7 @@
+/** What JupyterLab's packages ask of a browser while they are loaded and jsdom does not have. */
+Object.assign(globalThis, {
+  // @lumino/dragdrop derives a class from it
+  DragEvent: class DragEvent extends MouseEvent {},
+  // @jupyter/web-components asks whether the user wants forced colours: no
+  matchMedia: () => Object.assign(new EventTarget(), { matches: false })
+});

@@ -1,0 +1,271 @@
+#!/usr/bin/env python3
+"""Check everything, on a machine that has only Python 3.11 or newer: `python3 tests/all.py`.
+
+It needs the standard library alone. What it makes lies in `.venv-test/` and serves again the
+next time: only what changed is made anew. Each part prints what it runs; the table at the end
+says which passed, which failed, and which were left out and why. Status 1 if a part failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from environments import (
+    ROOT,
+    WORK,
+    find_python,
+    install_wheel,
+    make_environment,
+    run,
+    say,
+    wheel_stamp,
+)
+
+PYTHON = WORK / "bin" / "python"
+DIST = WORK / "dist"
+FRONT_END = ROOT / "labextension"
+BUILT_FRONT_END = ROOT / "jupyter_energy" / "labextension"
+
+# What a kernel meets in the field. The first is what hosted services pin, with ipywidgets 7,
+# where the `comm` package is absent; the last is the newest of everything.
+KERNELS = {
+    "ipython7": ["ipython==7.34.0", "ipykernel==6.17.*", "ipywidgets==7.7.*"],
+    "ipython8": ["ipython==8.*", "ipykernel==6.*"],
+    "ipython9": ["ipython>=9", "ipykernel>=7"],
+}
+NEWEST_KERNEL = "ipython9"
+SECOND_PYTHON = "3.13"
+
+# A Debian package and how to see that it is not needed: the browser is for the browser tests,
+# the compiler builds stand-ins for C libraries.
+DEBIAN: dict[str, Callable[[], bool]] = {
+    "chromium": lambda: shutil.which("chromium") is not None,
+    "gcc": lambda: shutil.which("gcc") is not None,
+    "libc6-dev": lambda: Path("/usr/include/stdio.h").exists(),
+    "python3-venv": lambda: importlib.util.find_spec("ensurepip") is not None,
+}
+
+
+class LeftOutError(Exception):
+    """A part that cannot or need not run here; the message says why."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asked for."""
+
+    python: str
+    fast: bool
+
+
+@dataclass(frozen=True)
+class Part:
+    """One line of the table: `needs` must have passed, `refreshes` only runs first."""
+
+    name: str
+    check: Callable[[Options], None]
+    needs: tuple[str, ...] = ()
+    refreshes: tuple[str, ...] = ()
+
+
+def project() -> dict[str, Any]:
+    """Return the contents of pyproject.toml."""
+    import tomllib  # here, so that an older Python gets main's message instead of a traceback
+
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def debian(options: Options) -> None:
+    """Install the Debian packages the tests use, where that is possible."""
+    missing = [name for name, is_there in DEBIAN.items() if not is_there()]
+    if not missing:
+        return
+    if options.fast:
+        raise LeftOutError("--fast")
+    if shutil.which("apt-get") is None or os.geteuid() != 0:
+        raise LeftOutError(f"no {', '.join(missing)}, and only root with apt-get may install them")
+    run(["apt-get", "update", "-q"], quiet=True)
+    install = ["apt-get", "install", "-q", "-y", "--no-install-recommends", *missing]
+    run(install, quiet=True, DEBIAN_FRONTEND="noninteractive")
+
+
+def venv(options: Options) -> None:
+    """Make the environment of the tests: the project's dependencies, all extras, the builders."""
+    settings = project()
+    extras = settings["project"]["optional-dependencies"].values()
+    requirements = {
+        *settings["build-system"]["requires"],
+        *settings["project"]["dependencies"],
+        *(requirement for extra in extras for requirement in extra),
+    }
+    make_environment(WORK, options.python, sorted(requirements))
+
+
+def ruff(_options: Options) -> None:
+    """Lint, and look whether the formatter would change anything."""
+    run(["ruff", "check", "."])
+    run(["ruff", "format", "--check", "."])
+
+
+def mypy(_options: Options) -> None:
+    """Check the types."""
+    run(["mypy"])
+
+
+def typescript(_options: Options) -> None:
+    """Install what the lock file names, then lint, type-check and test the front end."""
+    run(["jlpm", "install", "--immutable"], cwd=FRONT_END, quiet=True)
+    run(["jlpm", "lint"], cwd=FRONT_END)
+    run(["jlpm", "test"], cwd=FRONT_END)
+
+
+def wheel(_options: Options) -> None:
+    """Build sdist and wheel if a source changed, install the wheel, look into both."""
+    digest = hashlib.sha256()
+    for path in sources():
+        digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
+    stamp = DIST / "sources.sha256"
+    if not stamp.exists() or stamp.read_text() != digest.hexdigest():
+        shutil.rmtree(DIST, ignore_errors=True)
+        # the build would take one that is there for good, older or made for development
+        shutil.rmtree(BUILT_FRONT_END, ignore_errors=True)
+        run([PYTHON, "-m", "build", "--no-isolation", "--outdir", DIST, ROOT], quiet=True)
+        stamp.write_text(digest.hexdigest())
+    (built,) = DIST.glob("*.whl")
+    install_wheel(PYTHON, built)
+    run(["pytest", "tests/test_wheel.py"], JUPYTER_ENERGY_TEST_DIST=str(DIST))
+
+
+def sources() -> Iterator[Path]:
+    """Yield every file the wheel is made of, in a fixed order."""
+    made = {"__pycache__", "node_modules", "lib", ".yarn"}
+    yield from (ROOT / name for name in ("LICENSE", "README.md", "pyproject.toml"))
+    for folder in (ROOT / "jupyter_energy", FRONT_END):
+        for parent, folders, files in os.walk(folder):
+            folders[:] = sorted(set(folders) - made)
+            if Path(parent) == BUILT_FRONT_END.parent:
+                folders[:] = [name for name in folders if name != BUILT_FRONT_END.name]
+            yield from (
+                Path(parent, name) for name in sorted(files) if not name.endswith(".tsbuildinfo")
+            )
+
+
+def matrix(options: Options) -> dict[str, tuple[str, list[str]]]:
+    """Return which python and which pins make each kernel environment, by its name."""
+    wanted = {name: (options.python, pins) for name, pins in KERNELS.items()}
+    if other := find_python(SECOND_PYTHON):
+        name = f"{NEWEST_KERNEL}-py{SECOND_PYTHON.replace('.', '')}"
+        wanted[name] = (other, KERNELS[NEWEST_KERNEL])
+    return wanted
+
+
+def kernels(options: Options) -> None:
+    """Make an environment for each kernel we promise to work in, with the wheel installed."""
+    if options.fast:
+        raise LeftOutError("--fast")
+    dependencies = project()["project"]["dependencies"]
+    (built,) = DIST.glob("*.whl")
+
+    def make(name: str, python: str, pins: list[str]) -> None:
+        inside = make_environment(WORK / "kernels" / name, python, [*pins, *dependencies])
+        install_wheel(inside, built)
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        made = [pool.submit(make, name, *how) for name, how in matrix(options).items()]
+    for one in made:
+        one.result()
+
+
+def pytest(options: Options) -> None:
+    """Run the Python tests against the installed wheel, with the kernels that are ready."""
+    names = [] if options.fast else matrix(options)
+    pythons = {name: WORK / "kernels" / name / "bin" / "python" for name in names}
+    ready = [f"{name}={path}" for name, path in pythons.items() if wheel_stamp(path).exists()]
+    run(
+        # the wheel's own tests ran when it was built
+        ["pytest", "--ignore=tests/test_wheel.py", *(["-m", "not slow"] if options.fast else [])],
+        JUPYTER_ENERGY_TEST_KERNELS=",".join(ready),
+        JUPYTER_ENERGY_TEST_DIST=str(DIST),
+    )
+
+
+PARTS = (
+    Part("debian", debian),
+    Part("venv", venv),
+    Part("ruff", ruff, needs=("venv",)),
+    Part("mypy", mypy, needs=("venv",)),
+    Part("typescript", typescript, needs=("venv",)),
+    Part("wheel", wheel, needs=("venv",)),
+    Part("kernels", kernels, needs=("venv", "wheel")),
+    Part("pytest", pytest, needs=("venv", "wheel"), refreshes=("kernels",)),
+)
+
+
+def chosen_parts(only: str | None) -> list[Part]:
+    """Return the parts to run, in order: all, or one with what it builds on."""
+    by_name = {part.name: part for part in PARTS}
+    names = set(by_name)
+    if only is not None:
+        names = {only, *by_name[only].needs, *by_name[only].refreshes}
+    return [part for part in PARTS if part.name in names]
+
+
+def check_part(part: Part, options: Options, results: dict[str, str]) -> tuple[str, str]:
+    """Run one part; return its result and, where it did not pass, why."""
+    if broken := [name for name in part.needs if results[name] != "passed"]:
+        return "left out", f"needs {', '.join(broken)}"
+    try:
+        part.check(options)
+    except LeftOutError as reason:
+        return "left out", str(reason)
+    except subprocess.CalledProcessError as error:
+        return "failed", f"status {error.returncode}: {' '.join(error.cmd)}"
+    except OSError as error:
+        return "failed", str(error)
+    return "passed", ""
+
+
+def main() -> int:
+    """Run the parts, print the table, return the exit status."""
+    if sys.version_info < (3, 11):  # noqa: UP036 - this file is what an older Python gets to run
+        print("tests/all.py needs Python 3.11 or newer; this is " + sys.version.split()[0])
+        return 2
+    parser = argparse.ArgumentParser(description=__doc__)
+    names = [part.name for part in PARTS]
+    parser.add_argument("--only", choices=names, help="this part, and what it builds on")
+    parser.add_argument("--python", default=sys.executable, help="makes the test environment")
+    parser.add_argument(
+        "--fast", action="store_true", help="no Debian packages, other kernels or slow tests"
+    )
+    arguments = parser.parse_args()
+    options = Options(python=arguments.python, fast=arguments.fast)
+
+    os.umask(0o022)  # tests run children as another user, who has to be able to read this
+    results: dict[str, str] = {}
+    table = []
+    for part in chosen_parts(arguments.only):
+        say(f"\n=== {part.name}: {part.check.__doc__}")
+        start_s = time.monotonic()
+        results[part.name], why = check_part(part, options, results)
+        table.append((part.name, results[part.name], time.monotonic() - start_s, why))
+
+    say(f"\n{'part':<12}{'result':<10}{'s':>5}")
+    for name, result, took_s, why in table:
+        say(f"{name:<12}{result:<10}{took_s:5.0f}  {why}".rstrip())
+    return 1 if "failed" in results.values() else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""The matrix of kernels is what its names say, so that a green test in it means something."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from importlib.metadata import version
+
+import pytest
+from kernels import VARIABLE, kernel_pythons
+
+KERNELS = kernel_pythons()
+
+
+def ask(name: str, code: str) -> object:
+    """Return what the code prints in that environment, read as JSON."""
+    command = [KERNELS[name], "-I", "-c", f"import json; from importlib import metadata; {code}"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("name", [name for name in KERNELS if name.startswith("ipython")])
+def test_an_environment_has_the_ipython_its_name_promises(name):
+    promised = name.removeprefix("ipython").partition("-")[0]
+    found = ask(name, "print(json.dumps(metadata.version('ipython')))")
+    assert str(found).split(".")[0] == promised
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_every_environment_holds_the_package_under_test(name):
+    found = ask(name, "print(json.dumps(metadata.version('jupyter-energy')))")
+    assert found == version("jupyter-energy")
+
+
+@pytest.mark.skipif("ipython7" not in KERNELS, reason="needs the kernels tests/all.py makes")
+def test_the_oldest_environment_lacks_comm_as_hosted_services_do():
+    code = "from importlib.util import find_spec; print(json.dumps(find_spec('comm') is None))"
+    assert ask("ipython7", code) is True
+
+
+def test_without_the_variable_the_kernel_is_the_python_that_runs_the_tests(monkeypatch):
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert list(kernel_pythons()) == ["this"]
+
+
+def test_the_variable_names_environments_and_their_pythons(monkeypatch):
+    monkeypatch.setenv(VARIABLE, "ipython7=/a/python,ipython8=/b=c/python")
+    assert {name: str(path) for name, path in kernel_pythons().items()} == {
+        "ipython7": "/a/python",
+        "ipython8": "/b=c/python",
+    }
