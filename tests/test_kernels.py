@@ -7,6 +7,7 @@ import subprocess
 from importlib.metadata import version
 
 import pytest
+from jupyter_client.manager import KernelManager
 from kernels import VARIABLE, kernel_pythons
 
 KERNELS = kernel_pythons()
@@ -30,6 +31,33 @@ def test_an_environment_has_the_ipython_its_name_promises(name):
 def test_every_environment_holds_the_package_under_test(name):
     found = ask(name, "print(json.dumps(metadata.version('jupyter-energy')))")
     assert found == version("jupyter-energy")
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_a_kernel_of_every_environment_starts_and_runs_a_cell(name):
+    manager = KernelManager()
+    manager.kernel_spec.argv = [
+        str(KERNELS[name]),
+        *("-m", "ipykernel_launcher", "-f", "{connection_file}"),
+    ]
+    printed = []
+
+    def keep(message):
+        if message["msg_type"] == "stream" and message["content"]["name"] == "stdout":
+            printed.append(message["content"]["text"])
+
+    manager.start_kernel()
+    client = manager.client()
+    client.start_channels()
+    try:
+        client.wait_for_ready(timeout=60)
+        code = "import jupyter_energy; print(jupyter_energy.__name__)"
+        reply = client.execute_interactive(code, output_hook=keep, timeout=60)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    assert reply["content"]["status"] == "ok"
+    assert "".join(printed) == "jupyter_energy\n"
 
 
 @pytest.mark.skipif("ipython7" not in KERNELS, reason="needs the kernels tests/all.py makes")
