@@ -111,6 +111,12 @@ class Energy(Configurable):
         """Where a setting's value came from, in words."""
         return self._origins.get(name, DEFAULT)
 
+    def store_path(self) -> Path:
+        """The file of the store."""
+        from .store import default_path
+
+        return Path(self.store).expanduser() if self.store else default_path()
+
     def machine(self, environ: Mapping[str, str]) -> Machine:
         """Where the sensors are to look, by these settings."""
         return Machine(

@@ -75,7 +75,7 @@ def selector(
     The variable is read anew at each cell, because people set it in a cell (promises.md 2.1).
     GPUs that were named by --devices count whatever the variable says.
     """
-    from .sensors.nvml import visible
+    from .sensors.cuda_devices import visible
 
     gpus = [s.domain for s in sensors if s.domain.kind == "gpu"]
     gpus += [a.domain for a in absences if a.domain.kind == "gpu"]

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -187,6 +187,18 @@ def from_kernel(
             ids, blank = _look_inside(path)
             return NotebookRef(path, os.path.basename(path), ids, kernel_id, blank)
     return NotebookRef(None, f"unsaved (kernel {kernel_id[:8]})", kernel_id=kernel_id)
+
+
+def from_script(environ: Mapping[str, str], arguments: Sequence[str]) -> NotebookRef:
+    """The script that a plain Python process runs, as its `sys.argv` tells; else "unsaved".
+
+    JUPYTER_ENERGY_NOTEBOOK (`jupyter energy run` sets it) wins. Never raises.
+    """
+    for said in (environ.get("JUPYTER_ENERGY_NOTEBOOK"), *arguments[:1]):
+        path = _path_of(said)
+        if path is not None:
+            return NotebookRef(path, os.path.basename(path))
+    return NotebookRef(None, "unsaved (a Python process)")
 
 
 def from_file(path: str | os.PathLike[str]) -> NotebookRef:

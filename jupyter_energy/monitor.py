@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 from . import devices
 from .carbon import intensity
@@ -23,12 +22,12 @@ from .carbon.emissions import emissions
 from .config import Energy
 from .errors import EnergyError, StoreError
 from .gpu_sync import wait_for_gpu
-from .identity import NotebookRef
+from .identity import Notebook, NotebookRef
 from .model import CarbonIntensity, Domain, Outcome, Record
 from .sampler import Sampler
 from .sensors import families
 from .sensors.base import Absence, Sensor
-from .store import Notebook, Store
+from .store import Store
 from .window import Edge, measure
 from .worker import Worker
 
@@ -86,7 +85,7 @@ class Monitor:
         self._to_tell: deque[str] = deque()
         self._host = socket.gethostname()
         self.sampler = Sampler(settings.machine(environ), families(), settings.interval_s)
-        self.store = Store(Path(settings.store).expanduser() if settings.store else None)
+        self.store = Store(settings.store_path())
         self._writer = Worker("jupyter-energy-store")
         self._pending: deque[Record] = deque()
         self._notebook: Notebook | None = None

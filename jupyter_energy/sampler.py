@@ -70,9 +70,8 @@ class Sampler:
 
     def start(self) -> None:
         """Begin to look for sensors, off this thread."""
-        for family in self._families:
-            if family.WORKER is not None and family.WORKER not in self._workers:
-                self._workers[family.WORKER] = Worker(f"jupyter-energy-{family.WORKER}")
+        for name in filter(None, map(_worker_of, self._families)):
+            self._workers.setdefault(name, Worker(f"jupyter-energy-{name}"))
         self._thread = threading.Thread(target=self._run, name="jupyter-energy", daemon=True)
         self._thread.start()
 
@@ -217,10 +216,11 @@ class Sampler:
     def _discover(self) -> None:
         """Ask every family what it has; a driver is asked on its worker, so a hang stays there."""
         for family in self._families:
-            if family.WORKER is None:
+            name = _worker_of(family)
+            if name is None:
                 self._keep(family, self._look(family))
             else:
-                future = self._workers[family.WORKER].submit(lambda f=family: self._look(f))
+                future = self._workers[name].submit(lambda f=family: self._look(f))
                 future.add_done_callback(lambda done, f=family: self._keep(f, done.result()))
 
     def _look(self, family: ModuleType) -> Discovery:
@@ -274,3 +274,9 @@ class Sampler:
         for name in (None, *self._workers):
             if sensors := self._wanted(due, name):
                 yield name, sensors
+
+
+def _worker_of(family: ModuleType) -> str | None:
+    """The worker on which a family must be asked; None for one that only reads files."""
+    name: str | None = getattr(family, "WORKER", None)
+    return name

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import Kernel, interpreters, running
+from harness import Kernel, running
+from kernels import kernel_pythons
 
 StartKernel = Callable[..., Kernel]
 
@@ -16,8 +17,9 @@ StartKernel = Callable[..., Kernel]
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every test that takes `python` runs once in each interpreter under test."""
     if "python" in metafunc.fixturenames:
-        found = interpreters()
-        metafunc.parametrize("python", list(found.values()), ids=list(found), scope="session")
+        found = kernel_pythons()
+        pythons = [str(path) for path in found.values()]
+        metafunc.parametrize("python", pythons, ids=list(found), scope="session")
 
 
 @pytest.fixture

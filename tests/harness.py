@@ -1,7 +1,6 @@
 """Real kernels for tests: started with the interpreter and environment a test asks for.
 
-`JUPYTER_ENERGY_TEST_KERNELS` names interpreters ("ipython7=/path/python,..."); without it the one
-that runs the tests is used. Each kernel has a home of its own, so nothing of the user's is touched.
+Each kernel has a home of its own, so nothing of the user's is touched.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import queue
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,13 +23,6 @@ from jupyter_client.manager import KernelManager
 LIMIT_S = 60.0
 LOAD = "%load_ext jupyter_energy"
 MIME_TYPE = "application/vnd.jupyter-energy+json"
-
-
-def interpreters() -> dict[str, str]:
-    """The Pythons to test in, by name."""
-    named = os.environ.get("JUPYTER_ENERGY_TEST_KERNELS", "")
-    found = dict(item.split("=", 1) for item in named.split(",") if item)
-    return found or {"here": sys.executable}
 
 
 @dataclass

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import StartKernel
-from tests.harness import LIMIT_S, LOAD, Kernel, environment
+from conftest import StartKernel
+from harness import LIMIT_S, LOAD, Kernel, environment
 
 CELLS = "__import__('jupyter_energy.commands.summary', fromlist=['x'])"
 SUMMARY = (

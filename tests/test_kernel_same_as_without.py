@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from tests.conftest import StartKernel
-from tests.harness import LOAD, Kernel, Result
+from conftest import StartKernel
+from harness import LOAD, Kernel, Result
 
 CELLS = {
     "an expression": "6 * 7",

@@ -20,7 +20,7 @@ from ..errors import EnergyError, StoreError, WrongUse
 from ..identity import NotebookRef, from_file
 from ..model import Record
 from ..schema import NotebookJson, SummaryJson, cell_from_records
-from ..store import Store, default_path
+from ..store import Store
 from ..summary import summarise
 from ..units import ENERGY_J, MASS_G, parse_limit, quantity
 from ..version import version
@@ -73,8 +73,7 @@ class Session:
         self.session_id = uuid.uuid4().hex
         self._seen: set[str] = set()
         self._folder: tempfile.TemporaryDirectory[str] | None = None
-        configured = context.settings.store
-        self.store_path = Path(configured).expanduser() if configured else default_path()
+        self.store_path = context.settings.store_path()
         try:
             store = Store(self.store_path)
             store.open()

@@ -62,7 +62,7 @@ def load(
     """
     records: list[Record] = []
     notebook = None
-    store = Store(Path(context.settings.store).expanduser() if context.settings.store else None)
+    store = Store(context.settings.store_path())
     try:
         notebook = store.find_notebook(ref)
         if notebook is not None:

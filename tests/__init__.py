@@ -1,1 +1,0 @@
-"""The tests; `python3 tests/all.py` runs every kind."""

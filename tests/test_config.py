@@ -1,0 +1,69 @@
+"""Settings: the stronger source wins, and each value knows where it came from."""
+
+from __future__ import annotations
+
+import pytest
+from traitlets import TraitError
+from traitlets.config import Config
+
+from jupyter_energy.config import Energy
+
+
+def test_environment_beats_profile_beats_file_beats_default() -> None:
+    profile = Config({"Energy": {"zone": "DE", "pue": 1.2}})
+    settings = Energy(profile, {"JUPYTER_ENERGY_ZONE": "FR"}, {"zone": "PL", "estimate": False})
+    assert (settings.zone, settings.origin("zone")) == ("FR", "JUPYTER_ENERGY_ZONE")
+    assert (settings.pue, settings.origin("pue")) == (1.2, "the profile")
+    assert (settings.estimate, settings.origin("estimate")) == (False, "the settings file")
+    assert (settings.sync, settings.origin("sync")) == (True, "the default")
+    settings.zone = "SE"
+    assert settings.origin("zone") == "%config Energy"
+    assert settings.complaints == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "name", "value"),
+    [
+        ("JUPYTER_ENERGY_PUE", "1.15", "pue", 1.15),
+        ("JUPYTER_ENERGY_ESTIMATE", "false", "estimate", False),
+        ("JUPYTER_ENERGY_STORE", "/tmp/x.sqlite", "store", "/tmp/x.sqlite"),
+        ("JUPYTER_ENERGY_CPU_TDP_W", "45", "cpu_tdp_w", 45.0),
+    ],
+)
+def test_each_setting_has_a_variable(variable: str, text: str, name: str, value: object) -> None:
+    assert getattr(Energy(environ={variable: text}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("variable", "text"),
+    [
+        ("JUPYTER_ENERGY_PUE", "0.8"),
+        ("JUPYTER_ENERGY_PUE", "high"),
+        ("JUPYTER_ENERGY_INTERVAL_S", "0.001"),
+        ("JUPYTER_ENERGY_ESTIMATE", "perhaps"),
+    ],
+)
+def test_a_value_that_cannot_be_is_left_out_and_told(variable: str, text: str) -> None:
+    settings = Energy(environ={variable: text})
+    (complaint,) = settings.complaints
+    assert variable in complaint
+    assert settings.pue == 1.0
+    assert settings.interval_s == 1.0
+    assert settings.estimate is True
+
+
+def test_a_setting_that_does_not_exist_is_told() -> None:
+    settings = Energy(file={"colour": "green"})
+    assert settings.complaints == [
+        "Energy.colour from the settings file: there is no such setting"
+    ]
+
+
+def test_a_user_who_sets_nonsense_is_told_at_once() -> None:
+    with pytest.raises(TraitError, match="at least 1.0"):
+        Energy().pue = 0.5
+
+
+def test_every_setting_has_a_help_text() -> None:
+    for name, trait in Energy().traits(config=True).items():
+        assert len(trait.help) > 20, name

@@ -1,0 +1,59 @@
+"""`--devices` and CUDA_VISIBLE_DEVICES choose what counts."""
+
+from __future__ import annotations
+
+import pytest
+
+from jupyter_energy.devices import check, parse, selector
+from jupyter_energy.errors import WrongUse
+from jupyter_energy.model import Domain
+from jupyter_energy.sensors.base import Absence
+
+GPUS = [Domain("gpu", i, f"GPU {i}", uuid=f"GPU-0000000{i}") for i in range(3)]
+CPU, MEMORY = Domain("package", 0, "package-0"), Domain("dram", 0, "dram")
+
+
+@pytest.mark.parametrize(
+    ("text", "counted"),
+    [
+        (None, {"gpu:0", "gpu:1", "gpu:2", "package:0", "dram:0"}),
+        ("gpu", {"gpu:0", "gpu:1", "gpu:2"}),
+        ("gpu:1, cpu", {"gpu:1", "package:0"}),
+        ("GPU:2", {"gpu:2"}),
+        ("memory,cpu:0", {"package:0", "dram:0"}),
+    ],
+)
+def test_a_list_of_devices_names_what_counts(text: str | None, counted: set[str]) -> None:
+    choice = parse(text)
+    assert {d.key for d in (*GPUS, CPU, MEMORY) if choice.includes(d)} == counted
+
+
+@pytest.mark.parametrize("text", ["", ",", "gpu:", "gpu:x", "disk", "gpu:-1", "cpu;gpu", "gpu:1.5"])
+def test_what_is_no_device_is_refused_with_what_would_be_right(text: str) -> None:
+    with pytest.raises(WrongUse, match=r"gpu, gpu:0, cpu"):
+        parse(text)
+
+
+def test_a_device_that_is_not_here_is_refused_with_what_is() -> None:
+    with pytest.raises(WrongUse, match=r"gpu:7: there is no such device here; seen: cpu:0, gpu:0"):
+        check(parse("gpu:7"), [GPUS[0], CPU])
+    check(parse("gpu:0,cpu"), [GPUS[0], CPU])
+
+
+@pytest.mark.parametrize(
+    ("value", "counted"),
+    [(None, [0, 1, 2]), ("2", [2]), ("", []), ("1,0", [0, 1]), ("GPU-00000001", [1])],
+)
+def test_gpus_that_cuda_does_not_see_do_not_count(value: str | None, counted: list[int]) -> None:
+    environ = {} if value is None else {"CUDA_VISIBLE_DEVICES": value}
+    absences = [Absence(d, "nvml", "a test") for d in GPUS]
+    counts = selector(parse(None), [], absences, environ)
+    assert [d.index for d in GPUS if counts(d)] == counted
+    assert counts(CPU)
+
+
+def test_a_gpu_that_was_named_counts_whatever_cuda_sees() -> None:
+    absences = [Absence(d, "nvml", "a test") for d in GPUS]
+    counts = selector(parse("gpu:2"), [], absences, {"CUDA_VISIBLE_DEVICES": "0"})
+    assert [d.index for d in GPUS if counts(d)] == [2]
+    assert not counts(CPU)

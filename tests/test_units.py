@@ -1,0 +1,112 @@
+"""Numbers become text in one way, with units that scale and honest digits."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jupyter_energy import units
+from jupyter_energy.errors import WrongUse
+from jupyter_energy.uncertainty import Range, Uncertain
+
+SIZES = {"µJ": 1e-6, "mJ": 1e-3, "J": 1.0, "kJ": 1e3, "Wh": 3600.0, "kWh": 3.6e6}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Uncertain(735, 5, 20), "735 ± 40 J"),
+        (Uncertain(412, 10.2, 10), "412 ± 28 J"),
+        (Uncertain(0.02, 0.001, 0.001), "20.0 ± 2.8 mJ"),
+        (Uncertain(123456, 500, 3000), "34.3 ± 1.7 Wh"),
+        (Uncertain(1, 2, 0), "< 4.9 J"),
+        (Uncertain(0, 0.5, 0), "< 980 mJ"),
+        (Uncertain(0, 0, 0), "0 J"),
+    ],
+)
+def test_a_measurement_shows_two_digits_of_its_uncertainty(value: Uncertain, text: str) -> None:
+    assert units.measured(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Range(6, 12, 24), "≈ 12 J (6.0–24 J)"),
+        (Range(4000, 8000, 16000), "≈ 2.2 Wh (1.1–4.4 Wh)"),
+        (Range(0.0004, 0.001, 0.0025), "≈ 1.0 mJ (0.40–2.5 mJ)"),
+        (Range(0, 0, 0), "≈ 0 J"),
+    ],
+)
+def test_an_estimate_shows_a_range_and_never_a_plus_minus(value: Range, text: str) -> None:
+    assert units.estimated(value) == text
+
+
+@given(st.floats(1e-9, 1e12))
+def test_a_quantity_is_the_number_it_shows_to_half_a_percent(value_j: float) -> None:
+    number, unit = units.quantity(value_j, units.ENERGY_J).split(" ")
+    assert "e" not in number
+    assert float(number) * SIZES[unit] == pytest.approx(value_j, rel=0.0051, abs=6e-9)
+
+
+@given(st.floats(1e-3, 1e10), st.floats(1e-4, 0.9))
+def test_value_and_uncertainty_end_at_the_same_place(value_j: float, relative: float) -> None:
+    text = units.measured(Uncertain(value_j, value_j * relative / 1.96))
+    found = re.fullmatch(r"([\d.]+) ± ([\d.]+) (\S+)", text)
+    assert found, text
+    number, uncertainty, unit = found.groups()
+    assert len(number.partition(".")[2]) == len(uncertainty.partition(".")[2])
+    digits = uncertainty.replace(".", "").lstrip("0")
+    assert len(digits) == 2 or float(uncertainty) >= 100, text
+    assert float(number) * SIZES[unit] == pytest.approx(value_j, rel=relative * 0.06 + 1e-9)
+
+
+@given(st.floats(1e-6, 1e10), st.floats(1, 3), st.floats(1, 3))
+def test_a_shown_range_keeps_its_order_and_two_digits(
+    mid_j: float, below: float, above: float
+) -> None:
+    text = units.estimated(Range(mid_j / below, mid_j, mid_j * above))
+    assert "±" not in text
+    found = re.fullmatch(r"≈ ([\d.]+) (\S+) \(([\d.]+)–([\d.]+) (\S+)\)", text)
+    assert found, text
+    mid, unit, low, high, again = found.groups()
+    assert unit == again
+    assert float(low) <= float(mid) <= float(high)
+    assert all(len(n.replace(".", "").strip("0")) <= 2 for n in (low, mid, high)), text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0000204, "0.0204 ms"),
+        (0.0123, "12.3 ms"),
+        (2.314, "2.31 s"),
+        (59.96, "60.0 s"),
+        (252, "4 min 12 s"),
+        (3599.7, "1 h 00 min"),
+        (3900, "1 h 05 min"),
+    ],
+)
+def test_durations_are_short(seconds: float, text: str) -> None:
+    assert units.duration(seconds) == text
+
+
+def test_grams_are_energy_times_intensity_times_pue() -> None:
+    assert units.carbon_g(3.6e6, 44.0) == 44.0
+    assert units.carbon_g(1.8e6, 400.0, 1.5) == 300.0
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [("5Wh", (18000.0, "J")), ("20 kJ", (20000.0, "J")), (".5g", (0.5, "g")), ("2kg", (2000, "g"))],
+)
+def test_a_limit_is_a_number_with_a_unit(text: str, limit: tuple[float, str]) -> None:
+    assert units.parse_limit(text) == limit
+
+
+@pytest.mark.parametrize("text", ["5", "Wh", "five Wh", "5 W", "-5Wh", "5Wh 3g", "", "1e3J", "nanJ"])
+def test_a_limit_without_number_or_unit_says_what_would_be_right(text: str) -> None:
+    with pytest.raises(WrongUse, match="number and a unit, such as 5Wh"):
+        units.parse_limit(text)
