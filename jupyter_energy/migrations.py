@@ -20,6 +20,9 @@ class Connection(Protocol):
     def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Iterable[Any]:
         """The rows of one statement."""
 
+    def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> object:
+        """One statement for each set of parameters."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -74,7 +77,9 @@ def applied(connection: Connection) -> tuple[str, ...]:
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
     if "energy_migration" not in tables:
         if tables:
-            raise StoreError("it is the database of another program")
+            raise StoreError(
+                "it is another program's database; set JUPYTER_ENERGY_STORE to another file"
+            )
         return ()
     rows = connection.execute("SELECT name FROM energy_migration ORDER BY name")
     return tuple(row[0] for row in rows)
@@ -99,7 +104,9 @@ def _checked(connection: Connection, steps: Sequence[Step]) -> frozenset[str]:
     done = frozenset(applied(connection))
     unknown = sorted(done.difference(step.name for step in steps))
     if unknown:
-        raise StoreError(f"it was changed by a newer jupyter-energy ({unknown[-1]})")
+        raise StoreError(
+            f"it was changed by a newer jupyter-energy ({unknown[-1]}); update this one"
+        )
     return done
 
 

@@ -11,17 +11,16 @@ import os
 import platform
 import sqlite3
 import time
-import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+from . import notebook_rows
 from .documents import record_from_document, record_to_document, to_json, utc_text
 from .errors import StoreError
-from .identity import Known, Match, Notebook, NotebookRef, is_cell_id, match
+from .filesystem import NETWORK_FILESYSTEMS, filesystem_of
+from .identity import Notebook, NotebookRef, is_cell_id, match
 from .migrations import migrate
 from .model import Record
 
@@ -34,12 +33,6 @@ OPENING_BUSY_MS = 3000
 # The low byte of SQLite's extended result codes (sqlite.org/rescode.html).
 CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-# WAL keeps its index in shared memory, which these cannot share between machines
-# (sqlite.org/wal.html, "WAL does not work over a network filesystem").
-NETWORK_FILESYSTEMS = frozenset(
-    "nfs nfs4 cifs smb3 smbfs 9p afs lustre beegfs gpfs ceph glusterfs pvfs2 "
-    "fuse.sshfs fuse.ceph-fuse fuse.glusterfs fuse.s3fs fuse.rclone".split()
-)
 
 
 def default_path() -> Path:
@@ -84,7 +77,7 @@ class Store:
                     (*row, document),
                 )
                 if record.cell_id is not None and is_cell_id(record.cell_id):
-                    _add_cells(connection, record.notebook_id, [record.cell_id])
+                    notebook_rows.add_cells(connection, record.notebook_id, [record.cell_id])
 
         self._run(write)
 
@@ -100,7 +93,8 @@ class Store:
             return [row[0] for row in rows]
 
         records, unread = [], 0
-        for document in self._read(read, []):
+        documents: list[str] = self._read(read, [])
+        for document in documents:
             try:
                 records.append(record_from_document(json.loads(document)))
             except (KeyError, TypeError, ValueError):
@@ -117,8 +111,8 @@ class Store:
 
         def settle(connection: sqlite3.Connection) -> Notebook:
             with _transaction(connection):
-                found = match(ref, _candidates(connection, ref), self._host)
-                return self._settle(connection, ref, found)
+                found = match(ref, notebook_rows.candidates(connection, ref), self._host)
+                return notebook_rows.settle(connection, ref, found, self._host)
 
         return self._run(settle)
 
@@ -126,7 +120,7 @@ class Store:
         """The notebook that `ref` is, or None where the store knows none. Writes nothing."""
 
         def find(connection: sqlite3.Connection) -> Notebook | None:
-            found = match(ref, _candidates(connection, ref), self._host)
+            found = match(ref, notebook_rows.candidates(connection, ref), self._host)
             if found.known is None or found.verdict == "copied":
                 return None
             return Notebook(found.known.id, ref.path, ref.name)
@@ -138,7 +132,8 @@ class Store:
 
         def write(connection: sqlite3.Connection) -> None:
             with _transaction(connection):
-                self._place(connection, notebook_id, path, os.path.basename(path))
+                name = os.path.basename(path)
+                notebook_rows.place(connection, notebook_id, path, name, self._host)
 
         self._run(write)
 
@@ -149,60 +144,14 @@ class Store:
             with suppress(sqlite3.Error):
                 connection.close()
 
-    # --- notebooks ---------------------------------------------------------------------------
-
-    def _settle(self, connection: sqlite3.Connection, ref: NotebookRef, found: Match) -> Notebook:
-        """Write down what `match` found, within a transaction."""
-        if found.replaced is not None:
-            connection.execute("UPDATE notebook SET path = NULL WHERE id = ?", (found.replaced.id,))
-        if found.known is not None and found.verdict in ("same", "renamed"):
-            notebook_id = found.known.id
-        else:
-            notebook_id = uuid.uuid4().hex
-            copied_from = found.known.id if found.known is not None else None
-            connection.execute(
-                "INSERT INTO notebook (id, name, host, copied_from, first_seen) "
-                "VALUES (?, ?, ?, ?, ?)",
-                (
-                    notebook_id,
-                    _to_column(ref.name),
-                    self._host,
-                    copied_from,
-                    utc_text(datetime.now(UTC)),
-                ),
-            )
-        if ref.kernel_id is not None:
-            connection.execute(
-                "UPDATE notebook SET kernel_id = NULL WHERE kernel_id = ?", (ref.kernel_id,)
-            )
-            connection.execute(
-                "UPDATE notebook SET kernel_id = ? WHERE id = ?", (ref.kernel_id, notebook_id)
-            )
-        if ref.path is not None:
-            self._place(connection, notebook_id, ref.path, ref.name)
-        _add_cells(connection, notebook_id, ref.cell_ids)
-        path, name = connection.execute(
-            "SELECT path, name FROM notebook WHERE id = ?", (notebook_id,)
-        ).fetchone()
-        return Notebook(notebook_id, _from_column(path), _from_column(name) or ref.name)
-
-    def _place(
-        self, connection: sqlite3.Connection, notebook_id: str, path: str, name: str
-    ) -> None:
-        place = _to_column(path)
-        connection.execute(
-            "UPDATE notebook SET path = NULL WHERE path = ? AND id <> ?", (place, notebook_id)
-        )
-        connection.execute(
-            "UPDATE notebook SET path = ?, name = ?, host = ? WHERE id = ?",
-            (place, _to_column(name), self._host, notebook_id),
-        )
-
     # --- the file ----------------------------------------------------------------------------
 
     def _read(self, call: Callable[[sqlite3.Connection], T], nothing: T) -> T:
         """The answer of `call`, or `nothing` where there is no file: reading makes none."""
-        return self._run(call) if self.path.exists() else nothing
+        absent = False
+        with suppress(OSError):  # not even to be looked at: opening it will say why
+            absent = _file_at(self.path) is None
+        return nothing if absent else self._run(call)
 
     def _run(self, call: Callable[[sqlite3.Connection], T]) -> T:
         """The answer of `call`; a corrupt file is set aside once and `call` made on a new one."""
@@ -213,15 +162,12 @@ class Store:
                 code = getattr(error, "sqlite_errorcode", 0) & 0xFF
                 if code not in BUSY:
                     self.close()
-                if code in CORRUPT and attempt == "first":
-                    self._set_aside()
+                if code in CORRUPT and attempt == "first" and self._set_aside():
                     continue
                 raise StoreError(_explained(error, code, self.path)) from error
             except OSError as error:
-                raise StoreError(
-                    f"the store {self.path} cannot be opened: {error.strerror}; "
-                    "set JUPYTER_ENERGY_STORE to a file that you may write"
-                ) from error
+                self.close()
+                raise StoreError(_explained(error, 0, self.path)) from error
         raise AssertionError("the second attempt returns or raises")
 
     def _opened(self) -> sqlite3.Connection:
@@ -259,10 +205,7 @@ class Store:
             connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
         except StoreError as error:
             connection.close()
-            raise StoreError(
-                f"the store {self.path} cannot be used: {error}; update jupyter-energy, or set "
-                "JUPYTER_ENERGY_STORE to another file"
-            ) from None
+            raise StoreError(f"the store {self.path} cannot be used: {error}") from None
         except BaseException:
             connection.close()
             raise
@@ -270,7 +213,8 @@ class Store:
 
     def _set_journal(self, connection: sqlite3.Connection) -> None:
         """WAL, with which a reader never blocks a writer; the rollback journal on a network."""
-        wanted = "delete" if self._on_network() else "wal"
+        network = filesystem_of(self.path.parent, self._procfs) in NETWORK_FILESYSTEMS
+        wanted = "delete" if network else "wal"
         (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
         if mode != wanted:
             # Another process may be about to do the same; whichever mode results works.
@@ -281,24 +225,13 @@ class Store:
             # costs no wait for the disk (sqlite.org/pragma.html, "synchronous").
             connection.execute("PRAGMA synchronous = NORMAL")
 
-    def _on_network(self) -> bool:
-        """Whether Linux says that the store's folder lies on a network file system."""
-        folder = os.path.realpath(self.path.parent)
-        best, kind = "", ""
-        with suppress(OSError):
-            text = (self._procfs / "self/mountinfo").read_text(errors="surrogateescape")
-            for line in text.splitlines():
-                left, _, right = line.partition(" - ")  # proc(5), /proc/pid/mountinfo
-                mount = left.split(" ")[4].replace("\\040", " ")
-                inside = folder == mount or folder.startswith(mount.rstrip("/") + "/")
-                if inside and len(mount) >= len(best):
-                    best, kind = mount, right.split(" ")[0]
-        return kind in NETWORK_FILESYSTEMS
+    def _set_aside(self) -> bool:
+        """Rename the corrupt file and what belongs to it, unless another process just has.
 
-    def _set_aside(self) -> None:
-        """Rename the corrupt file and what belongs to it, unless another process just has."""
+        True where the way is free for a new file.
+        """
         if _file_at(self.path) != self._file:
-            return
+            return True
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         aside = Path(f"{self.path}.corrupt-{stamp}")
         number = 1
@@ -307,9 +240,14 @@ class Store:
             aside = Path(f"{self.path}.corrupt-{stamp}-{number}")
         # The file itself last: a new one must never meet the old one's journal.
         for suffix in ("-wal", "-shm", "-journal", ""):
-            with suppress(FileNotFoundError):
+            try:
                 os.rename(f"{self.path}{suffix}", f"{aside}{suffix}")
+            except FileNotFoundError:
+                continue
+            except OSError:
+                return False
         self._warn(f"the store {self.path} was damaged; it is kept as {aside.name}, a new one made")
+        return True
 
     def _warn(self, text: str) -> None:
         if text not in self.warnings:
@@ -330,56 +268,6 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def _candidates(connection: sqlite3.Connection, ref: NotebookRef) -> list[Known]:
-    """The notebooks that `ref` might be: at its path, of its kernel, or with a cell of its own."""
-    sharing = {
-        row[0]
-        for cell_id in ref.cell_ids
-        for row in connection.execute(
-            "SELECT notebook_id FROM notebook_cell WHERE cell_id = ?", (cell_id,)
-        )
-    }
-    here = None if ref.path is None else os.path.normcase(ref.path)
-    rows = connection.execute(
-        "SELECT id, path, host, kernel_id FROM notebook ORDER BY first_seen DESC, rowid DESC"
-    ).fetchall()
-    found = []
-    for notebook_id, column, host, kernel_id in rows:
-        path = _from_column(column)
-        at_path = path is not None and os.path.normcase(path) == here
-        of_kernel = kernel_id is not None and kernel_id == ref.kernel_id
-        if at_path or of_kernel or notebook_id in sharing:
-            found.append(Known(notebook_id, path, host, kernel_id, frozenset()))
-    return [replace(k, cell_ids=_cells_of(connection, k.id)) for k in found]
-
-
-def _cells_of(connection: sqlite3.Connection, notebook_id: str) -> frozenset[str]:
-    rows = connection.execute(
-        "SELECT cell_id FROM notebook_cell WHERE notebook_id = ?", (notebook_id,)
-    )
-    return frozenset(row[0] for row in rows)
-
-
-def _add_cells(connection: sqlite3.Connection, notebook_id: str, cell_ids: Iterable[str]) -> None:
-    connection.executemany(
-        "INSERT INTO notebook_cell (notebook_id, cell_id) VALUES (?, ?) ON CONFLICT DO NOTHING",
-        [(notebook_id, cell_id) for cell_id in sorted(cell_ids)],
-    )
-
-
-def _to_column(text: str) -> str | bytes:
-    """A path as SQLite can hold it: bytes where it is no valid Unicode, as Linux allows."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode(errors="surrogatepass")
-    return text
-
-
-def _from_column(column: str | bytes | None) -> str | None:
-    return column.decode(errors="surrogatepass") if isinstance(column, bytes) else column
-
-
 def _file_at(path: Path) -> tuple[int, int] | None:
     """What tells the file now at `path` from one that took its place; None where there is none."""
     try:
@@ -389,17 +277,13 @@ def _file_at(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _explained(error: sqlite3.Error, code: int, path: Path) -> str:
+def _explained(error: sqlite3.Error | OSError, code: int, path: Path) -> str:
     """What happened, to which file, and the one thing to do."""
     if code in BUSY:
         return f"the store {path} is being written by another program; try again"
     if code == sqlite3.SQLITE_FULL:
         return f"the store {path} cannot grow: the disk is full; free some space"
-    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-        return (
-            f"the store {path} cannot be written: {error}; "
-            "set JUPYTER_ENERGY_STORE to a file that you may write"
-        )
     if code in CORRUPT:
-        return f"the store {path} is damaged and could not be set aside: move it away"
-    return f"the store {path} failed: {error}; see if its disk works, or set JUPYTER_ENERGY_STORE"
+        return f"the store {path} is damaged and could not be set aside; move it away"
+    why = error.strerror if isinstance(error, OSError) else str(error)
+    return f"the store {path} cannot be used: {why}; set JUPYTER_ENERGY_STORE to another file"
