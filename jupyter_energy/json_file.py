@@ -89,7 +89,7 @@ def _text(file: Path) -> str | None:
     """What is in `file`, line ends as they are; None where there is no file."""
     try:
         return file.read_bytes().decode("utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except UnicodeDecodeError:
         raise WrongUse(f"{file} is not UTF-8 text: mend or delete it") from None
