@@ -146,7 +146,7 @@ def test_a_guessed_country_without_a_figure_gives_way_to_the_world_and_says_so()
 
 def test_a_place_that_was_set_never_gives_way() -> None:
     for zone in ("AD", "CF", "nowhere", "US-CA"):
-        with pytest.raises(UnknownZone):
+        with pytest.raises(UnknownZone, match=r"\(set by %%energy --zone\)$"):
             intensity(zone, "%%energy --zone", {"TZ": "Europe/Paris"})
 
 

@@ -59,9 +59,9 @@ def at_place(place: Place, when: datetime, table: Provider) -> CarbonIntensity:
     how = place.how
     try:
         found = table.at(place.zone, when)
-    except UnknownZone:
+    except UnknownZone as error:
         if not place.assumed:
-            raise
+            raise UnknownZone(f"{error} ({place.how})") from None
         how = f"assumed: no figure for {place.zone} ({place.how})"
         found = table.at(WORLD, when)
     quality = "assumed" if place.assumed else found.quality

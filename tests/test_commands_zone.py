@@ -1,0 +1,134 @@
+"""`zone`: shows the place with its source, sets it, forgets it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from jupyter_energy import settings
+from jupyter_energy.commands import zone
+from jupyter_energy.errors import UnknownZone, WrongUse
+
+
+@dataclass
+class Session:
+    """A user's session: an environment, a settings file, and what was printed."""
+
+    file: Path
+    environ: Mapping[str, str] = field(default_factory=lambda: {"TZ": "UTC"})
+    in_notebook: bool = False
+    printed: list[str] = field(default_factory=list)
+    warned: list[str] = field(default_factory=list)
+
+    def out(self, text: str) -> None:
+        self.printed.append(text)
+
+    def err(self, text: str) -> None:
+        self.warned.append(text)
+
+    def zone(self) -> tuple[str | None, str]:
+        if "JUPYTER_ENERGY_ZONE" in self.environ:
+            return self.environ["JUPYTER_ENERGY_ZONE"], "JUPYTER_ENERGY_ZONE"
+        value = settings.read(self.file).values.get("zone")
+        return (value, "the settings file") if isinstance(value, str) else (None, "")
+
+    def pue(self) -> float:
+        value = self.environ.get("JUPYTER_ENERGY_PUE") or settings.read(self.file).values.get("pue")
+        return float(value) if isinstance(value, str | float) else 1.0
+
+    def remember(self, key: str, value: object) -> Path:
+        return settings.write(key, value, self.file)
+
+    def run(self, *words: str) -> str:
+        parser = argparse.ArgumentParser()
+        zone.add_arguments(parser)
+        self.printed.clear()
+        assert zone.run(parser.parse_args(words), self) == 0
+        return "\n".join(self.printed)
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    return Session(tmp_path / "settings.json")
+
+
+def test_without_a_setting_the_world_average_is_shown_as_assumed_with_the_remedy(
+    session: Session,
+) -> None:
+    shown = session.run()
+    assert shown.splitlines()[0] == "World average (WORLD): 473 g CO2e/kWh, assumed"
+    assert "assumed: no place is set" in shown
+    assert "To set the place: jupyter energy zone CODE, such as FR or US" in shown
+    assert not session.file.exists()
+
+
+def test_a_guess_is_shown_with_the_command_that_pins_it(tmp_path: Path) -> None:
+    session = Session(tmp_path / "s.json", {"TZ": "Europe/Paris"}, in_notebook=True)
+    shown = session.run()
+    assert shown.splitlines()[0] == "France (FR): 44.2 g CO2e/kWh, assumed"
+    assert "guessed from the time zone Europe/Paris" in shown
+    assert "To set the place: %energy zone FR" in shown
+
+
+def test_setting_a_place_remembers_it_and_says_where(session: Session) -> None:
+    shown = session.run("fr", "--pue", "1.2")
+    assert settings.read(session.file).values == {"zone": "FR", "pue": 1.2}
+    assert shown.splitlines()[0] == "France (FR): 44.2 g CO2e/kWh"
+    assert "2024, average of the year, production based, lifecycle" in shown
+    assert "Ember Yearly Electricity Data (CC BY 4.0)" in shown
+    assert "set by the settings file" in shown
+    assert "PUE     1.2" in shown
+    assert f"Remembered in {session.file}." in shown
+    assert session.warned == []
+
+
+def test_a_name_of_two_words_needs_no_quotes(session: Session) -> None:
+    session.run("South", "Korea")
+    assert settings.read(session.file).values == {"zone": "KR"}
+
+
+def test_auto_forgets_the_place_and_keeps_the_pue(session: Session) -> None:
+    session.run("DE", "--pue", "1.1")
+    shown = session.run("auto")
+    assert settings.read(session.file).values == {"pue": 1.1}
+    assert shown.startswith("World average")
+
+
+def test_json_is_one_document_and_nothing_else(session: Session) -> None:
+    document = json.loads(session.run("FR", "--json"))
+    assert (document["schema"], document["zone"], document["g_per_kwh"]) == (1, "FR", 44.18)
+    assert (document["year"], document["assumed"], document["pue"]) == (2024, False, 1.0)
+    assert document["how"] == "set by the settings file"
+
+
+@pytest.mark.parametrize("words", [["Frnace"], ["US-CA"], ["FR", "--pue", "0.5"]])
+def test_what_is_wrong_is_refused_before_anything_is_remembered(
+    session: Session, words: list[str]
+) -> None:
+    with pytest.raises(WrongUse):
+        session.run(*words)
+    assert not session.file.exists()
+
+
+def test_a_stronger_setting_is_named_when_it_hides_what_was_remembered(tmp_path: Path) -> None:
+    session = Session(
+        tmp_path / "s.json", {"JUPYTER_ENERGY_ZONE": "DE", "JUPYTER_ENERGY_PUE": "1.5"}
+    )
+    shown = session.run("FR", "--pue", "1.2")
+    assert settings.read(session.file).values == {"zone": "FR", "pue": 1.2}
+    assert shown.startswith("Germany (DE)")
+    assert session.warned == [
+        "JUPYTER_ENERGY_ZONE is stronger than what is remembered, and says DE",
+        "a stronger setting than what is remembered says PUE 1.5",
+    ]
+
+
+def test_a_wrong_place_that_was_set_elsewhere_is_reported_with_where(tmp_path: Path) -> None:
+    session = Session(tmp_path / "s.json", {"JUPYTER_ENERGY_ZONE": "Frnace"})
+    with pytest.raises(UnknownZone, match=r"FR \(France\)\? \(set by JUPYTER_ENERGY_ZONE\)"):
+        session.run()
