@@ -7,9 +7,9 @@ import json
 import subprocess
 import sys
 
+import display_examples as examples
 import pytest
 
-import display_examples as examples
 from jupyter_energy.display import bundle
 from jupyter_energy.schema import MIME_TYPE
 

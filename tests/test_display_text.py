@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import unicodedata
 
+import display_examples as examples
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import display_examples as examples
 from jupyter_energy.display import text, words
 from jupyter_energy.schema import CellJson, SummaryJson
 
@@ -220,9 +220,11 @@ def test_a_cell_that_did_not_end_well_says_how_everywhere(outcome: str) -> None:
 
 
 def test_a_mark_that_takes_the_place_of_an_outcome_is_explained() -> None:
-    shown = text.summary(examples.SUMMARIES["summary_mixed"])
-    assert "train !" in shown
-    assert "! ended by an error" in shown
+    made = examples.cell("a rather long name", outcome="interrupted")
+    shown = text.summary(summary_of([made]))
+    assert "a rather long name !" in shown
+    assert "! ended by an error, or was stopped." in shown
+    assert "ended by an error" not in text.summary(examples.SUMMARIES["summary_mixed"])
 
 
 def test_a_cell_is_known_by_its_name_then_its_count_then_its_id() -> None:

@@ -1,7 +1,8 @@
 """HTML that is read everywhere a notebook is: div, table, tr, td, b, i and span, inline styles.
 
-No <th> and no <tbody>, which nbconvert shows as text when it sanitises; no script, no class, no
-outside resource. Colours come from JupyterLab's variables where there are any and else from the
+No <th> and no <tbody>, which nbconvert shows as text when it sanitises (a tbody that its parser
+adds to any table it still shows; a table it stays, as GitHub keeps tables and no styles); no
+script, no class, no outside resource. Colours come from JupyterLab's variables where there are any and else from the
 page, so both themes read well. Every text is escaped. Without the styles (GitHub removes them)
 the words still say what is measured and what is estimated.
 """
