@@ -107,6 +107,14 @@ class Energy(Configurable):
     def _said(self, change: Mapping[str, str]) -> None:
         self._origins[change["name"]] = SAID
 
+    def remember(self, name: str, value: object) -> None:
+        """Take a value that the settings file now holds (None: the default), at once.
+
+        In a kernel it counts from here on, whatever was set before: the user has just said so.
+        """
+        setattr(self, name, self.traits()[name].default_value if value is None else value)
+        self._origins[name] = DEFAULT if value is None else FILE
+
     def origin(self, name: str) -> str:
         """Where a setting's value came from, in words."""
         return self._origins.get(name, DEFAULT)

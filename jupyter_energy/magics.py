@@ -24,7 +24,7 @@ from .commands import dispatch
 from .commands.kernel_context import KernelContext
 from .config import Energy
 from .devices import parse as parse_devices
-from .errors import WrongUse
+from .errors import EnergyError, WrongUse
 from .identity import from_kernel
 from .model import Outcome, Record
 from .monitor import Monitor, OpenWindow, Options
@@ -95,10 +95,9 @@ class EnergyExtension:
     """The extension in one shell: its monitor, its hooks, its magics."""
 
     def __init__(self, shell: InteractiveShell) -> None:
-        file, complaint = read_settings()
-        self.settings = Energy(profile=shell.config, environ=os.environ, file=file)
-        if complaint:
-            self.settings.complaints.append(complaint)
+        remembered = read_settings()
+        self.settings = Energy(shell.config, os.environ, remembered.values)
+        self.settings.complaints += filter(None, [remembered.warning])
         self.shell = shell
         kernel = getattr(shell, "kernel", None)
         self.kernel_id = str(getattr(kernel, "ident", "") or os.getpid())
@@ -268,7 +267,7 @@ class EnergyExtension:
                 self.silent = words == ["on"]
                 return
             dispatch(words or ["summary"], KernelContext(self.monitor), "%energy")
-        except WrongUse as error:
+        except EnergyError as error:
             raise UsageError(str(error)) from None
 
     def _execute(self, cell: str) -> object:

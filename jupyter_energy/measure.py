@@ -129,10 +129,9 @@ def _script_monitor(pid: int) -> Monitor:
     from .monitor import Monitor
     from .settings import read
 
-    file, complaint = read()
-    settings = Energy(environ=os.environ, file=file)
-    if complaint:
-        settings.complaints.append(complaint)
+    remembered = read()
+    settings = Energy(environ=os.environ, file=remembered.values)
+    settings.complaints += filter(None, [remembered.warning])
     monitor = Monitor(settings, lambda: from_script(os.environ, sys.argv[:1]))
     monitor.start()
     atexit.register(monitor.close)

@@ -230,8 +230,8 @@ class Monitor:
     def zone(self, option: str | None = None) -> tuple[str | None, str]:
         """The zone that counts, and where it was said."""
         if option is not None:
-            return option, "set by --zone"
-        return self.settings.zone, f"set by {self.settings.origin('zone')}"
+            return option, "--zone"
+        return self.settings.zone, self.settings.origin("zone")
 
     def intensity(self, option: str | None = None) -> CarbonIntensity:
         """The carbon intensity that counts now. Raises UnknownZone."""

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from .base import Context
 
 
+IN_NOTEBOOK, IN_SHELL = False, True
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """None: there is one thing to do."""
 

@@ -31,6 +31,9 @@ OURS, USERS = "extra_extensions", "extensions"
 _MODE = 0o644
 
 
+IN_NOTEBOOK, IN_SHELL = False, True
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """None: there is one thing to do."""
 

@@ -68,7 +68,7 @@ class KernelContext:
 
     def remember(self, key: str, value: object) -> Path:
         """Keep a setting, and set it in this kernel at once. Raises EnergyError."""
-        from ..settings import remember
+        from ..settings import write
 
-        setattr(self.settings, key, value)
-        return remember(key, value, self.environ)
+        self.settings.remember(key, value)
+        return write(key, value)

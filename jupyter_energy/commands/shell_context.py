@@ -11,7 +11,7 @@ from ..config import Energy
 from ..identity import NotebookRef, from_script
 from ..model import Record
 from ..monitor import Monitor
-from ..settings import read, remember
+from ..settings import read, write
 
 
 class ShellContext:
@@ -21,10 +21,10 @@ class ShellContext:
 
     def __init__(self) -> None:
         self.environ: Mapping[str, str] = os.environ
-        file, complaint = read()
-        self.settings = Energy(environ=self.environ, file=file)
+        remembered = read()
+        self.settings = Energy(environ=self.environ, file=remembered.values)
         self._monitor: Monitor | None = None
-        for text in ([complaint] if complaint else []) + self.settings.complaints:
+        for text in filter(None, (remembered.warning, *self.settings.complaints)):
             self.err(f"jupyter-energy: {text}")
         self.settings.complaints.clear()
 
@@ -69,7 +69,7 @@ class ShellContext:
 
     def zone(self) -> tuple[str | None, str]:
         """The zone that counts and where it was said."""
-        return self.settings.zone, f"set by {self.settings.origin('zone')}"
+        return self.settings.zone, self.settings.origin("zone")
 
     def pue(self) -> float:
         """The power usage effectiveness that counts."""
@@ -77,4 +77,6 @@ class ShellContext:
 
     def remember(self, key: str, value: object) -> Path:
         """Keep a setting. Raises EnergyError."""
-        return remember(key, value, self.environ)
+        file = write(key, value)
+        self.settings.remember(key, value)
+        return file

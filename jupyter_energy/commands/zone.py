@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from .base import Context
 
 
+IN_NOTEBOOK, IN_SHELL = True, True
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """ZONE, which may be several words ("South Korea"), --pue and --json."""
     parser.add_argument(

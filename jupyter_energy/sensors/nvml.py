@@ -124,6 +124,10 @@ class NvmlSensor:
             self._library.release()
 
 
+# Every call into the library is made on the worker thread of this name.
+WORKER = "nvml"
+
+
 def discover(machine: Machine) -> Discovery:
     """A sensor for each NVIDIA GPU that tells its energy or power; an absence for each other one.
 
