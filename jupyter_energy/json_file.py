@@ -109,5 +109,5 @@ def _refused(verb: str, file: Path, error: OSError) -> EnergyError:
     """What happened, to which file, and what to do."""
     return EnergyError(
         f"cannot {verb} {file} ({error.strerror or error}): "
-        f"make it {'readable' if verb == 'read' else 'writable'} for this user"
+        f"make {'it readable' if verb == 'read' else 'it and its folder writable'} for this user"
     )

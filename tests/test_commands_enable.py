@@ -163,7 +163,9 @@ def test_where_the_environment_takes_no_file_the_users_profile_does(shell: Shell
 def test_where_nothing_can_be_written_the_last_file_is_named(shell: Shell) -> None:
     put(shell.prefix / "etc", "")
     put(shell.home / "ipython", "")
-    with pytest.raises(EnergyError, match=r"cannot write .*profile_default.*make it writable"):
+    with pytest.raises(
+        EnergyError, match=r"cannot write .*profile_default.*make it and its folder writable"
+    ):
         enable.run(NOTHING, shell)
 
 

@@ -83,7 +83,7 @@ def test_setting_a_place_remembers_it_and_says_where(session: Session) -> None:
     assert "Ember Yearly Electricity Data (CC BY 4.0)" in shown
     assert "set by the settings file" in shown
     assert "PUE     1.2" in shown
-    assert f"Remembered in {session.file}." in shown
+    assert f"Settings are kept in {session.file}." in shown
     assert session.warned == []
 
 
@@ -97,6 +97,7 @@ def test_auto_forgets_the_place_and_keeps_the_pue(session: Session) -> None:
     shown = session.run("auto")
     assert settings.read(session.file).values == {"pue": 1.1}
     assert shown.startswith("World average")
+    assert shown.endswith("To set the place: jupyter energy zone CODE, such as FR or US")
 
 
 def test_json_is_one_document_and_nothing_else(session: Session) -> None:

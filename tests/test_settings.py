@@ -98,7 +98,7 @@ def test_a_folder_that_cannot_be_made_is_reported_with_file_and_remedy(tmp_path:
 def test_a_read_only_home_is_reported(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     try:
-        with pytest.raises(EnergyError, match="make it writable"):
+        with pytest.raises(EnergyError, match="make it and its folder writable"):
             write("zone", "FR", tmp_path / "settings.json")
     finally:
         tmp_path.chmod(0o700)

@@ -90,10 +90,10 @@ def _text(found: CarbonIntensity, pue: float, file: Path | None, command: str) -
         f"  PUE     {pue:g}",
     ]
     if file is not None:
-        lines.append(f"Remembered in {file}.")
-    elif found.assumed:
+        lines.append(f"Settings are kept in {file}.")
+    if found.assumed:
         lines.append(f"To set the place: {command} zone {_example(found)}")
-    else:
+    elif file is None:
         lines.append(f"To change it: {command} zone CODE, or {command} zone auto")
     return "\n".join(lines)
 
