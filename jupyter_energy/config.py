@@ -13,6 +13,7 @@ from pathlib import Path
 from traitlets import All, Bool, Float, TraitError, Unicode, validate
 from traitlets.config import Config, Configurable
 
+from .errors import WrongUse
 from .sensors.base import Machine
 
 ENVIRONMENT_PREFIX = "JUPYTER_ENERGY_"
@@ -58,9 +59,12 @@ class Energy(Configurable):
     @validate("pue")
     def _at_least_one(self, proposal: Mapping[str, float]) -> float:
         """A facility draws at least what its machines draw."""
-        if not 1.0 <= proposal["value"] < 10:
-            raise TraitError(f"pue is {proposal['value']}: it is at least 1.0, such as 1.2")
-        return proposal["value"]
+        from .carbon.emissions import checked_pue
+
+        try:
+            return checked_pue(proposal["value"])
+        except WrongUse as error:
+            raise TraitError(str(error)) from None
 
     @validate("interval_s")
     def _not_too_often(self, proposal: Mapping[str, float]) -> float:

@@ -226,6 +226,7 @@ class Sampler:
     def _look(self, family: ModuleType) -> Discovery:
         try:
             found: Discovery = family.discover(self._machine)
+            frozenset(found.sensors)  # sensors are keys of the traces: unhashable ones fail here
         except Exception as error:  # one family's fault must not hide the others
             return Discovery(notes=(f"failed: {type(error).__name__}: {error}",))
         return found

@@ -47,7 +47,7 @@ STAT_LINE = 256  # bytes that hold one of its lines: a name and ten counts
 BUSY_FIELDS = (1, 2, 3, 6, 7)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Estimate:
     """Joules since discovery by a straight line: `idle_w` over time, `busy_w` over CPU time.
 

@@ -60,7 +60,7 @@ _PACKAGE = re.compile(r"package-(\d+)(?:-die-(\d+))?")
 _PSYS = re.compile(r"psys(?:-(\d+))?")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Rapl:
     """The energy of one RAPL domain in J since an arbitrary start, by one open descriptor."""
 
