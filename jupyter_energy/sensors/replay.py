@@ -27,10 +27,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-<<<<<<< HEAD
-=======
 from itertools import pairwise
->>>>>>> rapl
 from pathlib import Path
 from typing import Literal
 
@@ -87,34 +84,23 @@ class Replay:
     period_s: float = 0.001
     spread: None = None
     worker: None = None
-<<<<<<< HEAD
-=======
     _height_j: float = 0.0
->>>>>>> rapl
     _closed: bool = False
 
     def read(self) -> float:
         """Energy in J since the start. Raises SensorError after `close`."""
         if self._closed:
             raise SensorError(f"the {self.source} was closed")
-<<<<<<< HEAD
-        return self._curve.at(self._clock() - self._started_s)
-=======
         # A sum of floats may fall by its last digit, and a counter that falls is a reset.
         self._height_j = max(self._height_j, self._curve.at(self._clock() - self._started_s))
         return self._height_j
->>>>>>> rapl
 
     def close(self) -> None:
         """Stop giving readings."""
         self._closed = True
 
 
-<<<<<<< HEAD
-class _BadLine(Exception):
-=======
 class _BadLineError(Exception):
->>>>>>> rapl
     """A line of a recording that means nothing; the text says which and why."""
 
 
@@ -135,11 +121,7 @@ def discover(machine: Machine, clock: Callable[[], float] = time.monotonic) -> D
     source = f"replay:{path.name}"
     try:
         curves = _curves(path)
-<<<<<<< HEAD
-    except (OSError, UnicodeDecodeError, _BadLine) as error:
-=======
     except (OSError, UnicodeDecodeError, _BadLineError) as error:
->>>>>>> rapl
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
         absence = Absence(
             Domain("machine", 0, f"replay of {path.name}"),
@@ -166,31 +148,19 @@ def discover(machine: Machine, clock: Callable[[], float] = time.monotonic) -> D
 
 
 def _curves(path: Path) -> dict[tuple[str, int], Curve]:
-<<<<<<< HEAD
-    """The curve of each domain (kind, index). Raises OSError or _BadLine."""
-=======
     """The curve of each domain (kind, index). Raises OSError or _BadLineError."""
->>>>>>> rapl
     by_key: dict[str, list[_Row]] = {}
     for row in _rows(path):
         by_key.setdefault(row.key, []).append(row)
     if not by_key:
-<<<<<<< HEAD
-        raise _BadLine("it has no rows: the first line of a CSV names t_s, domain and watts")
-=======
         raise _BadLineError("it has no rows: the first line of a CSV names t_s, domain and watts")
->>>>>>> rapl
     whole = next(iter(by_key.values()))
     begin_s, end_s = whole[0].t_s, whole[-1].t_s
     curves = {}
     for key, rows in by_key.items():
         for row, place, want_s in ((rows[0], "begins", begin_s), (rows[-1], "ends", end_s)):
             if row.t_s != want_s:
-<<<<<<< HEAD
-                raise _BadLine(
-=======
                 raise _BadLineError(
->>>>>>> rapl
                     f"line {row.line}: {key} {place} at {row.t_s:g} s, {whole[0].key} at "
                     f"{want_s:g} s; give each domain a row at both"
                 )
@@ -200,19 +170,6 @@ def _curves(path: Path) -> dict[tuple[str, int], Curve]:
 
 
 def _curve(rows: list[_Row]) -> Curve:
-<<<<<<< HEAD
-    """The curve through the rows of one domain. Raises _BadLine."""
-    t_s, energy_j, pieces_w = [0.0], [0.0], []
-    for before, after in zip(rows, rows[1:], strict=False):
-        dt_s, rise = after.t_s - before.t_s, after.value - before.value
-        if after.unit != before.unit:
-            raise _BadLine(f"line {after.line}: {after.key} had {before.unit} before")
-        if dt_s < 0:
-            raise _BadLine(f"line {after.line}: t_s falls from {before.t_s:g} to {after.t_s:g}")
-        if after.unit == "joules":
-            if rise < 0 or (rise > 0 and dt_s == 0):
-                raise _BadLine(f"line {after.line}: joules must rise, and with the time")
-=======
     """The curve through the rows of one domain. Raises _BadLineError."""
     t_s, energy_j, pieces_w = [0.0], [0.0], []
     for before, after in pairwise(rows):
@@ -226,7 +183,6 @@ def _curve(rows: list[_Row]) -> Curve:
         if after.unit == "joules":
             if rise < 0 or (rise > 0 and dt_s == 0):
                 raise _BadLineError(f"line {after.line}: joules must rise, and with the time")
->>>>>>> rapl
             piece_w = (rise / dt_s, rise / dt_s) if dt_s else None
         else:
             piece_w = before.value, after.value
@@ -235,22 +191,14 @@ def _curve(rows: list[_Row]) -> Curve:
             t_s.append(after.t_s - rows[0].t_s)
             energy_j.append(energy_j[-1] + sum(piece_w) / 2 * dt_s)
     if not pieces_w:
-<<<<<<< HEAD
-        raise _BadLine(f"line {rows[-1].line}: {rows[-1].key} needs rows at two moments at least")
-=======
         raise _BadLineError(
             f"line {rows[-1].line}: {rows[-1].key} needs rows at two moments at least"
         )
->>>>>>> rapl
     return Curve(tuple(t_s), tuple(energy_j), tuple(pieces_w))
 
 
 def _rows(path: Path) -> Iterator[_Row]:
-<<<<<<< HEAD
-    """The rows of a file, checked one by one. Raises OSError or _BadLine."""
-=======
     """The rows of a file, checked one by one. Raises OSError or _BadLineError."""
->>>>>>> rapl
     json_lines = path.suffix in (".jsonl", ".ndjson")
     names: list[str] | None = None
     for line, text in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
@@ -263,11 +211,6 @@ def _rows(path: Path) -> Iterator[_Row]:
         if names is None:
             names = fields
             if not {"t_s", "domain"}.issubset(names) or not set(_UNITS).intersection(names):
-<<<<<<< HEAD
-                raise _BadLine(f"line {line}: the header needs t_s, domain and watts or joules")
-        elif len(fields) != len(names):
-            raise _BadLine(f"line {line}: {len(fields)} columns, where the header has {len(names)}")
-=======
                 raise _BadLineError(
                     f"line {line}: the header needs t_s, domain and watts or joules"
                 )
@@ -275,7 +218,6 @@ def _rows(path: Path) -> Iterator[_Row]:
             raise _BadLineError(
                 f"line {line}: {len(fields)} columns, where the header has {len(names)}"
             )
->>>>>>> rapl
         else:
             yield _row(line, dict(zip(names, fields, strict=True)))
 
@@ -284,15 +226,9 @@ def _json(line: int, text: str) -> Mapping[str, object]:
     try:
         found = json.loads(text)
     except ValueError as error:
-<<<<<<< HEAD
-        raise _BadLine(f"line {line}: not JSON ({error})") from error
-    if not isinstance(found, dict):
-        raise _BadLine(f'line {line}: not an object such as {{"t_s": 0, "domain": "gpu:0"}}')
-=======
         raise _BadLineError(f"line {line}: not JSON ({error})") from error
     if not isinstance(found, dict):
         raise _BadLineError(f'line {line}: not an object such as {{"t_s": 0, "domain": "gpu:0"}}')
->>>>>>> rapl
     return found
 
 
@@ -300,29 +236,17 @@ def _row(line: int, fields: Mapping[str, object]) -> _Row:
     key = str(fields.get("domain"))
     match = _DOMAIN.fullmatch(key)
     if not match or match[1] not in KINDS:
-<<<<<<< HEAD
-        raise _BadLine(
-=======
         raise _BadLineError(
->>>>>>> rapl
             f"line {line}: {key!r} is no domain; write a kind ({', '.join(sorted(KINDS))}) "
             "and a number, such as gpu:0"
         )
     given = [unit for unit in _UNITS if fields.get(unit) not in (None, "")]
     if len(given) != 1:
-<<<<<<< HEAD
-        raise _BadLine(f"line {line}: give either watts or joules")
-    [unit] = given
-    value = _number(line, unit, fields[unit])
-    if value < 0:
-        raise _BadLine(f"line {line}: {unit} is {value:g}, below 0")
-=======
         raise _BadLineError(f"line {line}: give either watts or joules")
     [unit] = given
     value = _number(line, unit, fields[unit])
     if value < 0:
         raise _BadLineError(f"line {line}: {unit} is {value:g}, below 0")
->>>>>>> rapl
     return _Row(line, _number(line, "t_s", fields.get("t_s")), key, unit, value)
 
 
@@ -332,9 +256,5 @@ def _number(line: int, name: str, given: object) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-<<<<<<< HEAD
-        raise _BadLine(f"line {line}: {name} is {given!r}, not a number")
-=======
         raise _BadLineError(f"line {line}: {name} is {given!r}, not a number")
->>>>>>> rapl
     return number
