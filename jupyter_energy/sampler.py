@@ -16,11 +16,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from types import ModuleType
 
 from .errors import SensorError, SensorTimeout
 from .model import Sample
-from .sensors.base import Absence, Discovery, Machine, Sensor
+from .sensors.base import Absence, Discovery, Family, Machine, Sensor
 from .trace import Trace
 from .window import Edge
 from .worker import Worker
@@ -43,7 +42,7 @@ class Sampler:
     def __init__(
         self,
         machine: Machine,
-        families: Sequence[ModuleType],
+        families: Sequence[Family],
         interval_s: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -223,7 +222,7 @@ class Sampler:
                 future = self._workers[name].submit(lambda f=family: self._look(f))
                 future.add_done_callback(lambda done, f=family: self._keep(f, done.result()))
 
-    def _look(self, family: ModuleType) -> Discovery:
+    def _look(self, family: Family) -> Discovery:
         try:
             found: Discovery = family.discover(self._machine)
             frozenset(found.sensors)  # sensors are keys of the traces: unhashable ones fail here
@@ -231,7 +230,7 @@ class Sampler:
             return Discovery(notes=(f"failed: {type(error).__name__}: {error}",))
         return found
 
-    def _keep(self, family: ModuleType, found: Discovery) -> None:
+    def _keep(self, family: Family, found: Discovery) -> None:
         with self._lock:
             self._found[family.__name__.rpartition(".")[2]] = found
             for sensor in found.sensors:
@@ -277,7 +276,7 @@ class Sampler:
                 yield name, sensors
 
 
-def _worker_of(family: ModuleType) -> str | None:
+def _worker_of(family: Family) -> str | None:
     """The worker on which a family must be asked; None for one that only reads files."""
     name: str | None = getattr(family, "WORKER", None)
     return name

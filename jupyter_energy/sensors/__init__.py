@@ -6,25 +6,36 @@ module of the same shape.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import entry_points
-from types import ModuleType
+from importlib.metadata import EntryPoint, entry_points
+from types import SimpleNamespace
 
-from .base import Machine
+from .base import Discovery, Family, Machine
 
 # One line a family, in the order in which doctor lists them.
 SENSORS = ("nvml", "rapl", "estimate", "replay")
 ENTRY_POINTS = "jupyter_energy.sensors"
 
 
-def families(machine: Machine) -> Sequence[ModuleType]:
+def families(machine: Machine) -> list[Family]:
     """The modules of all families, third parties' included.
 
     Where a recording is replayed, it stands in for every real sensor.
     """
     names = ("replay", "estimate") if machine.replay is not None else SENSORS
-    modules = [import_module(f".{name}", __name__) for name in names]
+    modules: list[Family] = [import_module(f".{name}", __name__) for name in names]
     if machine.replay is None:
-        modules += [point.load() for point in entry_points(group=ENTRY_POINTS)]
+        modules += [_loaded(point) for point in entry_points(group=ENTRY_POINTS)]
     return modules
+
+
+def _loaded(point: EntryPoint) -> Family:
+    """A third party's family; one that cannot be imported is told as a note, and no more."""
+    try:
+        family: Family = point.load()
+    except Exception as error:
+        note = f"cannot be imported: {type(error).__name__}: {error}"
+        return SimpleNamespace(
+            __name__=point.name, discover=lambda machine: Discovery(notes=(note,))
+        )
+    return family

@@ -30,6 +30,7 @@ class Accuracy:
 class Sensor(Protocol):
     """One domain that can be read. `read()` gives J for a counter, W for a gauge.
 
+    A sensor is hashable by identity: it is the key of its trace.
     `read` raises SensorError, with the reason a user is shown, and never returns a made-up value.
     """
 
@@ -112,3 +113,12 @@ class Machine:
     replay: Path | None = None
     cpu_tdp_w: float | None = None
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+
+class Family(Protocol):
+    """A module of sensors. Where it has `WORKER`, all its calls are made on that worker thread."""
+
+    __name__: str
+
+    def discover(self, machine: Machine) -> Discovery:
+        """The sensors that work here, and what is absent with its reason."""
