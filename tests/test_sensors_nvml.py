@@ -44,7 +44,8 @@ def told(found):
     return {
         "sensors": [
             {name: getattr(s, name) for name in
-             ("kind", "provenance", "source", "max_w", "step_j", "period_s", "wraps_at_j", "worker")}
+             ("kind", "provenance", "source", "max_w", "step_j", "period_s", "wraps_at_j",
+              "worker")}
             | {"index": s.domain.index, "name": s.domain.name, "uuid": s.domain.uuid,
                "scope": s.domain.scope}
             for s in found.sensors
@@ -221,8 +222,7 @@ def test_each_gpu_is_judged_by_itself(child: Child) -> None:
         "gpu 2 uuid=GPU-2 name=Tesla fault=GpuIsLost@nvmlDeviceGetHandleByIndex_v2",
         "gpu 3 uuid=GPU-3 name=Tesla fault=NoPermission@nvmlDeviceGetTotalEnergyConsumption",
         "gpu 4 uuid=GPU-4 name=Tesla energy_mj=0xffffffffffffffff power_mw=0xffffffff",
-        "gpu 5 uuid=GPU-5 name=Tesla fault=Unknown@nvmlDeviceGetTotalEnergyConsumption"
-        " value_type=77 power_mw=50000",
+        "gpu 5 value_type=77 power_mw=50000 fault=Unknown@nvmlDeviceGetTotalEnergyConsumption",
     ]
     seen = child.run()
     assert [reason for _, reason, _ in seen["absences"]] == [

@@ -137,7 +137,7 @@ def discover(machine: Machine) -> Discovery:
         )
     try:
         pynvml = import_module("pynvml")
-    except Exception as error:  # a broken package may raise anything while it is imported
+    except Exception as error:  # noqa: BLE001  a broken package may raise anything on import
         missing = isinstance(error, ModuleNotFoundError) and error.name == "pynvml"
         why = (
             "the Python package nvidia-ml-py is not installed"
