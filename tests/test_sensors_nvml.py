@@ -79,12 +79,14 @@ class Child:
         self.options: list[str] = []
         (folder / "sys").mkdir()
 
-    def card(self, name: str, status: str = "active", vendor: str = "0x10de") -> Path:
-        """A display device in sysfs; the path of its power state."""
+    def card(
+        self, name: str, status: str = "active", vendor: str = "0x10de", kind: str = "0x030200"
+    ) -> Path:
+        """A device in sysfs, by default a 3D controller; the path of its power state."""
         device = self.folder / "sys/bus/pci/devices" / name
         (device / "power").mkdir(parents=True)
         (device / "vendor").write_text(f"{vendor}\n")
-        (device / "class").write_text("0x030200\n")
+        (device / "class").write_text(f"{kind}\n")
         state = device / "power/runtime_status"
         state.write_text(f"{status}\n")
         return state
@@ -396,6 +398,8 @@ def test_sleeping_gpus_are_never_asked(child: Child) -> None:
     child.first = [H100 + "energy_mj=1"]
     child.card("0000:0a:00.0", status="suspended")
     child.card("0000:02:00.0", status="suspended")
+    child.card("0000:0a:00.1", kind="0x040300")  # its audio function, which is awake
+    child.card("0000:00:02.0", vendor="0x8086", kind="0x030000")
     seen = child.run()
     assert [reason for _, reason, _ in seen["absences"]] == ["GPU asleep", "GPU asleep"]
     assert child.fake.calls == []

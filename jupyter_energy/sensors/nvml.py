@@ -205,7 +205,7 @@ def _domain(pynvml: Any, handle: Any, index: int) -> Domain:
     while words[:2] == ["NVIDIA", "NVIDIA"]:
         del words[0]
     name = " ".join(words) or "NVIDIA GPU"
-    uuid = _text(pynvml.nvmlDeviceGetUUID(handle))
+    uuid = _text(pynvml.nvmlDeviceGetUUID(handle)) or None
     try:
         sliced = pynvml.nvmlDeviceGetMigMode(handle)[0] == 1
     except pynvml.NVMLError:
