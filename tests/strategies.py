@@ -21,7 +21,10 @@ joules = st.floats(0, 1e13, allow_subnormal=False)
 shares = st.floats(0, 1)
 durations_s = st.floats(0, 1e6, allow_subnormal=False)
 moments = st.datetimes(
-    datetime(2020, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC), allow_imaginary=False
+    datetime(2020, 1, 1),  # noqa: DTZ001 - Hypothesis adds the zone itself
+    datetime(2100, 1, 1),  # noqa: DTZ001 - the same
+    timezones=st.just(UTC),
+    allow_imaginary=False,
 )
 # Any text, lone surrogates too: names are typed by users.
 texts = st.text(max_size=12)

@@ -84,7 +84,7 @@ def test_a_cell_with_nothing_known_says_null_and_not_zero() -> None:
     assert (domain["energy_j"], domain["low_j"], domain["mid_j"]) == (None, None, None)
     assert domain["reason"] == "permission"
     totals = totals_from_records([])
-    assert totals["measured_j"] is None and totals["first"] is None
+    assert totals["measured_j"] is totals["first"] is None
 
 
 def test_a_cell_without_runs_is_refused() -> None:
