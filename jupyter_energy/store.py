@@ -62,7 +62,7 @@ class Store:
 
     def open(self) -> None:
         """Make the file and its tables, or bring them up to date."""
-        self._run(lambda connection: connection.total_changes)
+        self._run(lambda _connection: None)
 
     def append(self, record: Record) -> None:
         """Keep a record; the same `run_id` a second time changes nothing."""

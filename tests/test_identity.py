@@ -96,7 +96,7 @@ def test_what_names_no_notebook_gives_an_unsaved_one(said: object) -> None:
 @given(st.text(), st.text(), st.text())
 def test_no_words_of_the_environment_make_a_kernel_fail(one: str, two: str, kernel: str) -> None:
     ref = from_kernel({"JPY_SESSION_NAME": one}, {"__vsc_ipynb_file__": two}, kernel)
-    assert ref.path is None or os.path.isabs(ref.path)
+    assert ref.path is None or Path(ref.path).is_absolute()
 
 
 def test_a_kernel_whose_folder_was_deleted_still_has_a_name(
@@ -140,7 +140,7 @@ def test_a_file_that_is_no_notebook_has_no_ids_and_is_refused(
     path = tmp_path / "a.ipynb"
     path.write_bytes(content)
     assert cells_in(path) == frozenset()
-    with pytest.raises(NoSuchNotebook, match="is no notebook: give an .ipynb file") as told:
+    with pytest.raises(NoSuchNotebook, match="is no notebook: give an") as told:
         from_file(path)
     assert "\n" not in str(told.value)
 
