@@ -28,6 +28,7 @@ _CELL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 TELLING_ID_LENGTH = 8
 # jupyter_server prefixes the path with the drive when documents are shared (RTC:folder/a.ipynb).
 _SHARED_DRIVE = re.compile(r"(^|[\\/])RTC:")
+_BEST_FIRST: tuple[Literal["renamed"], Literal["copied"]] = ("renamed", "copied")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,32 +99,20 @@ def match(ref: NotebookRef, known: Iterable[Known], host: str) -> Match:
     """
     others = list(known)
     if ref.path is None:
-        mine = [k for k in others if ref.kernel_id is not None and k.kernel_id == ref.kernel_id]
+        mine = [k for k in others if _same_kernel(ref, k)]
         return Match("same", mine[0]) if mine else Match("new")
     replaced = None
     for k in others:
-        if k.path is not None and _same_path(k.path, ref.path):
+        if k.path is not None and os.path.normcase(k.path) == os.path.normcase(ref.path):
             if not _shows_another(ref, k):
                 return Match("same", k)
             replaced = k
-    renamed: list[Known] = []
-    copied: list[Known] = []
-    for k in others:
-        if k is replaced:
-            continue
-        shares = shares_cells(ref.cell_ids, k.cell_ids)
-        same_kernel = ref.kernel_id is not None and k.kernel_id == ref.kernel_id
-        if not shares and not same_kernel:
-            continue
-        left = "gone" if k.path is None else _whereabouts(k.path, ref.path)
-        if left == "gone" or (left == "unknown" and k.host == host):
-            renamed.append(k)
-        elif shares:
-            copied.append(k)
-    for verdict, found in (("renamed", renamed), ("copied", copied)):
+    moved = [(_moved(ref, k, host), k) for k in others if k is not replaced]
+    for verdict in _BEST_FIRST:
+        found = [k for how, k in moved if how == verdict]
         if found:
             best = max(found, key=lambda k: len(k.cell_ids & ref.cell_ids))
-            return Match("renamed" if verdict == "renamed" else "copied", best, replaced)
+            return Match(verdict, best, replaced)
     return Match("new", None, replaced)
 
 
@@ -146,24 +135,34 @@ def is_cell_id(text: str | None) -> bool:
 
 def _shows_another(ref: NotebookRef, known: Known) -> bool:
     """Whether the file at the known path is now another notebook."""
-    if ref.kernel_id is not None and ref.kernel_id == known.kernel_id:
-        return False
-    if not known.cell_ids:
+    if _same_kernel(ref, known) or not known.cell_ids:
         return False
     return ref.blank or (bool(ref.cell_ids) and not ref.cell_ids & known.cell_ids)
 
 
-def _same_path(one: str, other: str) -> bool:
-    return os.path.normcase(one) == os.path.normcase(other)
+def _same_kernel(ref: NotebookRef, known: Known) -> bool:
+    return ref.kernel_id is not None and ref.kernel_id == known.kernel_id
 
 
-def _whereabouts(path: str, now: str) -> Literal["there", "gone", "unknown"]:
+def _moved(ref: NotebookRef, known: Known, host: str) -> Literal["renamed", "copied", "new"]:
+    """What `ref`, at another path, is to a known notebook (step 3 of the rule)."""
+    shares = shares_cells(ref.cell_ids, known.cell_ids)
+    if ref.path is None or not (shares or _same_kernel(ref, known)):
+        return "new"
+    left = "gone" if known.path is None else _whereabouts(Path(known.path), Path(ref.path))
+    if left == "gone" or (left == "unknown" and known.host == host):
+        return "renamed"
+    return "copied" if shares else "new"
+
+
+def _whereabouts(path: Path, now: Path) -> Literal["there", "gone", "unknown"]:
     """Whether a file still lies at `path`; "gone" too when it is the very file `now`."""
     try:
-        if os.path.exists(path):
+        if path.exists():
             # A change of case only, on a file system that does not tell them apart.
-            return "gone" if os.path.exists(now) and os.path.samefile(path, now) else "there"
-        return "gone" if os.path.isdir(os.path.dirname(path) or ".") else "unknown"
+            return "gone" if now.exists() and path.samefile(now) else "there"
+        # A path of another system ("C:\\a.ipynb" on Linux) is not absolute here.
+        return "gone" if path.is_absolute() and path.parent.is_dir() else "unknown"
     except (OSError, ValueError):
         return "unknown"
 
@@ -185,7 +184,7 @@ def from_kernel(
         path = _path_of(said)
         if path is not None:
             ids, blank = _look_inside(path)
-            return NotebookRef(path, os.path.basename(path), ids, kernel_id, blank)
+            return NotebookRef(path, Path(path).name, ids, kernel_id, blank)
     return NotebookRef(None, f"unsaved (kernel {kernel_id[:8]})", kernel_id=kernel_id)
 
 
@@ -208,10 +207,10 @@ def from_file(path: str | os.PathLike[str]) -> NotebookRef:
     """
     try:
         found = normalised(os.fspath(path))
-        size_bytes = os.stat(found).st_size
-    except (OSError, ValueError):
+        size_bytes = Path(found).stat().st_size
+    except (OSError, ValueError, RuntimeError):
         raise NoSuchNotebook(f"{path}: there is no such file") from None
-    name = os.path.basename(found)
+    name = Path(found).name
     if found.lower().endswith(SCRIPT_SUFFIXES) or size_bytes > LARGEST_NOTEBOOK_BYTES:
         return NotebookRef(found, name)
     cells = notebook_cells(read_notebook(found))
@@ -227,9 +226,9 @@ def read_notebook(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The content of an .ipynb file. Raises NoSuchNotebook, with the reason in one line."""
     try:
         # A named pipe would block for ever, so only regular files are opened.
-        if not stat.S_ISREG(os.stat(path).st_mode):
+        if not stat.S_ISREG(Path(path).stat().st_mode):
             raise NoSuchNotebook(f"{path} is not a file: give an .ipynb file or a .py script")
-        with open(path, "rb") as file:
+        with Path(path).open("rb") as file:
             text = file.read(LARGEST_NOTEBOOK_BYTES + 1)
         if len(text) > LARGEST_NOTEBOOK_BYTES:
             raise NoSuchNotebook(
@@ -264,8 +263,10 @@ def normalised(path: str) -> str:
     A link to the file itself stays: git-annex and DVC put the content behind such a link, under
     a name that changes whenever the notebook is saved. Raises OSError or ValueError.
     """
-    folder, name = os.path.split(os.path.abspath(_SHARED_DRIVE.sub(r"\1", path)))
-    return os.path.join(os.path.realpath(folder), name)
+    if "\0" in path:
+        raise ValueError("no path holds a NUL")
+    whole = Path(_SHARED_DRIVE.sub(r"\1", path)).absolute()
+    return str(whole.parent.resolve() / whole.name)
 
 
 def _path_of(said: object) -> str | None:
@@ -274,17 +275,16 @@ def _path_of(said: object) -> str | None:
         return None
     try:
         path = normalised(said)
-        if not os.path.exists(path):
-            # Some servers give it relative to their own root (jupyterlab#18914); the kernel
-            # starts in the notebook's folder.
-            beside = normalised(os.path.basename(_SHARED_DRIVE.sub(r"\1", said)))
-            if not os.path.isabs(said) and os.path.exists(beside):
-                path = beside
-            elif Path(path).suffix.lower() != ".ipynb":
-                return None
-    except (OSError, ValueError):
+        if Path(path).exists():
+            return path
+        # Some servers give it relative to their own root (jupyterlab#18914); the kernel starts
+        # in the notebook's folder.
+        beside = normalised(Path(said).name)
+        if not Path(said).is_absolute() and Path(beside).is_file():
+            return beside
+        return path if Path(path).suffix.lower() == ".ipynb" else None
+    except (OSError, ValueError, RuntimeError):  # RuntimeError: a loop of links, until 3.12
         return None
-    return path
 
 
 def _look_inside(path: str) -> tuple[frozenset[str], bool]:

@@ -93,11 +93,8 @@ def migrate(connection: Connection, steps: Sequence[Step] = STEPS) -> tuple[str,
     Raises StoreError where a newer version has already changed the tables.
     """
     done = _checked(connection, steps)
-    now_done: list[str] = []
-    for step in steps:
-        if step.name not in done and _apply(connection, step, steps):
-            now_done.append(step.name)
-    return tuple(now_done)
+    todo = [step for step in steps if step.name not in done]
+    return tuple(step.name for step in todo if _apply(connection, step, steps))
 
 
 def _checked(connection: Connection, steps: Sequence[Step]) -> frozenset[str]:

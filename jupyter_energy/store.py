@@ -62,7 +62,7 @@ class Store:
 
     def open(self) -> None:
         """Make the file and its tables, or bring them up to date."""
-        self._run(lambda connection: None)
+        self._run(lambda _connection: None)
 
     def append(self, record: Record) -> None:
         """Keep a record; the same `run_id` a second time changes nothing."""
@@ -132,7 +132,7 @@ class Store:
 
         def write(connection: sqlite3.Connection) -> None:
             with _transaction(connection):
-                name = os.path.basename(path)
+                name = Path(path).name
                 notebook_rows.place(connection, notebook_id, path, name, self._host)
 
         self._run(write)
@@ -241,7 +241,7 @@ class Store:
         # The file itself last: a new one must never meet the old one's journal.
         for suffix in ("-wal", "-shm", "-journal", ""):
             try:
-                os.rename(f"{self.path}{suffix}", f"{aside}{suffix}")
+                Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
             except FileNotFoundError:
                 continue
             except OSError:
@@ -271,7 +271,7 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
 def _file_at(path: Path) -> tuple[int, int] | None:
     """What tells the file now at `path` from one that took its place; None where there is none."""
     try:
-        found = os.stat(path)
+        found = path.stat()
     except FileNotFoundError:
         return None
     return found.st_dev, found.st_ino

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from .carbon_sums import add_carbon, weight_j
@@ -85,7 +86,7 @@ def from_notebook_file(path: str | os.PathLike[str]) -> SummaryJson:
     return {
         "schema": SCHEMA,
         "version": installed_version(),
-        "notebook": {"id": None, "path": found, "name": os.path.basename(found)},
+        "notebook": {"id": None, "path": found, "name": Path(found).name},
         "totals": _totals(cells),
         "cells": most_expensive_first(cells),
     }
@@ -124,8 +125,8 @@ def _cost_j(cell: CellJson) -> float | None:
 def _existing(path: str | os.PathLike[str]) -> str:
     try:
         found = normalised(os.fspath(path))
-        os.stat(found)
-    except (OSError, ValueError):
+        Path(found).stat()
+    except (OSError, ValueError, RuntimeError):
         raise NoSuchNotebook(f"{path}: there is no such file") from None
     return found
 

@@ -44,7 +44,8 @@ def told(found):
     return {
         "sensors": [
             {name: getattr(s, name) for name in
-             ("kind", "provenance", "source", "max_w", "step_j", "period_s", "wraps_at_j", "worker")}
+             ("kind", "provenance", "source", "max_w", "step_j", "period_s", "wraps_at_j",
+              "worker")}
             | {"index": s.domain.index, "name": s.domain.name, "uuid": s.domain.uuid,
                "scope": s.domain.scope}
             for s in found.sensors
@@ -78,12 +79,14 @@ class Child:
         self.options: list[str] = []
         (folder / "sys").mkdir()
 
-    def card(self, name: str, status: str = "active", vendor: str = "0x10de") -> Path:
-        """A display device in sysfs; the path of its power state."""
+    def card(
+        self, name: str, status: str = "active", vendor: str = "0x10de", kind: str = "0x030200"
+    ) -> Path:
+        """A device in sysfs, by default a 3D controller; the path of its power state."""
         device = self.folder / "sys/bus/pci/devices" / name
         (device / "power").mkdir(parents=True)
         (device / "vendor").write_text(f"{vendor}\n")
-        (device / "class").write_text("0x030200\n")
+        (device / "class").write_text(f"{kind}\n")
         state = device / "power/runtime_status"
         state.write_text(f"{status}\n")
         return state
@@ -221,8 +224,7 @@ def test_each_gpu_is_judged_by_itself(child: Child) -> None:
         "gpu 2 uuid=GPU-2 name=Tesla fault=GpuIsLost@nvmlDeviceGetHandleByIndex_v2",
         "gpu 3 uuid=GPU-3 name=Tesla fault=NoPermission@nvmlDeviceGetTotalEnergyConsumption",
         "gpu 4 uuid=GPU-4 name=Tesla energy_mj=0xffffffffffffffff power_mw=0xffffffff",
-        "gpu 5 uuid=GPU-5 name=Tesla fault=Unknown@nvmlDeviceGetTotalEnergyConsumption"
-        " value_type=77 power_mw=50000",
+        "gpu 5 value_type=77 power_mw=50000 fault=Unknown@nvmlDeviceGetTotalEnergyConsumption",
     ]
     seen = child.run()
     assert [reason for _, reason, _ in seen["absences"]] == [
@@ -396,6 +398,8 @@ def test_sleeping_gpus_are_never_asked(child: Child) -> None:
     child.first = [H100 + "energy_mj=1"]
     child.card("0000:0a:00.0", status="suspended")
     child.card("0000:02:00.0", status="suspended")
+    child.card("0000:0a:00.1", kind="0x040300")  # its audio function, which is awake
+    child.card("0000:00:02.0", vendor="0x8086", kind="0x030000")
     seen = child.run()
     assert [reason for _, reason, _ in seen["absences"]] == ["GPU asleep", "GPU asleep"]
     assert child.fake.calls == []

@@ -2,8 +2,8 @@
 
 No <th> and no <tbody>, which nbconvert shows as text when it sanitises (a tbody that its parser
 adds to any table it still shows; a table it stays, as GitHub keeps tables and no styles); no
-script, no class, no outside resource. Colours come from JupyterLab's variables where there are any and else from the
-page, so both themes read well. Every text is escaped. Without the styles (GitHub removes them)
+script, no class, no outside resource. Colours come from JupyterLab's variables where there are
+any and else from the page, so both themes read well. Every text is escaped. Without the styles
 the words still say what is measured and what is estimated.
 """
 

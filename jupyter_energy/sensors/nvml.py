@@ -141,7 +141,7 @@ def discover(machine: Machine) -> Discovery:
         )
     try:
         pynvml = import_module("pynvml")
-    except Exception as error:  # a broken package may raise anything while it is imported
+    except Exception as error:  # noqa: BLE001  a broken package may raise anything on import
         missing = isinstance(error, ModuleNotFoundError) and error.name == "pynvml"
         why = (
             "the Python package nvidia-ml-py is not installed"
@@ -209,7 +209,7 @@ def _domain(pynvml: Any, handle: Any, index: int) -> Domain:
     while words[:2] == ["NVIDIA", "NVIDIA"]:
         del words[0]
     name = " ".join(words) or "NVIDIA GPU"
-    uuid = _text(pynvml.nvmlDeviceGetUUID(handle))
+    uuid = _text(pynvml.nvmlDeviceGetUUID(handle)) or None
     try:
         sliced = pynvml.nvmlDeviceGetMigMode(handle)[0] == 1
     except pynvml.NVMLError:
