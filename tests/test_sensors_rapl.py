@@ -148,6 +148,13 @@ def test_memory_is_a_domain_of_its_own_beside_its_package(powercap: FakePowercap
     ]
 
 
+def test_sockets_keep_their_numbers_and_come_in_their_order(powercap: FakePowercap) -> None:
+    for socket in (10, 9, 0):
+        powercap.zone(f"package-{socket}", f"intel-rapl:{socket}")
+    found = rapl.discover(machine(powercap))
+    assert keys(found) == ["package:0", "package:9", "package:10"]
+
+
 def test_the_platform_is_apart_and_one_a_package_where_there_are_two(
     powercap: FakePowercap,
 ) -> None:
@@ -375,6 +382,24 @@ def test_a_denied_range_leaves_the_counter_readable_and_the_wrap_unknown(
     said = as_nobody(machine(powercap))
     assert "sensor package:0 1.0 None" in said
     assert "note intel-rapl:0: max_energy_range_uj" in said
+
+
+def test_a_folder_that_may_not_be_entered_is_a_reason_and_never_an_exception(
+    powercap: FakePowercap,
+) -> None:
+    powercap.zone("package-0")
+    (powercap.root / "devices").chmod(0o700 if os.getuid() == 0 else 0)
+    try:
+        said = as_nobody(machine(powercap))
+    finally:
+        (powercap.root / "devices").chmod(0o700)
+    assert "note The container hides" in said
+
+
+def test_zones_without_names_are_not_called_a_missing_driver(powercap: FakePowercap) -> None:
+    (powercap.zone("package-0") / "name").unlink()
+    [note] = rapl.discover(machine(powercap)).notes
+    assert note.startswith("intel-rapl:0 is not read")
 
 
 def test_the_recipe_names_only_zones_and_both_files() -> None:
