@@ -20,6 +20,10 @@ from jupyter_energy.sensors import rapl
 from jupyter_energy.sensors.base import Discovery, Machine
 from jupyter_energy.uncertainty import Uncertain
 
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32", reason="names of zones have colons, which Windows forbids in files"
+)
+
 INTEL = "vendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 85\nflags\t\t: fpu tsc\n\n"
 AMD = "vendor_id\t: AuthenticAMD\ncpu family\t: 25\nmodel\t\t: 1\n\n"
 SANDY_BRIDGE = "vendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 42\n\n"
@@ -146,6 +150,13 @@ def test_memory_is_a_domain_of_its_own_beside_its_package(powercap: FakePowercap
         "package-0 dram",
         "package-1 dram",
     ]
+
+
+def test_sockets_keep_their_numbers_and_come_in_their_order(powercap: FakePowercap) -> None:
+    for socket in (10, 9, 0):
+        powercap.zone(f"package-{socket}", f"intel-rapl:{socket}")
+    found = rapl.discover(machine(powercap))
+    assert keys(found) == ["package:0", "package:9", "package:10"]
 
 
 def test_the_platform_is_apart_and_one_a_package_where_there_are_two(
@@ -335,8 +346,6 @@ for note in found.notes:
 
 def as_nobody(machine: Machine) -> str:
     """What discovery says to a user without privileges."""
-    if os.name != "posix":
-        pytest.skip("file modes and users are those of POSIX")
     for folder in (machine.sysfs, *machine.sysfs.parents):
         if folder.stat().st_uid == os.getuid() and folder.is_relative_to(
             Path(tempfile.gettempdir())
@@ -375,6 +384,24 @@ def test_a_denied_range_leaves_the_counter_readable_and_the_wrap_unknown(
     said = as_nobody(machine(powercap))
     assert "sensor package:0 1.0 None" in said
     assert "note intel-rapl:0: max_energy_range_uj" in said
+
+
+def test_a_folder_that_may_not_be_entered_is_a_reason_and_never_an_exception(
+    powercap: FakePowercap,
+) -> None:
+    powercap.zone("package-0")
+    (powercap.root / "devices").chmod(0o700 if os.getuid() == 0 else 0)
+    try:
+        said = as_nobody(machine(powercap))
+    finally:
+        (powercap.root / "devices").chmod(0o700)
+    assert "note The container hides" in said
+
+
+def test_zones_without_names_are_not_called_a_missing_driver(powercap: FakePowercap) -> None:
+    (powercap.zone("package-0") / "name").unlink()
+    [note] = rapl.discover(machine(powercap)).notes
+    assert note.startswith("intel-rapl:0 is not read")
 
 
 def test_the_recipe_names_only_zones_and_both_files() -> None:

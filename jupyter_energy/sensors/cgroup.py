@@ -58,7 +58,7 @@ def _memberships(machine: Machine) -> Iterator[tuple[str, str]]:
 
 
 def _upwards(root: Path, controllers: str, group: str) -> Iterator[Path]:
-    """The group's folders from the innermost up: each of them limits the process.
+    """Where the group's folders may be, from the innermost up: each of them limits the process.
 
     A container may be told its group by the name that the host has for it, while only its own
     part is mounted: then the folder of that name is not there and the root is its own.
@@ -67,9 +67,7 @@ def _upwards(root: Path, controllers: str, group: str) -> Iterator[Path]:
     parts = [part for part in group.split("/") if part not in ("", "..")]
     for mount in dict.fromkeys(root / name for name in names):
         for length in range(len(parts), -1, -1):
-            folder = mount.joinpath(*parts[:length])
-            if folder.is_dir():
-                yield folder
+            yield mount.joinpath(*parts[:length])
 
 
 def _quota(folder: Path) -> float | None:

@@ -19,7 +19,7 @@ from ..errors import SensorAbsent, SensorDenied, SensorError
 from ..model import Domain, Provenance
 from ..units import UJ_PER_J
 from .base import Absence, Accuracy, Discovery, Machine, Sensor
-from .rapl_access import RECIPE, REMEDY, lines_of, why_none
+from .rapl_access import RECIPE, REMEDY, is_folder, lines_of, why_none
 
 __all__ = ["RECIPE", "Rapl", "discover"]
 
@@ -124,7 +124,8 @@ def discover(machine: Machine) -> Discovery:
     modelled = _is_modelled(machine)
     sensors: list[Sensor] = []
     absences: list[Absence] = []
-    for domain, twins in sorted(by_domain.items(), key=lambda pair: pair[0].key):
+    for domain in sorted(by_domain, key=lambda domain: (domain.kind, domain.index)):
+        twins = by_domain[domain]
         # The same counter through the memory-mapped interface: read once, by MSR where it can be.
         twins.sort(key=lambda zone: zone.path.name.startswith("intel-rapl-mmio"))
         notes.extend(f"{z.path.name} shows {domain.name} again and is not read" for z in twins[1:])
@@ -134,13 +135,13 @@ def discover(machine: Machine) -> Discovery:
             absences.append(Absence(domain, SOURCE, str(error), REMEDY))
         except SensorError as error:
             absences.append(Absence(domain, SOURCE, str(error)))
-    if not by_domain:
+    if not zones and not notes:
         notes.append(why_none(machine, root))
     return Discovery(tuple(sensors), tuple(absences), tuple(notes))
 
 
 def _zones(machine: Machine) -> tuple[Path | None, list[_Zone], list[str]]:
-    """The powercap folder, its zones in order of their numbers, and notes on unreadable ones."""
+    """The powercap folder, its zones, and notes on zones that cannot be told apart."""
     for folder in ("class/powercap", "devices/virtual/powercap", "powercap", "."):
         # The last two are for a powercap folder mounted elsewhere, as containers need it.
         root = machine.sysfs / folder
@@ -148,7 +149,7 @@ def _zones(machine: Machine) -> tuple[Path | None, list[_Zone], list[str]]:
         if not found:
             continue
         zones, notes = [], []
-        for name in sorted(found, key=_numbers):
+        for name in sorted(found):
             top = found.get(":".join(name.split(":")[:2]), found[name])
             try:
                 zones.append(_Zone(found[name], _text(found[name] / "name"), _text(top / "name")))
@@ -156,7 +157,7 @@ def _zones(machine: Machine) -> tuple[Path | None, list[_Zone], list[str]]:
                 notes.append(f"{name} is not read: {_as_sensor_error(error, found[name])}")
         return root, zones, notes
     root = machine.sysfs / "class/powercap"
-    return (root if root.is_dir() else None), [], []
+    return (root if is_folder(root) else None), [], []
 
 
 def _folders(root: Path, depth: int = 0) -> Iterator[Path]:
@@ -166,17 +167,12 @@ def _folders(root: Path, depth: int = 0) -> Iterator[Path]:
     except OSError:
         return
     for entry in entries:
-        if not entry.name.startswith("intel-rapl") or not entry.is_dir():
+        if not entry.name.startswith("intel-rapl") or not is_folder(entry):
             continue
         if _ZONE_FOLDER.fullmatch(entry.name):
             yield entry
         if depth < 4:  # control type, package, part: sysfs goes no deeper
             yield from _folders(entry, depth + 1)
-
-
-def _numbers(name: str) -> tuple[str, list[int]]:
-    kind, *numbers = name.split(":")
-    return kind, [int(number) for number in numbers]
 
 
 def _package_indices(zones: list[_Zone]) -> dict[str, int]:

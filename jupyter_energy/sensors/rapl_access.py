@@ -42,7 +42,7 @@ Without any of this, cells get an estimated range in place of a measurement.
 def why_none(machine: Machine, root: Path | None) -> str:
     """One sentence on why no counter is here."""
     links = [] if root is None else [p for p in root.glob("intel-rapl*") if p.is_symlink()]
-    if any(not link.exists() for link in links):
+    if any(not is_folder(link) for link in links):
         return (
             "The container hides the processor's energy counters. Mount "
             "/sys/devices/virtual/powercap from the host and set JUPYTER_ENERGY_SYSFS to it."
@@ -54,7 +54,7 @@ def why_none(machine: Machine, root: Path | None) -> str:
         for line in lines_of(machine.procfs / "cpuinfo")
     ):
         return "This is a virtual machine, and its host passes no energy counters on to it."
-    if root is None and not machine.sysfs.is_dir():
+    if root is None and not is_folder(machine.sysfs):
         return f"There is no {machine.sysfs}: the powercap counters are a part of Linux."
     return (
         f"{root or machine.sysfs / 'class/powercap'} has no counters: the processor has none, or "
@@ -68,3 +68,11 @@ def lines_of(path: Path) -> list[str]:
         return path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return []
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there and may be looked at."""
+    try:
+        return path.is_dir()
+    except OSError:  # not allowed to follow: as good as absent
+        return False

@@ -127,7 +127,7 @@ def discover(machine: Machine, clock: Callable[[], float] = time.monotonic) -> D
             Domain("machine", 0, f"replay of {path.name}"),
             source,
             f"{path}: {reason}",
-            "Correct the file, or unset JUPYTER_ENERGY_REPLAY to measure this machine.",
+            "Correct the file, or unset the setting `replay` to measure this machine.",
         )
         return Discovery(absences=(absence,))
     started_s = clock()
