@@ -12,6 +12,7 @@ import argparse
 import ast
 import os
 import shlex
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -135,7 +136,7 @@ class EnergyExtension:
             self._before(info)
         except KeyboardInterrupt:
             # The user meant the cell, not us: hand the interrupt on once the cell runs.
-            timer = threading.Timer(HAND_ON_S, _thread.interrupt_main)
+            timer = threading.Timer(HAND_ON_S, _interrupt)
             timer.daemon = True
             timer.start()
         except Exception as error:
@@ -326,6 +327,15 @@ class EnergyExtension:
             parent = getattr(self.shell, "parent_header", None) or {}
             found = parent.get("metadata", {}).get("cellId")
         return None if found is None else str(found)
+
+
+def _interrupt() -> None:
+    """Sends the main thread the interrupt that hit us; ipykernel ignores it once the cell ended."""
+    if hasattr(signal, "pthread_kill"):
+        # A real signal, because only that wakes a sleep or another system call.
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    else:
+        _thread.interrupt_main()
 
 
 def _is_ours(line: str) -> bool:
