@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_energy.model import Domain, Provenance, Sample
@@ -62,6 +62,7 @@ ANY_READING = st.one_of(
 )
 
 
+@settings(deadline=None)  # a busy machine is no fault of the arithmetic
 @given(SENSORS, st.lists(st.tuples(st.floats(0, 2000), ANY_READING), max_size=30))
 def test_energy_and_cover_never_fall_whatever_a_sensor_says(
     sensor: Told, readings: list[tuple[float, float]]
@@ -95,6 +96,7 @@ def counter_readings(
     return readings
 
 
+@settings(deadline=None)  # a busy machine is no fault of the arithmetic
 @given(LOADS, st.integers(0, RANGE_STEPS), st.data())
 def test_any_partition_of_a_counter_sums_to_the_whole_across_a_wrap(
     load: list[tuple[float, float]], start_steps: int, data: st.DataObject
@@ -181,6 +183,7 @@ def test_an_estimate_is_never_implausible() -> None:
     assert (trace.gaps, samples[-1].energy_j) == (0, 5_000.0)
 
 
+@settings(deadline=None)  # a busy machine is no fault of the arithmetic
 @given(st.integers(0, 600), st.lists(st.integers(1, 2560), min_size=1, max_size=50))
 def test_a_gauge_at_constant_power_gives_power_times_time_exactly(
     power_w: int, steps: list[int]
