@@ -28,6 +28,7 @@ from jupyter_energy.store import Store, default_path
 from jupyter_energy.uncertainty import Uncertain
 
 CELLS = ("0123abcd", "4567cdef")
+NOBODY = 65534
 SPAWN = multiprocessing.get_context("spawn")
 
 
@@ -156,14 +157,35 @@ def test_a_place_where_nothing_can_be_made_is_told_with_the_remedy(tmp_path: Pat
             call()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_store_that_may_only_be_read_is_read(store: Store) -> None:
-    store.append(a_record("a"))
-    store.close()
-    store.path.chmod(0o400)
+def use_what_may_only_be_read(path: Path) -> None:
+    if os.geteuid() == 0:
+        os.setuid(NOBODY)  # root may write anywhere
+    store = Store(path)
     assert len(store.records("n1")) == 1
-    with pytest.raises(StoreError, match="cannot be used"):
+    with pytest.raises(StoreError, match=r"cannot be used: attempt to write a readonly database"):
         store.append(a_record("b"))
+    path.parent.chmod(0o500)
+    with pytest.raises(StoreError, match=r"new.sqlite cannot be used: Permission denied; set"):
+        Store(path.parent / "new.sqlite").append(a_record("b"))
+    with pytest.raises(StoreError, match=r"energy.sqlite cannot be used: Permission denied; set"):
+        Store(path.parent / "new/energy.sqlite").append(a_record("b"))
+    path.parent.chmod(0o700)
+
+
+def test_a_store_that_may_only_be_read_is_read_and_a_write_is_refused_in_words() -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "energy.sqlite"
+        store = Store(path)
+        store.append(a_record("a"))
+        store.close()
+        path.chmod(0o400)
+        if os.geteuid() == 0:
+            for place in (path, path.parent):
+                os.chown(place, NOBODY, NOBODY)
+        process = SPAWN.Process(target=use_what_may_only_be_read, args=(path,))
+        process.start()
+        process.join()
+        assert process.exitcode == 0
 
 
 def test_while_another_program_writes_the_record_stays_with_the_caller(store: Store) -> None:

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import a_record, in_zone, measurements, records
 
@@ -167,6 +167,7 @@ def test_without_the_store_the_last_output_of_each_cell_counts(tmp_path: Path) -
 
 
 @given(runs=st.lists(records(), min_size=1, max_size=4))
+@settings(deadline=None)
 def test_the_saved_outputs_tell_the_same_energies_as_the_store(tmp_path_factory, runs) -> None:
     path = tmp_path_factory.getbasetemp() / "same.ipynb"
     from_store = summary_of(*runs)
@@ -197,6 +198,7 @@ json_values = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(sorted(cell_from_records([a_record()]))), json_values))
+@settings(deadline=None)
 def test_a_saved_output_of_any_shape_raises_nothing_and_writes_no_nan(
     tmp_path_factory, changed
 ) -> None:
