@@ -186,9 +186,7 @@ def _row(
     label = _LABELS.get(kind, clean(kind, 20))
     if several or kind == "gpu":
         label = f"{label} {domain['index']}"
-    name = clean(domain["name"], 28)
-    if name.casefold() in (label.casefold(), kind.casefold(), f"{kind} {domain['index']}"):
-        name = ""
+    name = _without_label(clean(domain["name"], 28), kind)
     energy, watts = _energy_of(domain, duration_s)
     reason = _reason(domain["reason"], command)
     if energy is None:
@@ -202,10 +200,23 @@ def _row(
         notes.append(f"part of {_LABELS.get(min(inside), min(inside))}, not added")
     elif kind in APART:
         notes.append("not added")
-    note = f"{', '.join(n for n in notes if n)} ({clean(domain['source'], 40)})"
+    source = clean(domain["source"].removeprefix("estimate:"))
+    note = f"{', '.join(n for n in notes if n)} ({source})"
     if energy.look == "estimated" and domain["reason"]:
         note += f"; {units.NOT_MEASURED}: {reason}"
     return Row(label, name, energy, watts, note)
+
+
+def _without_label(name: str, kind: str) -> str:
+    """A device's name less what its label says: "CPU (8 threads)" beside "CPU" is "(8 threads)"."""
+    folded = name.casefold()
+    if folded.startswith("package"):  # powercap's own names are the kinds, with a number
+        return ""
+    for word in (_LABELS.get(kind, kind).casefold(), kind.casefold()):
+        if folded.startswith(word):
+            rest = name[len(word) :].strip()
+            return "" if rest.isdecimal() else rest
+    return name
 
 
 def _energy_of(domain: DomainJson, duration_s: float) -> tuple[Figure | None, Figure | None]:
