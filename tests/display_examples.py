@@ -72,18 +72,20 @@ def gpu(joules: float = 412.0, u95: float = 21.0, index: int = 0) -> DomainJson:
 def cpu_estimated(mid: float = 12.0) -> DomainJson:
     return domain(
         "package",
-        "package 0",
+        "CPU (8 threads)",
         low_j=mid / 2,
         mid_j=mid,
         high_j=mid * 2,
         provenance="estimated",
-        source="cpu-time",
+        source="estimate:cpu-time",
         reason="permission denied",
     )
 
 
 def no_memory() -> DomainJson:
-    return domain("dram", "dram", reason="this machine has no memory sensor", coverage=0.0)
+    return domain(
+        "dram", "package-0 dram", reason="this machine has no memory sensor", coverage=0.0
+    )
 
 
 def carbon(mid: float | None, spread: float = 1.05, **fields: object) -> CarbonJson:
@@ -170,7 +172,7 @@ MEASURED = cell(
     domains=[
         gpu(),
         domain(
-            "package", "package 0", energy_j=96.0, u95_j=4.7, provenance="measured", source="rapl"
+            "package", "package-0", energy_j=96.0, u95_j=4.7, provenance="measured", source="rapl"
         ),
         domain("core", "core", energy_j=61.0, u95_j=3.0, provenance="measured", source="rapl"),
         domain(
@@ -205,7 +207,7 @@ UNKNOWN = cell(
     outcome="error",
     domains=[
         domain("gpu", "NVIDIA RTX 3050", reason="the GPU is asleep and was left so", coverage=0.0),
-        domain("package", "package 0", reason="permission denied", coverage=0.0),
+        domain("package", "package-0", reason="permission denied", coverage=0.0),
         no_memory(),
     ],
 )

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import display_examples as examples
+import nbformat
 import pytest
 
 from jupyter_energy.display import bundle
@@ -29,7 +30,6 @@ def test_a_bundle_has_text_html_and_the_json_it_was_made_from(name: str) -> None
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("name", BUNDLES)
 def test_a_notebook_with_the_bundle_as_output_is_valid(name: str) -> None:
-    nbformat = pytest.importorskip("nbformat")
     output = nbformat.v4.new_output("display_data", BUNDLES[name])
     cell = nbformat.v4.new_code_cell("pass", outputs=[output])
     nbformat.validate(nbformat.v4.new_notebook(cells=[cell]))
@@ -41,7 +41,6 @@ def test_no_bundle_has_a_key_that_nbclient_takes_for_widget_state(name: str) -> 
 
 
 def test_the_plot_is_a_png_with_the_summary_as_its_text() -> None:
-    pytest.importorskip("matplotlib")
     made = bundle.plot_bundle(examples.SUMMARIES["summary_mixed"])
     assert base64.b64decode(str(made["image/png"])).startswith(b"\x89PNG\r\n\x1a\n")
     assert "digits.ipynb" in str(made["text/plain"])

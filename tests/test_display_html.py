@@ -6,6 +6,7 @@ import re
 from html.parser import HTMLParser
 
 import display_examples as examples
+import nbformat
 import pytest
 
 from jupyter_energy.display import html, text
@@ -109,7 +110,7 @@ def test_every_colour_variable_of_the_page_has_a_fallback(name: str) -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("name", BLOCKS)
 def test_nbconvert_keeps_every_word_and_cell_when_it_sanitises(name: str) -> None:
-    nbformat, nbconvert = pytest.importorskip("nbformat"), pytest.importorskip("nbconvert")
+    nbconvert = pytest.importorskip("nbconvert")
     output = nbformat.v4.new_output("display_data", {"text/html": BLOCKS[name]})
     cell = nbformat.v4.new_code_cell("pass", outputs=[output])
     exporter = nbconvert.HTMLExporter(sanitize_html=True, template_name="basic")

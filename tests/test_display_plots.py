@@ -13,7 +13,6 @@ import pytest
 from jupyter_energy.display import plots
 from jupyter_energy.schema import CellJson
 
-pytest.importorskip("matplotlib")
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
@@ -70,13 +69,13 @@ def test_estimates_are_hatched_and_measurements_solid_and_never_stacked() -> Non
 
 
 def test_the_range_of_an_estimate_is_its_error_bar() -> None:
-    import numpy
+    import numpy as np
 
     made = examples.cell(estimated_j=examples.estimate(6.0, 12.0, 24.0))
     figure = plots.energy_by_cell(examples.summary([made]))
     [bar] = figure.axes[0].collections
     [path] = bar.get_paths()
-    assert [float(point[0]) for point in numpy.asarray(path.vertices)] == pytest.approx([6.0, 24.0])
+    assert [float(point[0]) for point in np.asarray(path.vertices)] == pytest.approx([6.0, 24.0])
 
 
 def test_a_cell_without_energy_has_no_bar() -> None:

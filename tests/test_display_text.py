@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jupyter_energy import units
 from jupyter_energy.display import text, words
 from jupyter_energy.schema import CellJson, SummaryJson
+from jupyter_energy.uncertainty import Range
 
 FIGURES = st.floats(min_value=1e-6, max_value=1e9)
 NAMES = st.one_of(st.none(), st.text(max_size=60))
@@ -276,3 +278,49 @@ def _columns(line: str) -> int:
         0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
         for c in line
     )
+
+
+def test_a_hostile_kind_of_intensity_is_cleaned_too() -> None:
+    made = examples.carbon(None, parts=[examples.carbon(1.0, kind=examples.HOSTILE)])
+    shown = text.cell(examples.cell(carbon_g=made))
+    assert len(shown) < 400
+    assert not any(unicodedata.category(c) in ("Cc", "Cf") for c in shown.replace("\n", ""))
+
+
+@pytest.mark.parametrize("name", [*examples.CELLS, *examples.SUMMARIES])
+def test_no_golden_text_has_a_control_or_format_character(name: str) -> None:
+    shown = examples.rendered()[name][1].replace("\n", "")
+    assert not any(unicodedata.category(c) in ("Cc", "Cf", "Cs") for c in shown)
+
+
+def test_a_device_is_not_named_twice() -> None:
+    made = examples.cell(domains=[examples.cpu_estimated(), examples.gpu()])
+    lines = text.cell(made).splitlines()
+    assert lines[1].startswith("  CPU (8 threads)  ")
+    assert lines[2].startswith("  GPU 0 NVIDIA H100")
+
+
+def test_two_devices_of_a_kind_are_told_apart_by_their_number() -> None:
+    two = [examples.domain("package", f"package-{i}", index=i) for i in (0, 1)]
+    lines = text.cell(examples.cell(domains=two)).splitlines()
+    assert [line.split("  ")[1] for line in lines[1:3]] == ["CPU 0", "CPU 1"]
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (units.about(2.913, units.POWER_W), "≈ 2.9 W"),
+        (units.about(0.00015, units.MASS_G), "≈ 150 µg"),
+        (units.percent(0.0), "0 %"),
+        (units.percent(0.001), "< 1 %"),
+        (units.percent(0.624), "62 %"),
+        (units.intensity(472.94), "473 g/kWh"),
+        (units.plain(1.2), "1.2"),
+        (units.estimated(Range(0.0, 0.0, 24.0)), "≈ 0 J (0–24 J)"),
+        (units.estimated(Range(0.0, 0.0, 0.0)), "≈ 0 J"),
+    ],
+)
+def test_numbers_become_text_with_no_more_digits_than_they_deserve(
+    shown: str, expected: str
+) -> None:
+    assert shown == expected

@@ -14,7 +14,7 @@ from html import escape
 
 from .. import units
 from ..schema import CellJson, SummaryJson
-from . import words
+from . import devices, grams, words
 
 _NONE = "–"
 _FAINT = "var(--jp-content-font-color2, inherit)"
@@ -49,12 +49,12 @@ def cell(cell: CellJson, command: str = words.COMMAND) -> str:
     energies = words.energies(cell["measured_j"], cell["estimated_j"], power)
     name = f"<b>{_text(words.clean(cell['name']))}</b>: " if cell["name"] else ""
     parts = [f"{name}{_and(energies)}{_text(words.ending(cell))}"]
-    devices = [_device(r) for r in words.rows(cell, command)]
-    if devices:
-        parts.append(_table(devices))
+    table = [_device(r) for r in devices.rows(cell, command)]
+    if table:
+        parts.append(_table(table))
     parts += [_faint(r) for r in words.remarks(cell)]
     known = cell["measured_j"] is not None or cell["estimated_j"] is not None
-    parts += [_carbon(line) for line in words.carbon_lines(cell["carbon_g"], known, command)]
+    parts += [_carbon(line) for line in grams.carbon_lines(cell["carbon_g"], known, command)]
     return _box(parts, energies)
 
 
@@ -67,7 +67,7 @@ def summary(summary: SummaryJson, command: str = words.COMMAND) -> str:
     energies = words.energies(totals["measured_j"], totals["estimated_j"])
     parts = [f"{name}{_and(energies)}{_text(words.span(totals))}"]
     known = totals["measured_j"] is not None or totals["estimated_j"] is not None
-    parts += [_carbon(line) for line in words.carbon_lines(totals["carbon_g"], known, command)]
+    parts += [_carbon(line) for line in grams.carbon_lines(totals["carbon_g"], known, command)]
     heading = [_td(f"<b>{title}</b>", _NAME if title == "cell" else _RIGHT) for title in _TITLES]
     shares = words.shares(cells, totals["measured_j"], totals["estimated_j"])
     rows = ["".join(heading)]
@@ -92,13 +92,13 @@ def _cell_row(cell: CellJson, share: words.Figure | None) -> str:
         None if estimated is None else words.estimated_figure(estimated),
         words.mean_power(cell),
         share,
-        words.carbon_short(cell["carbon_g"]),
+        grams.carbon_short(cell["carbon_g"]),
     )
     before = (_td(name, _NAME), _td(str(cell["runs"])), _td(units.duration(cell["duration_s"])))
     return "".join(before) + "".join(_td(_figure(f)) for f in figures)
 
 
-def _device(row: words.Row) -> str:
+def _device(row: devices.Row) -> str:
     label = _text(row.label) + (f" {_span(row.name, _LOOKS['unknown'])}" if row.name else "")
     # No colspan for a reason: nbconvert removes that attribute when it sanitises.
     mean = "" if row.mean is None else _figure(row.mean)
@@ -108,7 +108,7 @@ def _device(row: words.Row) -> str:
     return _td(label, _NAME) + _td(_figure(row.energy)) + _td(mean) + _td(note, _LEFT)
 
 
-def _carbon(line: words.CarbonLine) -> str:
+def _carbon(line: grams.CarbonLine) -> str:
     return f"{_text(line.title)} {_figure(line.figure)}: {_span(line.basis, _LOOKS['unknown'])}"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from .. import units
 from ..schema import CellJson, SummaryJson
-from . import words
+from . import devices, grams, words
 
 WIDTH = 100  # no line of a summary is wider
 _GAP = "  "
@@ -28,10 +28,10 @@ def cell(cell: CellJson, command: str = words.COMMAND) -> str:
     energies = words.energies(cell["measured_j"], cell["estimated_j"], power)
     name = f"{words.clean(cell['name'])}: " if cell["name"] else ""
     lines = [f"{name}{' and '.join(f.text for f in energies)}{words.ending(cell)}"]
-    lines += _devices(words.rows(cell, command))
+    lines += _devices(devices.rows(cell, command))
     lines += [f"  {line}" for line in words.remarks(cell)]
     known = cell["measured_j"] is not None or cell["estimated_j"] is not None
-    lines += _carbon(words.carbon_lines(cell["carbon_g"], known, command))
+    lines += _carbon(grams.carbon_lines(cell["carbon_g"], known, command))
     return "\n".join(lines)
 
 
@@ -48,7 +48,7 @@ def summary(summary: SummaryJson, command: str = words.COMMAND) -> str:
     known = totals["measured_j"] is not None or totals["estimated_j"] is not None
     head = " and ".join(f.text for f in energies)
     lines = [*_wrapped(f"{name}: {head}{words.span(totals)}")]
-    for line in _carbon(words.carbon_lines(totals["carbon_g"], known, command)):
+    for line in _carbon(grams.carbon_lines(totals["carbon_g"], known, command)):
         lines += _wrapped(line)
     table = _table(summary)
     lines += ["", *table]
@@ -66,7 +66,7 @@ def run_row(cell: CellJson) -> str:
     name = words.clean(cell["name"], _CELL_COLUMN - 6) if cell["name"] else ""
     label = f"{count} {name}".strip() or words.cell_name(cell, _CELL_COLUMN)
     energy = " and ".join(f.text for f in words.energies(cell["measured_j"], cell["estimated_j"]))
-    carbon = words.carbon_short(cell["carbon_g"])
+    carbon = grams.carbon_short(cell["carbon_g"])
     time = units.duration(cell["duration_s"])
     row = f"{_left(label, _CELL_COLUMN)}{_GAP}{_right(time, 11)}{_GAP}{energy}"
     if carbon is not None:
@@ -75,7 +75,7 @@ def run_row(cell: CellJson) -> str:
     return row + outcome
 
 
-def _devices(rows: Sequence[words.Row]) -> list[str]:
+def _devices(rows: Sequence[devices.Row]) -> list[str]:
     """A line a device, in columns; a reason is as long as it needs to be."""
     labels = [f"{r.label} {r.name}".strip() for r in rows]
     known = [r for r in rows if r.energy.look != "unknown"]
@@ -93,7 +93,7 @@ def _devices(rows: Sequence[words.Row]) -> list[str]:
     return lines
 
 
-def _carbon(lines: Sequence[words.CarbonLine]) -> list[str]:
+def _carbon(lines: Sequence[grams.CarbonLine]) -> list[str]:
     return [f"{line.title} {line.figure.text}: {line.basis}" for line in lines]
 
 
@@ -114,7 +114,7 @@ def _table(summary: SummaryJson) -> list[str]:
         ],
         "mean W": [_text(words.mean_power(c)) for c in cells],
         "share": [_text(s) for s in shares],
-        "CO2e": [_text(words.carbon_short(c["carbon_g"])) for c in cells],
+        "CO2e": [_text(grams.carbon_short(c["carbon_g"])) for c in cells],
     }
     for unneeded in _LEAST_NEEDED:
         if _room(columns) >= _CELL_COLUMN // 2:

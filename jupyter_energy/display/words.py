@@ -8,14 +8,12 @@ range and the word "estimated" near it; what is not known has a reason and never
 from __future__ import annotations
 
 import unicodedata
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from .. import units
-from ..model import APART, CONTAINED_IN
-from ..schema import CarbonJson, CellJson, DomainJson, RangeJson, TotalsJson, ValueJson
+from ..schema import CellJson, RangeJson, TotalsJson, ValueJson
 from ..uncertainty import COVERAGE_FACTOR_95, Range, Uncertain
 
 Look = Literal["measured", "estimated", "computed", "unknown"]
@@ -26,20 +24,6 @@ COMMAND = "%energy"  # how commands are written in a notebook; in a shell "jupyt
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _ELLIPSIS = "…"
 
-_LABELS = {
-    "gpu": "GPU",
-    "package": "CPU",
-    "cpu": "CPU",
-    "core": "CPU cores",
-    "uncore": "CPU uncore",
-    "dram": "memory",
-    "memory": "memory",
-    "module": "module",
-    "machine": "machine",
-    "psys": "platform",
-}
-_PROVENANCES = {"integrated": "integrated from power"}
-_SCOPES = {"device": "whole device", "board": "whole board", "process": "this process"}
 _OUTCOMES = {
     "error": "ended by an error",
     "interrupted": "interrupted",
@@ -56,26 +40,6 @@ class Figure:
     text: str
     look: Look
     detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One device: its label and name, energy, mean power, and where the figures come from."""
-
-    label: str
-    name: str
-    energy: Figure
-    mean: Figure | None
-    note: str
-
-
-@dataclass(frozen=True, slots=True)
-class CarbonLine:
-    """One figure of CO2e and, in words, the factor it was made with."""
-
-    title: str
-    figure: Figure
-    basis: str
 
 
 def clean(text: str, limit: int = NAME_LIMIT) -> str:
@@ -137,10 +101,11 @@ def estimated_figure(value: RangeJson) -> Figure:
 
 def mean_power(cell: CellJson) -> Figure | None:
     """Mean power over the cell: of what was measured, else of the estimate, else None."""
-    return _mean(cell["average_w"], cell["measured_j"], cell["duration_s"])
+    return mean_of(cell["average_w"], cell["measured_j"], cell["duration_s"])
 
 
-def _mean(watts: float | None, measured: ValueJson | None, duration_s: float) -> Figure | None:
+def mean_of(watts: float | None, measured: ValueJson | None, duration_s: float) -> Figure | None:
+    """Mean power in W as a figure: measured (a bound below resolution), estimated, or None."""
     if watts is None or duration_s <= 0:
         return None
     if measured is None:
@@ -167,130 +132,6 @@ def ending(cell: CellJson) -> str:
     runs = "" if cell["runs"] == 1 else f" over {counted(cell['runs'], 'run')}"
     outcome = _OUTCOMES.get(cell["outcome"])
     return f" in {time}{runs}" + (f", {outcome}" if outcome else "")
-
-
-def rows(cell: CellJson, command: str = COMMAND) -> tuple[Row, ...]:
-    """One row a device, in the order of the cell."""
-    domains = cell["domains"]
-    many = Counter(d["kind"] for d in domains)
-    present = {d["kind"] for d in domains if d["energy_j"] is not None}
-    return tuple(
-        _row(d, cell["duration_s"], many[d["kind"]] > 1, present, command) for d in domains
-    )
-
-
-def _row(
-    domain: DomainJson, duration_s: float, several: bool, present: set[str], command: str
-) -> Row:
-    kind = domain["kind"]
-    label = _LABELS.get(kind, clean(kind, 20))
-    if several or kind == "gpu":
-        label = f"{label} {domain['index']}"
-    name = clean(domain["name"], 28)
-    if name.casefold() in (label.casefold(), kind.casefold(), f"{kind} {domain['index']}"):
-        name = ""
-    energy, watts = _energy_of(domain, duration_s)
-    reason = _reason(domain["reason"], command)
-    if energy is None:
-        return Row(label, name, Figure(f"{units.NOT_MEASURED}: {reason}", "unknown"), None, "")
-    provenance = domain["provenance"]
-    notes = [_PROVENANCES.get(provenance, clean(provenance, 20)), _SCOPES.get(domain["scope"], "")]
-    if domain["coverage"] < 0.995:
-        notes.append(f"saw {units.percent(domain['coverage'])} of the time")
-    inside = present.intersection(CONTAINED_IN.get(kind, ()))
-    if inside:
-        notes.append(f"part of {_LABELS.get(min(inside), min(inside))}, not added")
-    elif kind in APART:
-        notes.append("not added")
-    note = f"{', '.join(n for n in notes if n)} ({clean(domain['source'], 40)})"
-    if energy.look == "estimated" and domain["reason"]:
-        note += f"; {units.NOT_MEASURED}: {reason}"
-    return Row(label, name, energy, watts, note)
-
-
-def _energy_of(domain: DomainJson, duration_s: float) -> tuple[Figure | None, Figure | None]:
-    """A device's energy and mean power, or (None, None) where nothing is known."""
-    energy_j = domain["energy_j"]
-    if energy_j is not None:
-        u95 = domain["u95_j"] or 0.0
-        value = ValueJson(value=energy_j, u95_repeat=u95, u95=u95)
-        watts = energy_j / duration_s if duration_s > 0 else None
-        energy = Figure(units.measured(uncertain(value)), "measured")
-        return energy, _mean(watts, value, duration_s)
-    low, mid, high = domain["low_j"], domain["mid_j"], domain["high_j"]
-    if low is None or mid is None or high is None:
-        return None, None
-    watts = mid / duration_s if duration_s > 0 else None
-    return estimated_figure(RangeJson(low=low, mid=mid, high=high)), _mean(watts, None, duration_s)
-
-
-def _reason(reason: str | None, command: str) -> str:
-    """Why a device has no measurement, and where the remedy is."""
-    text = clean(reason, REASON_LIMIT) if reason else "no reason was recorded"
-    return text if "doctor" in text else f"{text} (see {command} doctor)"
-
-
-def carbon_lines(
-    carbon: CarbonJson | None, energy_known: bool, command: str = COMMAND
-) -> tuple[CarbonLine, ...]:
-    """CO2e with its place, factor, kind, source and year; one line a kind of intensity."""
-    if carbon is None:
-        why = (
-            f"no carbon intensity is known; set your place with {command} zone FR"
-            if energy_known
-            else "no energy was measured or estimated"
-        )
-        return (CarbonLine("CO2e", Figure("not known", "unknown"), why),)
-    if carbon["parts"]:
-        # Average and marginal factors answer different questions, and are never added.
-        return tuple(_carbon_line(p, f"CO2e ({p['kind']})", command) for p in carbon["parts"])
-    return (_carbon_line(carbon, "CO2e", command),)
-
-
-def carbon_short(carbon: CarbonJson | None) -> Figure | None:
-    """CO2e for a narrow column, "≈ 5.0 mg"; None where it is unknown."""
-    if carbon is None or carbon["mid"] is None:
-        return None
-    return Figure(units.about(carbon["mid"], units.MASS_G), _carbon_look(carbon))
-
-
-def _carbon_look(carbon: CarbonJson) -> Look:
-    """Grams are never measured; an estimate or an assumed place makes them estimated."""
-    return "estimated" if carbon["estimated_share"] or carbon["assumed"] else "computed"
-
-
-def _carbon_line(carbon: CarbonJson, title: str, command: str) -> CarbonLine:
-    low, mid, high = carbon["low"], carbon["mid"], carbon["high"]
-    if low is None or mid is None or high is None:
-        return CarbonLine(title, Figure("not known", "unknown"), "no carbon intensity is known")
-    share = carbon["estimated_share"] or 0.0
-    figure = Figure(
-        units.estimated(Range(low, mid, high), units.MASS_G),
-        _carbon_look(carbon),
-        clean(f"place: {carbon['how']}", REASON_LIMIT) if carbon["how"] else "",
-    )
-    zone, place = clean(carbon["zone"] or "", 30), clean(carbon["place"] or "", 30)
-    where = (
-        f"{place} ({zone})"
-        if place and zone.casefold() not in ("", place.casefold())
-        else place or zone or "?"
-    )
-    if carbon["assumed"]:
-        where = f"place assumed (set yours: {command} zone FR): {where}"
-    parts = [where]
-    if carbon["g_per_kwh"] is not None:
-        factor = units.intensity(carbon["g_per_kwh"])
-        parts.append(f"{factor} {clean(carbon['kind'], 20)}" if carbon["kind"] else factor)
-    if carbon["pue"] is not None and carbon["pue"] != 1.0:
-        parts.append(f"PUE {units.plain(carbon['pue'])}")
-    if carbon["source"]:
-        year = "" if carbon["year"] is None else f" {carbon['year']}"
-        parts.append(f"{clean(carbon['source'], 40)}{year}")
-    if share > 0:
-        parts.append(
-            "all from estimates" if share >= 1 else f"{units.percent(share)} of it from estimates"
-        )
-    return CarbonLine(title, figure, ", ".join(parts))
 
 
 def remarks(cell: CellJson) -> tuple[str, ...]:

@@ -1,0 +1,85 @@
+"""The words for CO2e: the figure, and the factor, place, source and year that it was made with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .. import units
+from ..schema import CarbonJson
+from ..uncertainty import Range
+from .words import COMMAND, REASON_LIMIT, Figure, Look, clean
+
+
+@dataclass(frozen=True, slots=True)
+class CarbonLine:
+    """One figure of CO2e and, in words, the factor it was made with."""
+
+    title: str
+    figure: Figure
+    basis: str
+
+
+def carbon_lines(
+    carbon: CarbonJson | None, energy_known: bool, command: str = COMMAND
+) -> tuple[CarbonLine, ...]:
+    """CO2e with its place, factor, kind, source and year; one line a kind of intensity."""
+    if carbon is None:
+        why = (
+            f"no carbon intensity is known; set your place with {command} zone FR"
+            if energy_known
+            else "no energy was measured or estimated"
+        )
+        return (CarbonLine("CO2e", Figure("not known", "unknown"), why),)
+    if carbon["parts"]:
+        # Average and marginal factors answer different questions, and are never added.
+        return tuple(
+            _carbon_line(p, f"CO2e ({clean(p['kind'] or 'kind unknown', 20)})", command)
+            for p in carbon["parts"]
+        )
+    return (_carbon_line(carbon, "CO2e", command),)
+
+
+def carbon_short(carbon: CarbonJson | None) -> Figure | None:
+    """CO2e for a narrow column, "≈ 5.0 mg"; None where it is unknown."""
+    if carbon is None or carbon["mid"] is None:
+        return None
+    return Figure(units.about(carbon["mid"], units.MASS_G), _carbon_look(carbon))
+
+
+def _carbon_look(carbon: CarbonJson) -> Look:
+    """Grams are never measured; an estimate or an assumed place makes them estimated."""
+    return "estimated" if carbon["estimated_share"] or carbon["assumed"] else "computed"
+
+
+def _carbon_line(carbon: CarbonJson, title: str, command: str) -> CarbonLine:
+    low, mid, high = carbon["low"], carbon["mid"], carbon["high"]
+    if low is None or mid is None or high is None:
+        return CarbonLine(title, Figure("not known", "unknown"), "no carbon intensity is known")
+    share = carbon["estimated_share"] or 0.0
+    figure = Figure(
+        units.estimated(Range(low, mid, high), units.MASS_G),
+        _carbon_look(carbon),
+        clean(f"place: {carbon['how']}", REASON_LIMIT) if carbon["how"] else "",
+    )
+    zone, place = clean(carbon["zone"] or "", 30), clean(carbon["place"] or "", 30)
+    where = (
+        f"{place} ({zone})"
+        if place and zone.casefold() not in ("", place.casefold())
+        else place or zone or "?"
+    )
+    if carbon["assumed"]:
+        where = f"place assumed (set yours: {command} zone FR): {where}"
+    parts = [where]
+    if carbon["g_per_kwh"] is not None:
+        factor = units.intensity(carbon["g_per_kwh"])
+        parts.append(f"{factor} {clean(carbon['kind'], 20)}" if carbon["kind"] else factor)
+    if carbon["pue"] is not None and carbon["pue"] != 1.0:
+        parts.append(f"PUE {units.plain(carbon['pue'])}")
+    if carbon["source"]:
+        year = "" if carbon["year"] is None else f" {carbon['year']}"
+        parts.append(f"{clean(carbon['source'], 40)}{year}")
+    if share > 0:
+        parts.append(
+            "all from estimates" if share >= 1 else f"{units.percent(share)} of it from estimates"
+        )
+    return CarbonLine(title, figure, ", ".join(parts))
