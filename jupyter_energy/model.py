@@ -97,9 +97,7 @@ class Measurement:
     @property
     def measured_j(self) -> Uncertain | None:
         """The measured energy in J over all counted domains; None where nothing was measured."""
-        return sum_over_devices(
-            d.energy for d in self.counted() if isinstance(d.energy, Uncertain)
-        )
+        return sum_over_devices(d.energy for d in self.counted() if isinstance(d.energy, Uncertain))
 
     @property
     def estimated_j(self) -> Range | None:

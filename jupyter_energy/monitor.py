@@ -75,9 +75,7 @@ class Monitor:
         session_id: str | None = None,
     ) -> None:
         self.settings = settings
-        self.session_id = (
-            session_id or environ.get("JUPYTER_ENERGY_SESSION") or uuid.uuid4().hex
-        )
+        self.session_id = session_id or environ.get("JUPYTER_ENERGY_SESSION") or uuid.uuid4().hex
         self._environ = environ
         self._outer = environ.get("JUPYTER_ENERGY_WITHIN")
         self._find_notebook = notebook
@@ -202,9 +200,7 @@ class Monitor:
         )
         try:
             found = self.intensity(window.options.zone)
-            record = replace(
-                record, emissions=emissions(measurement, found, self.settings.pue)
-            )
+            record = replace(record, emissions=emissions(measurement, found, self.settings.pue))
         except EnergyError as error:
             window.warnings.append(f"CO2e is not known: {error}")
         record = replace(record, warnings=tuple(dict.fromkeys(window.warnings)))
@@ -278,4 +274,3 @@ class Monitor:
         while self._pending:
             self.store.append(replace(self._pending[0], notebook_id=self._notebook.id))
             self._pending.popleft()
-

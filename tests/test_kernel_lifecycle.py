@@ -46,7 +46,7 @@ def test_a_record_is_in_the_store_when_the_reply_is_sent(
         # The reply is read first; the file is then read from this process, not from the kernel.
         kernel.run(f"%%energy -q -n n{number}\npass")
         read = "import sys, sqlite3; c = sqlite3.connect(sys.argv[1]); print(list(c.execute("
-        read += "\"select name from runs where name is not null order by name\")))"
+        read += "\"select json_extract(document, '$.name') from record order by started\")))"
         seen = subprocess.run(
             [sys.executable, "-c", read, str(store)], capture_output=True, text=True, check=False
         )
@@ -179,6 +179,8 @@ def test_unloading_leaves_threads_descriptors_hooks_and_transformers_as_before(
         " 'cell': sorted(get_ipython().magics_manager.magics['cell'])}"
     )
     kernel = start_kernel()
+    # Imports stay, and IPython registers the magic that loads extensions at its first use.
+    kernel.run("%load_ext autoreload\n%unload_ext autoreload")
     kernel.run("import gc, jupyter_energy.magics, matplotlib, sqlite3, pynvml")
     before = kernel.value(state)
     for _ in range(3):

@@ -106,7 +106,9 @@ def test_a_limit_is_a_number_with_a_unit(text: str, limit: tuple[float, str]) ->
     assert units.parse_limit(text) == limit
 
 
-@pytest.mark.parametrize("text", ["5", "Wh", "five Wh", "5 W", "-5Wh", "5Wh 3g", "", "1e3J", "nanJ"])
+@pytest.mark.parametrize(
+    "text", ["5", "Wh", "five Wh", "5 W", "-5Wh", "5Wh 3g", "", "1e3J", "nanJ"]
+)
 def test_a_limit_without_number_or_unit_says_what_would_be_right(text: str) -> None:
     with pytest.raises(WrongUse, match="number and a unit, such as 5Wh"):
         units.parse_limit(text)

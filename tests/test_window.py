@@ -101,7 +101,9 @@ def test_windows_end_to_end_add_up_to_the_whole(steps: list[tuple[float, float]]
     for dt_s, watts in steps:
         last = samples[-1]
         samples.append(Sample(last.t_s + dt_s, last.energy_j + watts * dt_s, last.covered_s + dt_s))
-    parts = [between(sensor, a, b, b.t_s - a.t_s) for a, b in zip(samples, samples[1:], strict=False)]
+    parts = [
+        between(sensor, a, b, b.t_s - a.t_s) for a, b in zip(samples, samples[1:], strict=False)
+    ]
     whole = between(sensor, samples[0], samples[-1], samples[-1].t_s)
     assert isinstance(whole.energy, Uncertain)
     values = [p.energy.value for p in parts if isinstance(p.energy, Uncertain)]

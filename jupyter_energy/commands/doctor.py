@@ -39,8 +39,13 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     lines = findings(context)
     if not complete:
         lines.append(
-            Line(family="?", device="", state="failed", remedy=None,
-                 detail=f"a driver has not answered for {WAIT_S:g} s")
+            Line(
+                family="?",
+                device="",
+                state="failed",
+                remedy=None,
+                detail=f"a driver has not answered for {WAIT_S:g} s",
+            )
         )
     store = monitor.store
     store_state = _store_state(store)
@@ -82,13 +87,23 @@ def findings(context: Context) -> list[Line]:
         for sensor in found.sensors:
             state, detail = _try(context, sensor)
             lines.append(
-                Line(family=family, device=sensor.domain.name, state=state, detail=detail,
-                     remedy=None)
+                Line(
+                    family=family,
+                    device=sensor.domain.name,
+                    state=state,
+                    detail=detail,
+                    remedy=None,
+                )
             )
         for absence in found.absences:
             lines.append(
-                Line(family=family, device=absence.domain.name, state="absent",
-                     detail=absence.reason, remedy=absence.remedy)
+                Line(
+                    family=family,
+                    device=absence.domain.name,
+                    state="absent",
+                    detail=absence.reason,
+                    remedy=absence.remedy,
+                )
             )
         for note in found.notes:
             lines.append(Line(family=family, device=family, state="note", detail=note, remedy=None))

@@ -78,7 +78,5 @@ def load(
         if ref.path.endswith(".ipynb"):
             return from_notebook_file(Path(ref.path))
         raise NoSuchNotebook(f"{ref.path} was never measured; try: jupyter energy run {ref.path}")
-    named = NotebookJson(
-        id=None if notebook is None else notebook.id, path=ref.path, name=ref.name
-    )
+    named = NotebookJson(id=None if notebook is None else notebook.id, path=ref.path, name=ref.name)
     return summarise(named, records, version())
