@@ -63,7 +63,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader went away (`| head`): nobody is left to be told, not even by the
         # interpreter's flush at exit.
-        sys.stdout = None  # type: ignore[assignment]  # that is how CPython marks a closed stdout
+        sys.stdout = None
         return 0
     finally:
         context.close()

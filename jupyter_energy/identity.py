@@ -196,7 +196,7 @@ def from_script(environ: Mapping[str, str], arguments: Sequence[str]) -> Noteboo
     for said in (environ.get("JUPYTER_ENERGY_NOTEBOOK"), *arguments[:1]):
         path = _path_of(said)
         if path is not None:
-            return NotebookRef(path, os.path.basename(path))
+            return NotebookRef(path, Path(path).name)
     return NotebookRef(None, "unsaved (a Python process)")
 
 

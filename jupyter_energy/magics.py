@@ -10,6 +10,7 @@ from __future__ import annotations
 import _thread
 import argparse
 import ast
+import atexit
 import os
 import shlex
 import signal
@@ -17,7 +18,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from IPython.core.error import UsageError
 
@@ -123,9 +124,10 @@ class EnergyExtension:
         if lines[blank].startswith("%%"):
             # Another cell magic below: it is transformed here, since IPython looks for one in
             # the first line only.
-            from IPython.core.inputtransformer2 import cell_magic
+            from IPython.core import inputtransformer2
 
-            return [call, *cell_magic(self.transform(lines[blank:]))]
+            below: Any = inputtransformer2  # has no types
+            return [call, *below.cell_magic(self.transform(lines[blank:]))]
         return [call, *lines[1:]]
 
     # -- hooks -----------------------------------------------------------------------------
@@ -139,7 +141,7 @@ class EnergyExtension:
             timer = threading.Timer(HAND_ON_S, _interrupt)
             timer.daemon = True
             timer.start()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
             self._failed(error)
 
     def _before(self, info: ExecutionInfo) -> None:
@@ -166,7 +168,7 @@ class EnergyExtension:
                 self._end(frames.pop(), _outcome(result), _ran(result))
         except KeyboardInterrupt:
             return  # the cell has ended: there is nothing left to interrupt
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
             self._failed(error)
         finally:
             self._tell()
@@ -204,7 +206,7 @@ class EnergyExtension:
                 self.monitor.drop_window(frame.window)
             frame.window = self.monitor.open_window(options, shown=True)
             frame.shown = shown
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
             self._failed(error)
 
     def _parse(self, line: str) -> tuple[Options, Shown]:
@@ -273,13 +275,14 @@ class EnergyExtension:
 
     def _execute(self, cell: str) -> object:
         """Runs a cell's code in the user's namespace; the value of its last expression."""
-        shell = self.shell
+        shell: Any = self.shell  # much of IPython has no types
         tree = shell.transform_ast(shell.compile.ast_parse(shell.transform_cell(cell)))
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-        exec(shell.compile(tree, "<energy>", "exec"), shell.user_ns)
+        exec(shell.compile(tree, "<energy>", "exec"), shell.user_ns)  # noqa: S102  the user's cell
         if last is None:
             return None
-        return eval(shell.compile(ast.Expression(last.value), "<energy>", "eval"), shell.user_ns)
+        value = shell.compile(ast.Expression(last.value), "<energy>", "eval")
+        return eval(value, shell.user_ns)  # noqa: S307  the user's cell
 
     # -- small things ----------------------------------------------------------------------
 
@@ -287,7 +290,7 @@ class EnergyExtension:
         """What `call` gives, or None where it failed: our failures stay ours."""
         try:
             return call()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
             self._failed(error)
             return None
 
@@ -303,16 +306,14 @@ class EnergyExtension:
         try:
             for text in self.monitor.to_tell():
                 print(f"jupyter-energy: {text}", file=sys.stderr)
-        except (Exception, KeyboardInterrupt):
+        except (Exception, KeyboardInterrupt):  # noqa: BLE001  there is no way left to tell
             return
 
     def _show(self, record: Record) -> None:
-        from IPython.display import display
-
-        from .display.bundle import cell_bundle
+        from .display.bundle import cell_bundle, show
         from .schema import cell_from_records
 
-        display(cell_bundle(cell_from_records([record])), raw=True)
+        show(cell_bundle(cell_from_records([record])))
 
     def _request(self) -> str:
         """What tells one execution request from the next: nested cells share it."""
@@ -375,15 +376,14 @@ def load(shell: InteractiveShell) -> None:
     if loaded_in(shell) is not None:
         return
     extension = EnergyExtension(shell)
-    shell.input_transformers_cleanup.append(extension.transform)
-    shell.register_magic_function(extension.begin, "line", BEGIN)
-    shell.register_magic_function(extension.line_magic, "line", "energy")
-    shell.register_magic_function(extension.cell_magic, "cell", "energy")
-    shell.configurables.append(extension.settings)
-    shell.events.register("pre_run_cell", extension.before)
-    shell.events.register("post_run_cell", extension.after)
-    import atexit
-
+    untyped: Any = shell  # IPython's own annotations of these are missing or wrong
+    untyped.input_transformers_cleanup.append(extension.transform)
+    untyped.register_magic_function(extension.begin, "line", BEGIN)
+    untyped.register_magic_function(extension.line_magic, "line", "energy")
+    untyped.register_magic_function(extension.cell_magic, "cell", "energy")
+    untyped.configurables.append(extension.settings)
+    untyped.events.register("pre_run_cell", extension.before)
+    untyped.events.register("post_run_cell", extension.after)
     atexit.register(extension.monitor.close)
     extension.monitor.start()
 
@@ -393,15 +393,14 @@ def unload(shell: InteractiveShell) -> None:
     extension = loaded_in(shell)
     if extension is None:
         return
-    import atexit
-
-    shell.events.unregister("pre_run_cell", extension.before)
-    shell.events.unregister("post_run_cell", extension.after)
-    if extension.transform in shell.input_transformers_cleanup:
-        shell.input_transformers_cleanup.remove(extension.transform)
+    untyped: Any = shell
+    untyped.events.unregister("pre_run_cell", extension.before)
+    untyped.events.unregister("post_run_cell", extension.after)
+    if extension.transform in untyped.input_transformers_cleanup:
+        untyped.input_transformers_cleanup.remove(extension.transform)
     for kind, name in (("line", BEGIN), ("line", "energy"), ("cell", "energy")):
-        shell.magics_manager.magics[kind].pop(name, None)
-    if extension.settings in shell.configurables:
-        shell.configurables.remove(extension.settings)
+        untyped.magics_manager.magics[kind].pop(name, None)
+    if extension.settings in untyped.configurables:
+        untyped.configurables.remove(extension.settings)
     atexit.unregister(extension.monitor.close)
     extension.monitor.close()

@@ -1,4 +1,4 @@
-"""The one object a user holds: it builds sensors, carbon and store from the settings, and ends them.
+"""The one object a user holds: makes sensors, carbon and store from the settings, and ends them.
 
 A window is opened and closed on the thread that runs the measured code; everything slow happens
 on other threads. Nothing here raises into that code but the user's own wrong use.
@@ -42,7 +42,7 @@ class Options:
     """What `%%energy` and `je.measure` were asked for."""
 
     name: str | None = None
-    choice: devices.Choice = devices.Choice()
+    choice: devices.Choice = devices.EVERYTHING
     zone: str | None = None
     sync: bool = False
 

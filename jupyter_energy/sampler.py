@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
+from functools import partial
 
 from .errors import SensorError, SensorTimeout
 from .model import Sample
@@ -170,10 +172,9 @@ class Sampler:
         for sensors, future in asked.values():
             readings |= dict.fromkeys(sensors, DRIVER_BUSY)
             if future is not None:
-                try:
+                # A late reading still enters the trace when it comes; this edge has none.
+                with suppress(FutureTimeout, TimeoutError):
                     readings |= future.result(max(0.0, deadline_s - self._clock()))
-                except (FutureTimeout, TimeoutError):
-                    pass  # the reading still enters the trace when it comes; this edge has none
         return readings
 
     def _ask(self, name: str, sensors: Sequence[Sensor]) -> Future[dict[Sensor, Reading]] | None:
@@ -191,7 +192,7 @@ class Sampler:
             raw = sensor.read()
         except SensorError as error:
             return str(error)
-        except Exception as error:  # a sensor from elsewhere: its fault must stay a gap
+        except Exception as error:  # noqa: BLE001  a sensor from elsewhere: its fault stays a gap
             return f"{type(error).__name__}: {error}"
         t_s = self._clock()
         with self._lock:
@@ -208,8 +209,6 @@ class Sampler:
                     return
                 self._pace = self._pace_now()
                 self._wake.wait(self._pause_s())
-                if self._closing:
-                    return
             self._poll()
 
     def _discover(self) -> None:
@@ -219,16 +218,19 @@ class Sampler:
             if name is None:
                 self._keep(family, self._look(family))
             else:
-                future = self._workers[name].submit(lambda f=family: self._look(f))
-                future.add_done_callback(lambda done, f=family: self._keep(f, done.result()))
+                future = self._workers[name].submit(partial(self._look, family))
+                future.add_done_callback(partial(self._keep_answer, family))
 
     def _look(self, family: Family) -> Discovery:
         try:
             found: Discovery = family.discover(self._machine)
             frozenset(found.sensors)  # sensors are keys of the traces: unhashable ones fail here
-        except Exception as error:  # one family's fault must not hide the others
+        except Exception as error:  # noqa: BLE001  one family's fault must not hide the others
             return Discovery(notes=(f"failed: {type(error).__name__}: {error}",))
         return found
+
+    def _keep_answer(self, family: Family, answer: Future[Discovery]) -> None:
+        self._keep(family, answer.result())
 
     def _keep(self, family: Family, found: Discovery) -> None:
         with self._lock:

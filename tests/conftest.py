@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-
 from harness import Kernel, running
 from kernels import kernel_pythons
 

@@ -1,4 +1,4 @@
-"""Windows close when cells do; loading and unloading leave nothing behind (5.3, 5.4, 11.2, 11.4)."""
+"""Windows close when cells do; loading leaves nothing behind (promises 5.3, 5.4, 11.2a, 11.4)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from conftest import StartKernel
 from harness import LIMIT_S, LOAD, Kernel, environment
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from jupyter_energy.uncertainty import Range, Uncertain
 from jupyter_energy.window import Edge, between, boundary_u_j, measure
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
+EXACT = Accuracy(0.0, "a test")
 PACKAGE = Domain("package", 0, "package-0")
 
 
@@ -32,7 +34,7 @@ class Declared:
     max_w: float | None = None
     step_j: float = 0.0
     period_s: float = 0.001
-    accuracy: Accuracy = Accuracy(0.0, "a test")
+    accuracy: Accuracy = EXACT
     spread: tuple[float, float] | None = None
     worker: str | None = None
 
@@ -101,9 +103,7 @@ def test_windows_end_to_end_add_up_to_the_whole(steps: list[tuple[float, float]]
     for dt_s, watts in steps:
         last = samples[-1]
         samples.append(Sample(last.t_s + dt_s, last.energy_j + watts * dt_s, last.covered_s + dt_s))
-    parts = [
-        between(sensor, a, b, b.t_s - a.t_s) for a, b in zip(samples, samples[1:], strict=False)
-    ]
+    parts = [between(sensor, a, b, b.t_s - a.t_s) for a, b in itertools.pairwise(samples)]
     whole = between(sensor, samples[0], samples[-1], samples[-1].t_s)
     assert isinstance(whole.energy, Uncertain)
     values = [p.energy.value for p in parts if isinstance(p.energy, Uncertain)]

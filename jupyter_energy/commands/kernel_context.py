@@ -34,9 +34,9 @@ class KernelContext:
 
     def show(self, bundle: Mapping[str, object]) -> None:
         """Show a MIME bundle in the cell's output."""
-        from IPython.display import display
+        from ..display.bundle import show
 
-        display(dict(bundle), raw=True)
+        show(bundle)
 
     def monitor(self) -> Monitor:
         """The kernel's monitor."""

@@ -30,17 +30,17 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     summary = load(context, ref, own=own)
     if not summary["cells"]:
         raise WrongUse("no cell has been measured yet")
-    from ..display.plots import energy_by_cell
-
-    figure = energy_by_cell(summary)
     if arguments.output is not None:
+        from ..display.plots import energy_by_cell
+
+        figure = energy_by_cell(summary)
         try:
             figure.savefig(arguments.output, bbox_inches="tight")
         except (OSError, ValueError) as error:
             raise WrongUse(f"{arguments.output} could not be written: {error}") from None
         context.out(f"Written: {arguments.output}")
         return 0
-    from IPython.display import display
+    from ..display.bundle import plot_bundle
 
-    display(figure)
+    context.show(plot_bundle(summary))
     return 0

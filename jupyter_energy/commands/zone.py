@@ -83,8 +83,10 @@ def _text(found: CarbonIntensity, pue: float, file: Path | None, command: str) -
     address = f", {SOURCE_URL}" if found.source == SOURCE else ""
     lines = [
         f"{found.place} ({found.zone}): {factor}{', assumed' if found.assumed else ''}",
-        f"  year    {found.year}, {found.kind} of the {found.resolution}, "
-        f"{found.boundary} based, {found.scope}",
+        (
+            f"  year    {found.year}, {found.kind} of the {found.resolution}, "
+            f"{found.boundary} based, {found.scope}"
+        ),
         f"  source  {found.source}{address}",
         f"  place   {found.how}",
         f"  PUE     {pue:g}",

@@ -6,6 +6,9 @@ JSON back out of a saved notebook.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ..schema import MIME_TYPE, CellJson, SummaryJson
 from . import html, text
 
@@ -36,3 +39,11 @@ def plot_bundle(summary: SummaryJson) -> dict[str, object]:
 
     png = plots.png(plots.energy_by_cell(summary))
     return {"text/plain": text.summary(summary), "image/png": b64encode(png).decode("ascii")}
+
+
+def show(bundle: Mapping[str, object]) -> None:
+    """Display a bundle in the output of the cell that runs."""
+    from IPython import display
+
+    untyped: Any = display  # IPython's function has no types
+    untyped.display(dict(bundle), raw=True)
