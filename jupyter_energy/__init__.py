@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from .measure import measure, measured
+    from .blocks import measure, measured
     from .model import Record
     from .monitor import Monitor
     from .uncertainty import Range, Uncertain
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["Monitor", "Range", "Record", "Uncertain", "__version__", "measure", "measured"]
 
 _HOMES = {
-    "measure": "measure",
-    "measured": "measure",
+    # Not a module named "measure": importing it would put the module in the function's place.
+    "measure": "blocks",
+    "measured": "blocks",
     "Monitor": "monitor",
     "Record": "model",
     "Range": "uncertainty",

@@ -50,7 +50,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
     context = ShellContext()
     try:
-        return dispatch(words, context, PROGRAM)
+        return dispatch(words, context)
     except WrongUse as error:
         context.err(f"{PROGRAM}: {error}")
         return 2

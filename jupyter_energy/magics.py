@@ -269,7 +269,7 @@ class EnergyExtension:
             if words in (["on"], ["off"]):
                 self.silent = words == ["on"]
                 return
-            dispatch(words or ["summary"], KernelContext(self.monitor), "%energy")
+            dispatch(words or ["summary"], KernelContext(self.monitor))
         except EnergyError as error:
             raise UsageError(str(error)) from None
 

@@ -18,6 +18,7 @@ class KernelContext:
     """A command's surroundings in a kernel that has the extension loaded."""
 
     in_notebook = True
+    command = "%energy"
 
     def __init__(self, monitor: Monitor) -> None:
         self.environ: Mapping[str, str] = os.environ

@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
 
         context.out(json.dumps(_document(found, pue), ensure_ascii=False, indent=2))
     else:
-        context.out(_text(found, pue, file, "%energy" if context.in_notebook else "jupyter energy"))
+        context.out(_text(found, pue, file, context.command))
     return 0
 
 

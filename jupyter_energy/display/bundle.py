@@ -11,6 +11,7 @@ from typing import Any
 
 from ..schema import MIME_TYPE, CellJson, SummaryJson
 from . import html, text
+from .words import COMMAND
 
 
 def cell_bundle(cell: CellJson) -> dict[str, object]:
@@ -18,11 +19,11 @@ def cell_bundle(cell: CellJson) -> dict[str, object]:
     return {"text/plain": text.cell(cell), "text/html": html.cell(cell), MIME_TYPE: dict(cell)}
 
 
-def summary_bundle(summary: SummaryJson) -> dict[str, object]:
-    """What `%energy summary` displays."""
+def summary_bundle(summary: SummaryJson, command: str = COMMAND) -> dict[str, object]:
+    """What `%energy summary` displays; `command` is how the reader calls us, for the hints."""
     return {
-        "text/plain": text.summary(summary),
-        "text/html": html.summary(summary),
+        "text/plain": text.summary(summary, command),
+        "text/html": html.summary(summary, command),
         MIME_TYPE: dict(summary),
     }
 
