@@ -25,6 +25,10 @@ class Session:
     printed: list[str] = field(default_factory=list)
     warned: list[str] = field(default_factory=list)
 
+    @property
+    def command(self) -> str:
+        return "%energy" if self.in_notebook else "jupyter energy"
+
     def out(self, text: str) -> None:
         self.printed.append(text)
 
