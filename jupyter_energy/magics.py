@@ -56,7 +56,7 @@ class Frame:
 
     request: str
     cell_id: str | None
-    execution_count: int | None
+    is_counted: bool
     window: OpenWindow | None = None
     shown: Shown | None = None
 
@@ -154,7 +154,7 @@ class EnergyExtension:
         frame = Frame(
             request=request,
             cell_id=None if nested else self._cell_id(info),
-            execution_count=None if nested else _count(self.shell, info),
+            is_counted=not nested and info.store_history and not info.silent,
         )
         frames.append(frame)
         if self.silent:
@@ -165,7 +165,7 @@ class EnergyExtension:
         try:
             frames = self._frames.get(threading.get_ident())
             if frames:  # an empty cell has no pre_run_cell
-                self._end(frames.pop(), _outcome(result), _ran(result))
+                self._end(frames.pop(), _outcome(result), result)
         except KeyboardInterrupt:
             return  # the cell has ended: there is nothing left to interrupt
         except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
@@ -173,15 +173,15 @@ class EnergyExtension:
         finally:
             self._tell()
 
-    def _end(self, frame: Frame, outcome: Outcome, ran: bool = True) -> None:
+    def _end(self, frame: Frame, outcome: Outcome, result: ExecutionResult | None = None) -> None:
         if frame.window is None:
             return
-        if not ran:
-            self.monitor.drop_window(frame.window)
+        if result is not None and result.error_before_exec is not None:
+            self.monitor.drop_window(frame.window)  # a SyntaxError: no code of the cell ran
             return
-        record = self.monitor.close_window(
-            frame.window, outcome, frame.cell_id, frame.execution_count
-        )
+        # Asked for at the end: IPython 9 counts up before pre_run_cell, 7 and 8 after the cell.
+        count = result.execution_count if result is not None and frame.is_counted else None
+        record = self.monitor.close_window(frame.window, outcome, frame.cell_id, count)
         if frame.shown is None:
             return
         if frame.shown.variable is not None:
@@ -246,7 +246,7 @@ class EnergyExtension:
         except WrongUse as error:
             raise UsageError(str(error)) from None
         window = self._guarded(lambda: self.monitor.open_window(options, shown=True))
-        frame = Frame(self._request(), None, None, window, shown)
+        frame = Frame(self._request(), None, False, window, shown)
         outcome: Outcome = "error"
         try:
             value = self._execute(cell)
@@ -343,21 +343,12 @@ def _is_ours(line: str) -> bool:
     return line.startswith(MAGIC) and line[len(MAGIC) : len(MAGIC) + 1].strip() == ""
 
 
-def _count(shell: InteractiveShell, info: ExecutionInfo) -> int | None:
-    return shell.execution_count if info.store_history and not info.silent else None
-
-
 def _outcome(result: ExecutionResult | None) -> Outcome:
     if result is None:  # ipykernel's word for an interrupted async cell
         return "interrupted"
     if result.success:
         return "ok"
     return "interrupted" if isinstance(result.error_in_exec, KeyboardInterrupt) else "error"
-
-
-def _ran(result: ExecutionResult | None) -> bool:
-    """Whether the cell's code ran at all: a SyntaxError is found before."""
-    return result is None or result.error_before_exec is None
 
 
 # -- loading -------------------------------------------------------------------------------
