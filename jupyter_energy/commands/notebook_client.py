@@ -5,6 +5,7 @@ Built on nbclient, which this module imports; so `run` imports it only when it i
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +18,19 @@ from nbclient.exceptions import CellControlSignal, CellExecutionError, DeadKerne
 from traitlets import default
 
 from ..errors import EnergyError, NoSuchNotebook, WrongUse
+from ..monitor import FIND_DEADLINE_S
 
 if TYPE_CHECKING:
     from .run import Session
 
 # Loaded without IPython's extension manager, so that a notebook's own `%load_ext` finds nothing
-# loaded and prints nothing that it would not print without us.
-LOAD = "__import__('jupyter_energy').load_ipython_extension(get_ipython())"
+# loaded and prints nothing that it would not print without us. Sensors are looked for on another
+# thread: nobody waits for a first cell here, so it begins when they are found and misses none.
+LOAD = (
+    "__import__('jupyter_energy').load_ipython_extension(get_ipython())\n"
+    "__import__('jupyter_energy.magics', fromlist=['loaded_in'])"
+    ".loaded_in(get_ipython()).monitor.sampler.wait_until_found({limit_s})"
+)
 NOT_THERE = (
     "the kernel {name!r} cannot load jupyter-energy ({error}); install jupyter-energy in that "
     "kernel's environment"
@@ -68,7 +75,9 @@ def execute(path: Path, session: Session, output: str | None) -> bool:
     async def on_start(**_: Any) -> None:
         kernel_client = client.kc
         reply = await client.async_wait_for_reply(
-            kernel_client.execute(LOAD, silent=True, store_history=False)
+            kernel_client.execute(
+                LOAD.format(limit_s=FIND_DEADLINE_S), silent=True, store_history=False
+            )
         )
         content = {} if reply is None else reply["content"]
         if content.get("status") != "ok":
@@ -76,7 +85,8 @@ def execute(path: Path, session: Session, output: str | None) -> bool:
             raise WrongUse(NOT_THERE.format(name=kernel_name, error=error))
 
     def on_cell(cell: Any, **_: Any) -> None:
-        client.km.session.cell_id = cell.get("id")
+        # The client has a clone of the manager's session, and it is the client that asks.
+        client.kc.session.cell_id = cell.get("id")
 
     def on_done(**_: Any) -> None:
         try:
@@ -95,9 +105,14 @@ def execute(path: Path, session: Session, output: str | None) -> bool:
         # A cell's last output may come after its reply; nothing of the user's is given up on.
         iopub_timeout=30,
         raise_on_iopub_timeout=False,
+        # Times of running would be written into the metadata of every cell of an executed copy.
+        record_timing=False,
     )
+    # With --json our stdout is one document; what the kernel's own subprocesses print goes there
+    # past the messages that carry a cell's output.
+    streams = {"stdout": sys.stderr} if session.quiet else {}
     try:
-        client.execute(cwd=str(path.resolve().parent), env=session.environment())
+        client.execute(cwd=str(path.resolve().parent), env=session.environment(), **streams)
     except CellExecutionError as error:
         failure.append(str(error))
     except DeadKernelError:
