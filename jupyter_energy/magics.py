@@ -163,7 +163,11 @@ class EnergyExtension:
         try:
             frames = self._frames.get(threading.get_ident())
             if frames:  # an empty cell has no pre_run_cell
-                self._end(frames.pop(), _outcome(result), _ran(result))
+                frame = frames.pop()
+                if result is not None and frame.execution_count is not None:
+                    # IPython 9.18 counts on before pre_run_cell; the result knows In[n] in all.
+                    frame.execution_count = result.execution_count
+                self._end(frame, _outcome(result), _ran(result))
         except KeyboardInterrupt:
             return  # the cell has ended: there is nothing left to interrupt
         except Exception as error:
