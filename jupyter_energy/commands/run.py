@@ -27,6 +27,7 @@ from ..version import version
 from .base import Context
 
 IN_NOTEBOOK, IN_SHELL = False, True
+PASSES_ON = True  # what stands behind -- is the script's
 LIMIT_PASSED = 3
 
 
@@ -59,7 +60,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     else:
         from ..display.text import summary as summary_text
 
-        context.out("\n" + summary_text(summary))
+        context.out("\n" + summary_text(summary, "jupyter energy"))
     if failed:
         return 1
     return LIMIT_PASSED if limit is not None and _passed(limit, summary, context) else 0
