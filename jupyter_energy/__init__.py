@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from .measure import measure, measured
+    from .blocks import measure, measured
     from .model import Record
     from .monitor import Monitor
     from .uncertainty import Range, Uncertain
 
 __all__ = ["Monitor", "Range", "Record", "Uncertain", "__version__", "measure", "measured"]
 
+# No module may bear the name of what it is home of: importing it would put the module in its place.
 _HOMES = {
-    "measure": "measure",
-    "measured": "measure",
+    "measure": "blocks",
+    "measured": "blocks",
     "Monitor": "monitor",
     "Record": "model",
     "Range": "uncertainty",
