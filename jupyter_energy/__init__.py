@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Monitor", "Range", "Record", "Uncertain", "__version__", "measure", "measured"]
 
+# No module may bear the name of what it is home of: importing it would put the module in its place.
 _HOMES = {
-    # Not a module named "measure": importing it would put the module in the function's place.
     "measure": "blocks",
     "measured": "blocks",
     "Monitor": "monitor",

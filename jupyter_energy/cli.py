@@ -5,10 +5,15 @@ Exit status: 0 done, 1 the measured code failed, 2 wrong usage, 3 a limit was pa
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from .errors import EnergyError, WrongUse
+
+if TYPE_CHECKING:
+    from .commands.shell_context import ShellContext
 
 PROGRAM = "jupyter energy"
 USAGE = """usage: jupyter energy COMMAND [options]
@@ -34,23 +39,33 @@ def usage() -> str:
     return USAGE.format(commands="\n".join(lines))
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Run one command; its exit status."""
-    words = sys.argv[1:] if words is None else list(words)
+def _run(words: Sequence[str], context: ShellContext) -> int:
+    """Run one command; its exit status. Raises EnergyError; BrokenPipeError without a reader."""
     if not words or words[0] in ("-h", "--help", "help"):
-        print(usage())
+        context.out(usage())
         return 0 if words else 2
     if words[0] in ("-V", "--version"):
         from .version import version
 
-        print(version())
+        context.out(version())
         return 0
     from .commands import dispatch
+
+    return dispatch(words, context)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command; its exit status."""
+    words = sys.argv[1:] if words is None else list(words)
     from .commands.shell_context import ShellContext
 
+    for stream in (sys.stdout, sys.stderr):
+        # Where a stream cannot show "≈" (a Windows pipe, LC_ALL=C), the figures are still told.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     context = ShellContext()
     try:
-        return dispatch(words, context)
+        return _run(words, context)
     except WrongUse as error:
         context.err(f"{PROGRAM}: {error}")
         return 2

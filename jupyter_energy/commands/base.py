@@ -100,9 +100,16 @@ def dispatch(words: Sequence[str], context: Context) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_arguments(parser)
+    passed_on: list[str] = []
+    if getattr(command, "PASSES_ON", False) and "--" in rest:
+        # argparse takes them only right behind the other positional arguments (bpo-14191).
+        at = rest.index("--")
+        rest, passed_on = rest[:at], rest[at + 1 :]
     try:
         arguments = parser.parse_args(rest)
     except HelpShown:
         return 0
+    if passed_on:
+        arguments.arguments += passed_on
     status: int = command.run(arguments, context)
     return status

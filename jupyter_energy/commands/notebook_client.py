@@ -5,6 +5,7 @@ Built on nbclient, which this module imports; so `run` imports it only when it i
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +18,19 @@ from nbclient.exceptions import CellControlSignal, CellExecutionError, DeadKerne
 from traitlets import default
 
 from ..errors import EnergyError, NoSuchNotebook, WrongUse
+from ..monitor import FIND_DEADLINE_S
 
 if TYPE_CHECKING:
     from .run import Session
 
 # Loaded without IPython's extension manager, so that a notebook's own `%load_ext` finds nothing
-# loaded and prints nothing that it would not print without us.
-LOAD = "__import__('jupyter_energy').load_ipython_extension(get_ipython())"
+# loaded and prints nothing that it would not print without us. Sensors are looked for on another
+# thread: nobody waits for a first cell here, so it begins when they are found and misses none.
+LOAD = (
+    "__import__('jupyter_energy').load_ipython_extension(get_ipython())\n"
+    "__import__('jupyter_energy.magics', fromlist=['loaded_in'])"
+    ".loaded_in(get_ipython()).monitor.sampler.wait_until_found({limit_s})"
+)
 NOT_THERE = (
     "the kernel {name!r} cannot load jupyter-energy ({error}); install jupyter-energy in that "
     "kernel's environment"
@@ -65,12 +72,15 @@ class Execution:
             on_notebook_start=self._load,
             on_cell_execute=self._name_cell,
             on_cell_executed=self.print_rows,
+            # Its times would be written into the metadata of every cell of the executed copy.
+            record_timing=False,
         )
 
     async def _load(self, **_: Any) -> None:
         """Load the extension in the kernel, silently."""
         client: Any = self.client.kc
-        message_id = client.execute(LOAD, silent=True, store_history=False)
+        load = LOAD.format(limit_s=FIND_DEADLINE_S)
+        message_id = client.execute(load, silent=True, store_history=False)
         reply = await self.client.async_wait_for_reply(message_id)
         content = {} if reply is None else reply["content"]
         if content.get("status") != "ok":
@@ -78,8 +88,9 @@ class Execution:
             raise WrongUse(NOT_THERE.format(name=self._kernel_name, error=error))
 
     def _name_cell(self, cell: Any, **_: Any) -> None:
-        manager: Any = self.client.km
-        manager.session.cell_id = cell.get("id")
+        # The client has a clone of the manager's session, and it is the client that asks.
+        client: Any = self.client.kc
+        client.session.cell_id = cell.get("id")
 
     def print_rows(self, **_: Any) -> None:
         """Print the rows of the records that have come."""
@@ -90,8 +101,11 @@ class Execution:
 
     def run(self, folder: Path) -> str | None:
         """Run every cell in `folder`; what went wrong in the user's code, or None."""
+        # With --json our stdout is one document; what the kernel's own subprocesses print goes
+        # there past the messages that carry a cell's output.
+        streams = {"stdout": sys.stderr} if self._session.quiet else {}
         try:
-            self.client.execute(cwd=str(folder), env=self._session.environment())
+            self.client.execute(cwd=str(folder), env=self._session.environment(), **streams)
         except DeadKernelError:
             return "the kernel died"
         except (CellExecutionError, CellControlSignal) as error:

@@ -27,6 +27,7 @@ from ..version import version
 from .base import Context
 
 IN_NOTEBOOK, IN_SHELL = False, True
+PASSES_ON = True  # what stands behind -- is the script's
 LIMIT_PASSED = 3
 
 

@@ -46,6 +46,10 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     summary = load(context, ref, session_id, own)
     if arguments.json:
         context.out(json.dumps(summary, indent=2, allow_nan=False))
+    elif not context.in_notebook:
+        from ..display.text import summary as summary_text
+
+        context.out(summary_text(summary, "jupyter energy"))
     else:
         from ..display.bundle import summary_bundle
 

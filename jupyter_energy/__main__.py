@@ -1,0 +1,7 @@
+"""`python -m jupyter_energy`: the same commands, where the script is not on PATH."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())
