@@ -22,18 +22,17 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from IPython.core.error import UsageError
 
-from .commands import dispatch
-from .commands.kernel_context import KernelContext
 from .config import Energy
 from .devices import parse as parse_devices
 from .errors import EnergyError, WrongUse
-from .identity import from_kernel
 from .model import Outcome, Record
 from .monitor import Monitor, OpenWindow, Options
 from .settings import read as read_settings
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
+
+    from .identity import NotebookRef
 
 MAGIC = "%%energy"
 BEGIN = "energy_begin"
@@ -103,9 +102,7 @@ class EnergyExtension:
         self.shell = shell
         kernel = getattr(shell, "kernel", None)
         self.kernel_id = str(getattr(kernel, "ident", "") or os.getpid())
-        self.monitor = Monitor(
-            self.settings, lambda: from_kernel(os.environ, shell.user_ns, self.kernel_id)
-        )
+        self.monitor = Monitor(self.settings, self._notebook)
         self.silent = True
         self._frames: dict[int, list[Frame]] = {}
 
@@ -269,6 +266,9 @@ class EnergyExtension:
             if words in (["on"], ["off"]):
                 self.silent = words == ["on"]
                 return
+            from .commands import dispatch
+            from .commands.kernel_context import KernelContext
+
             dispatch(words or ["summary"], KernelContext(self.monitor))
         except EnergyError as error:
             raise UsageError(str(error)) from None
@@ -314,6 +314,11 @@ class EnergyExtension:
         from .schema import cell_from_records
 
         show(cell_bundle(cell_from_records([record])))
+
+    def _notebook(self) -> NotebookRef:
+        from .identity import from_kernel
+
+        return from_kernel(os.environ, self.shell.user_ns, self.kernel_id)
 
     def _request(self) -> str:
         """What tells one execution request from the next: nested cells share it."""
