@@ -8,26 +8,21 @@ the running cell, IPython runs the body as it always does, and the measurement e
 from __future__ import annotations
 
 import _thread
-import argparse
 import ast
 import atexit
 import os
-import shlex
 import signal
 import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from IPython.core.error import UsageError
 
-from .commands import dispatch
-from .commands.kernel_context import KernelContext
 from .config import Energy
-from .devices import parse as parse_devices
 from .errors import EnergyError, WrongUse
-from .identity import from_kernel
+from .magic_line import MAGIC, Shown, parse, split
 from .model import Outcome, Record
 from .monitor import Monitor, OpenWindow, Options
 from .settings import read as read_settings
@@ -35,19 +30,12 @@ from .settings import read as read_settings
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
 
-MAGIC = "%%energy"
+    from .identity import NotebookRef
+
 BEGIN = "energy_begin"
 T = TypeVar("T")
 # An interrupt that hits our hook is handed on after this long, when the user's code runs.
 HAND_ON_S = 0.05
-
-
-@dataclass(slots=True)
-class Shown:
-    """What a `%%energy` line asked for beyond the measurement itself."""
-
-    variable: str | None
-    quiet: bool
 
 
 @dataclass(slots=True)
@@ -61,38 +49,6 @@ class Frame:
     shown: Shown | None = None
 
 
-class LineParser(argparse.ArgumentParser):
-    """Parses a magic's line; a mistake is a WrongUse, never an exit of the kernel."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raises WrongUse with argparse's message."""
-        raise WrongUse(f"{MAGIC}: {message}; see %%energy?")
-
-    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        """Never leaves the process: `--help` ends here too."""
-        raise WrongUse("see %%energy? for the options")
-
-
-def options_parser() -> argparse.ArgumentParser:
-    """The options of `%%energy`."""
-    parser = LineParser(prog=MAGIC, add_help=False, allow_abbrev=False)
-    parser.add_argument("-n", "--name", help="name of the measurement")
-    parser.add_argument("-v", "--variable", metavar="VAR", help="keep the result object in VAR")
-    parser.add_argument("-q", "--quiet", action="store_true", help="show nothing, still keep it")
-    parser.add_argument("--zone", help="place that CO2e is computed for, such as FR")
-    parser.add_argument("--devices", metavar="LIST", help="what counts, such as gpu:0,cpu,memory")
-    parser.add_argument("--no-sync", action="store_true", help="do not wait for queued GPU work")
-    return parser
-
-
-def split(line: str) -> list[str]:
-    """The words of a magic's line. Raises WrongUse for an open quote."""
-    try:
-        return shlex.split(line)
-    except ValueError as error:
-        raise WrongUse(f"{MAGIC}: {error}; close the quote") from None
-
-
 class EnergyExtension:
     """The extension in one shell: its monitor, its hooks, its magics."""
 
@@ -103,9 +59,7 @@ class EnergyExtension:
         self.shell = shell
         kernel = getattr(shell, "kernel", None)
         self.kernel_id = str(getattr(kernel, "ident", "") or os.getpid())
-        self.monitor = Monitor(
-            self.settings, lambda: from_kernel(os.environ, shell.user_ns, self.kernel_id)
-        )
+        self.monitor = Monitor(self.settings, self._notebook)
         self.silent = True
         self._frames: dict[int, list[Frame]] = {}
 
@@ -210,17 +164,9 @@ class EnergyExtension:
             self._failed(error)
 
     def _parse(self, line: str) -> tuple[Options, Shown]:
-        asked = options_parser().parse_args(split(line))
-        if asked.variable is not None and not asked.variable.isidentifier():
-            raise WrongUse(f"{MAGIC} -v {asked.variable!r} is no variable name")
-        options = Options(
-            name=asked.name,
-            choice=parse_devices(asked.devices),
-            zone=asked.zone,
-            sync=self.settings.sync and not asked.no_sync,
-        )
+        options, shown = parse(line, self.settings.sync)
         self.monitor.check(options)
-        return options, Shown(asked.variable, asked.quiet)
+        return options, shown
 
     def cell_magic(self, line: str, cell: str) -> object:
         """Measure this cell and show what it drew: energy by device, mean power, CO2e, sources.
@@ -269,6 +215,9 @@ class EnergyExtension:
             if words in (["on"], ["off"]):
                 self.silent = words == ["on"]
                 return
+            from .commands import dispatch
+            from .commands.kernel_context import KernelContext
+
             dispatch(words or ["summary"], KernelContext(self.monitor))
         except EnergyError as error:
             raise UsageError(str(error)) from None
@@ -314,6 +263,11 @@ class EnergyExtension:
         from .schema import cell_from_records
 
         show(cell_bundle(cell_from_records([record])))
+
+    def _notebook(self) -> NotebookRef:
+        from .identity import from_kernel
+
+        return from_kernel(os.environ, self.shell.user_ns, self.kernel_id)
 
     def _request(self) -> str:
         """What tells one execution request from the next: nested cells share it."""
