@@ -47,7 +47,7 @@ LAYERS = (
     ("display",),
     ("commands",),
     ("magic_line", "cli"),
-    ("magics",),
+    ("magics", "__main__"),
     ("blocks",),
     ("__init__",),
 )
