@@ -87,6 +87,12 @@ def test_an_estimate_is_a_range_and_carries_no_uncertainty() -> None:
     assert found.energy == Range(4, 10, 25)
 
 
+def test_the_range_of_a_short_cell_knows_the_step_of_the_counter_behind_it() -> None:
+    sensor = Declared(spread=(0.5, 2), provenance="estimated", step_j=1.0)
+    found = between(sensor, Sample(0, 0, 0), Sample(0.01, 0.5, 0.01), 0.01)
+    assert found.energy == Range(0, 0.5, 3)
+
+
 def test_a_window_the_sensor_mostly_missed_has_a_reason_and_no_figure() -> None:
     found = between(Declared(), Sample(0, 0, 0), Sample(10, 80, 4), 10)
     assert found.energy is None
