@@ -9,6 +9,7 @@ from typing import TypedDict
 
 from ..errors import EnergyError, SensorError
 from ..sensors.base import Sensor
+from ..sensors.rapl_access import RECIPE, REMEDY
 from ..store import Store
 from ..version import version
 from .base import Context
@@ -74,6 +75,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         context.out(f"  {line['state']:<10} {line['device']:<24} {line['detail']}".rstrip())
         for remedy_line in (line["remedy"] or "").splitlines():
             context.out(f"  {'':<10} {'':<24} {remedy_line}".rstrip())
+    if any(line["remedy"] == REMEDY for line in lines):
+        context.out("\n" + RECIPE)
     context.out(f"Store: {store.path} ({store_state})")
     context.out(f"Place: {place}")
     context.out("Network: not used")

@@ -7,8 +7,8 @@ from pathlib import Path
 from .base import Machine
 
 REMEDY = (
-    "Ask an administrator to let a group read the counters for good (a udev rule and a "
-    "tmpfiles.d line): `jupyter energy doctor` prints both."
+    "Ask an administrator to let a group read the counters for good: `jupyter energy doctor` "
+    "prints how."
 )
 RECIPE = """\
 Linux lets only root read the energy counters of the processor, because fine-grained power can
