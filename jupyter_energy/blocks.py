@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import atexit
 import functools
+import inspect
 import os
 import sys
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 if TYPE_CHECKING:
     from .model import Record
@@ -39,6 +40,7 @@ class measure:  # noqa: N801  it is used as a function, like contextlib's suppre
         self._asked = (name, devices, zone, sync)
         self._monitor: Monitor | None = None
         self._window: OpenWindow | None = None
+        self._pid = 0
         self.result: Record | None = None
 
     def __enter__(self) -> Self:
@@ -49,6 +51,8 @@ class measure:  # noqa: N801  it is used as a function, like contextlib's suppre
 
         name, devices, zone, sync = self._asked
         self.result = None
+        self._window = None
+        self._pid = os.getpid()
         try:
             monitor = self._monitor = current()
             options = Options(
@@ -69,8 +73,8 @@ class measure:  # noqa: N801  it is used as a function, like contextlib's suppre
         traceback: TracebackType | None,
     ) -> None:
         """End the window; the block's exception, if any, goes on."""
-        if self._monitor is None or self._window is None:
-            return
+        if self._monitor is None or self._window is None or os.getpid() != self._pid:
+            return  # a forked child has left the block too: it is its parent's to measure
         outcome = "ok" if kind is None else "error"
         if kind is not None and issubclass(kind, KeyboardInterrupt):
             outcome = "interrupted"
@@ -91,6 +95,13 @@ def measured(function: Callable[P, R] | None = None, /, **keywords: object) -> o
 
     def decorate(body: Callable[P, R]) -> Callable[P, R]:
         name = getattr(body, "__qualname__", "call")
+        if inspect.isgeneratorfunction(body) or inspect.isasyncgenfunction(body):
+            from .errors import WrongUse
+
+            raise WrongUse(
+                f"{name} is a generator, which runs a piece at a time: "
+                "measure the loop that uses it, or write `with je.measure(...)` in its body"
+            )
 
         @functools.wraps(body)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -101,10 +112,28 @@ def measured(function: Callable[P, R] | None = None, /, **keywords: object) -> o
             finally:
                 call.result = block.result  # type: ignore[attr-defined]  # an attribute of ours on a function
 
+        if inspect.iscoroutinefunction(body):
+            # Calling it only makes a coroutine: what is to be measured is the awaiting.
+            call = _awaited(body, name, keywords)
         call.result = None  # type: ignore[attr-defined]  # as above
         return call
 
     return decorate if function is None else decorate(function)
+
+
+def _awaited(body: Callable[..., Any], name: str, keywords: dict[str, object]) -> Any:
+    """The coroutine function `body`, measured from its first step to its last."""
+
+    @functools.wraps(body)
+    async def call(*args: object, **kwargs: object) -> object:
+        block = measure(**{"name": name, **keywords})  # type: ignore[arg-type]  # checked by measure itself
+        try:
+            with block:
+                return await body(*args, **kwargs)
+        finally:
+            call.result = block.result  # type: ignore[attr-defined]  # an attribute of ours on a function
+
+    return call
 
 
 def current() -> Monitor:

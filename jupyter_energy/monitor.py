@@ -13,6 +13,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -51,16 +52,17 @@ class Options:
 
 @dataclass(slots=True)
 class OpenWindow:
-    """A window that has begun. `run_id` is its record's id."""
+    """A window that has begun. `run_id` is its record's id; it was opened inside of `outer`."""
 
     options: Options
     run_id: str
-    within: str | None
+    outer: OpenWindow | None
     start_utc: datetime
     start: Edge
     counts: Callable[[Domain], bool]
     reads: Callable[[Sensor], bool]
     warnings: list[str] = field(default_factory=list)
+    ended: bool = False
 
 
 class Monitor:
@@ -90,7 +92,10 @@ class Monitor:
         self._writer = Worker("jupyter-energy-store")
         self._pending: deque[Record] = deque()
         self._notebook: Notebook | None = None
-        self._open = threading.local()
+        # A context and not a thread: two tasks of one thread are not inside of one another, and
+        # a task is inside of the block that made it.
+        self._innermost: ContextVar[OpenWindow | None] = ContextVar("innermost", default=None)
+        self._main: OpenWindow | None = None  # the outermost window of the main thread
         self._intensities: dict[tuple[str | None, str], CarbonIntensity] = {}
         self._pid = os.getpid()
 
@@ -152,18 +157,23 @@ class Monitor:
         def reads(sensor: Sensor) -> bool:
             return counts(sensor.domain) and (estimate or sensor.spread is None)
 
-        stack = self._stack()
+        outer = _still_open(self._innermost.get())
+        on_main = threading.current_thread() is threading.main_thread()
+        if outer is None and not on_main:
+            outer = self._main  # a thread that the measured code has started
         window = OpenWindow(
             options=options,
             run_id=uuid.uuid4().hex,
-            within=stack[-1].run_id if stack else self._outer,
+            outer=outer,
             start_utc=datetime.now(UTC),
             start=self.sampler.opening_edge(reads),
             counts=counts,
             reads=reads,
             warnings=warnings,
         )
-        stack.append(window)
+        self._innermost.set(window)
+        if outer is None and on_main:
+            self._main = window
         return window
 
     def drop_window(self, window: OpenWindow) -> None:
@@ -183,6 +193,8 @@ class Monitor:
             window.warnings += self._wait_for_gpu()
         stop = self.sampler.closing_edge(window.reads)
         self._forget(window)
+        # Of two that overlap, as tasks and threads may, neither lies within the other.
+        outer = _still_open(window.outer)
         measurement = measure(window.start_utc, window.start, stop, self._absences(window))
         record = Record(
             run_id=window.run_id,
@@ -192,7 +204,7 @@ class Monitor:
             cell_id=cell_id,
             name=window.options.name,
             execution_count=execution_count,
-            within=window.within,
+            within=self._outer if outer is None else outer.run_id,
             outcome=outcome,
             measurement=measurement,
             emissions=None,
@@ -214,17 +226,10 @@ class Monitor:
         note = wait_for_gpu(self._pid).note
         return [note] if note else []
 
-    def _stack(self) -> list[OpenWindow]:
-        """The windows open on this thread, outermost first."""
-        if not hasattr(self._open, "windows"):
-            self._open.windows = []
-        windows: list[OpenWindow] = self._open.windows
-        return windows
-
     def _forget(self, window: OpenWindow) -> None:
-        stack = self._stack()
-        if window in stack:
-            del stack[stack.index(window) :]
+        window.ended = True
+        if self._main is window:
+            self._main = None
 
     def _absences(self, window: OpenWindow) -> list[Absence]:
         return [a for a in self.sampler.absences() if window.counts(a.domain)]
@@ -281,3 +286,16 @@ class Monitor:
         while self._pending:
             self.store.append(replace(self._pending[0], notebook_id=self._notebook.id))
             self._pending.popleft()
+
+
+def _still_open(window: OpenWindow | None) -> OpenWindow | None:
+    """The innermost of a window and those around it that is open, and all around it too.
+
+    A window whose outer one has ended was left behind, as by a generator that nobody finished.
+    """
+    found = window
+    while window is not None:
+        if window.ended:
+            found = window.outer
+        window = window.outer
+    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -113,8 +112,3 @@ def one_line(text: str) -> str:
     assert len(lines) == 1, text
     assert "Traceback" not in text
     return lines[0]
-
-
-def can_write_anywhere() -> bool:
-    """Whether this user is stopped by no file mode (root)."""
-    return os.name != "nt" and os.geteuid() == 0

@@ -31,14 +31,20 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     if not summary["cells"]:
         raise WrongUse("no cell has been measured yet")
     if arguments.output is not None:
+        target = Path(arguments.output)
+        if target.is_dir():
+            raise WrongUse(f"{target} could not be written: it is a folder")
+        if not target.suffix:
+            # matplotlib would add it unsaid, and the file named here would not be there.
+            target = target.with_name(f"{target.name}.png")
         from ..display.plots import energy_by_cell
 
         figure = energy_by_cell(summary)
         try:
-            figure.savefig(arguments.output, bbox_inches="tight")
+            figure.savefig(target, bbox_inches="tight")
         except (OSError, ValueError) as error:
-            raise WrongUse(f"{arguments.output} could not be written: {error}") from None
-        context.out(f"Written: {arguments.output}")
+            raise WrongUse(f"{target} could not be written: {error}") from None
+        context.out(f"Written: {target}")
         return 0
     from ..display.bundle import plot_bundle
 
