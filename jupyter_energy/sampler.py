@@ -70,6 +70,7 @@ class Sampler:
         self._guard_until_s = float("-inf")
         self._pace = ASLEEP
         self._pace_while_open = ASLEEP
+        self._wraps = False  # whether any counter has to be guarded
         self._closing = False
         self._ready = threading.Event()
         self._thread: threading.Thread | None = None
@@ -265,9 +266,10 @@ class Sampler:
             late = self._closing  # a driver that answered after all: nobody will read it
             if not late:
                 self._traces |= {sensor: Trace(sensor) for sensor in found.sensors}
+            self._wraps = any(s.wraps_at_j is not None for s in self._traces)
             if any(s.kind == "gauge" for s in self._traces):
                 self._pace_while_open = POLLING
-            elif any(s.wraps_at_j is not None for s in self._traces):
+            elif self._wraps:
                 self._pace_while_open = GUARDING
         if complete:
             self._ready.set()
@@ -277,7 +279,7 @@ class Sampler:
     def _pace_now(self) -> int:
         if self._open_windows:
             return self._pace_while_open
-        guarding = self._pace_while_open and self._clock() < self._guard_until_s
+        guarding = self._wraps and self._clock() < self._guard_until_s
         return GUARDING if guarding else ASLEEP
 
     def _pause_s(self) -> float | None:
