@@ -1,11 +1,11 @@
-"""What the benchmarks share: a row of the table, quartiles, and a home that is not the user's."""
+"""What the benchmarks share: a row of the table, its figures, and a home that is not the user's."""
 
 from __future__ import annotations
 
 import os
 import statistics
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,35 +15,33 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: the middle value and what surrounds it, in `unit`.
+    """One line of the table: what was measured, in which unit, and its figures by name.
 
-    `low` and `high` are the quartiles, unless the benchmark says otherwise in its name.
+    `aim` is what the median should stay under, where there is such a promise.
     """
 
     name: str
     unit: str
-    low: float
-    mid: float
-    high: float
+    figures: Mapping[str, float]
     aim: float | None = None
 
     @property
     def text(self) -> str:
         """The row as a line of the table."""
-        aim = "" if self.aim is None else f"   aim: under {self.aim:g}"
-        around = f"({self.low:.3f} to {self.high:.3f})"
-        return f"  {self.name:<52} {self.mid:9.3f} {self.unit:<4}{around}{aim}"
+        figures = "".join(f"{name:>8}{value:10.3f}" for name, value in self.figures.items())
+        aim = "" if self.aim is None else f"   aim: under {self.aim:g} {self.unit}"
+        return f"  {self.name:<44} {self.unit:<3}{figures}{aim}"
 
 
-def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
+def quartiles(values: Sequence[float]) -> dict[str, float]:
     """First quartile, median and third quartile."""
-    low, mid, high = statistics.quantiles(values, n=4)
-    return low, mid, high
+    return dict(zip(("q1", "median", "q3"), statistics.quantiles(values, n=4), strict=True))
 
 
-def percentiles(values: Sequence[float]) -> tuple[float, float, float]:
+def percentiles(values: Sequence[float]) -> dict[str, float]:
     """Median, 99th percentile and the largest of all."""
-    return statistics.median(values), statistics.quantiles(values, n=100)[98], max(values)
+    p99 = statistics.quantiles(values, n=100)[98]
+    return {"median": statistics.median(values), "p99": p99, "max": max(values)}
 
 
 @contextmanager
