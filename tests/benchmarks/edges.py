@@ -33,7 +33,7 @@ from jupyter_energy.magics import loaded_in
 energy = loaded_in(shell)
 assert energy.monitor.sampler.wait_until_found(30)
 for _ in range(50):
-    shell.run_cell("0;", store_history=False)
+    shell.run_cell("x = 0", store_history=False)
 inside_us = []
 
 def timed(hook):
@@ -54,7 +54,7 @@ for number in range(2 * int(sys.argv[1])):
         if kind == "with":
             shell.events.register(event, hook)
     started = time.perf_counter()
-    shell.run_cell("0;", store_history=False)
+    shell.run_cell("x = 0", store_history=False)
     cells_us[kind].append(1e6 * (time.perf_counter() - started))
     for event, (_, hook) in hooks.items():
         if kind == "with":
