@@ -1,4 +1,4 @@
-"""`python -m jupyter_energy`: the same commands where the script `jupyter-energy` is not on PATH."""
+"""`python -m jupyter_energy`: the commands where `jupyter-energy` is not on PATH."""
 
 import sys
 

@@ -40,7 +40,7 @@ def usage() -> str:
 
 
 def _run(words: Sequence[str], context: ShellContext) -> int:
-    """Run one command; its exit status. Raises EnergyError, and BrokenPipeError without a reader."""
+    """Run one command; its exit status. Raises EnergyError, BrokenPipeError."""
     if not words or words[0] in ("-h", "--help", "help"):
         context.out(usage())
         return 0 if words else 2
