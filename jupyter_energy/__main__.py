@@ -1,7 +1,8 @@
-"""`python -m jupyter_energy`: the commands where `jupyter-energy` is not on PATH."""
+"""`python -m jupyter_energy`: the same commands, where the script is not on PATH."""
 
 import sys
 
 from .cli import main
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -19,7 +19,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class measure:
+class measure:  # noqa: N801  it is used as a function, like contextlib's suppress
     """A block that is measured: `with je.measure("epoch 3") as m: ...`, then `m.result`.
 
     `m.result` is a Record (energy_j, estimated_j, carbon_g, average_w, duration_s, domains,
@@ -62,7 +62,7 @@ class measure:
             self._window = monitor.open_window(options, shown=True)
         except WrongUse:
             raise
-        except Exception as error:  # ours, not the user's: the block runs unmeasured
+        except Exception as error:  # noqa: BLE001  ours, not the user's: the block runs unmeasured
             _say(f"this block is not measured: {type(error).__name__}: {error}")
         return self
 
@@ -82,7 +82,7 @@ class measure:
             self.result = self._monitor.close_window(self._window, outcome)  # type: ignore[arg-type]  # the three words above are outcomes
             for line in self._monitor.to_tell():
                 _say(line)
-        except Exception as failure:  # ours, not the user's
+        except Exception as failure:  # noqa: BLE001  ours, not the user's
             _say(f"this block is not measured: {type(failure).__name__}: {failure}")
 
 
@@ -137,7 +137,7 @@ def _awaited(body: Callable[..., Any], name: str, keywords: dict[str, object]) -
 
 
 def current() -> Monitor:
-    """The Monitor of this process: the notebook's where the extension is loaded, else a script's."""
+    """The Monitor of this process: the notebook's where there is one, else a script's."""
     if "IPython" in sys.modules:
         from IPython import get_ipython
 

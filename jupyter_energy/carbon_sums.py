@@ -16,6 +16,8 @@ from .units import J_PER_KWH
 if TYPE_CHECKING:
     from .schema import CarbonJson
 
+# g/kWh: below this a factor is no grid's, and dividing by it tells nothing.
+LEAST_FACTOR = 1e-6
 Text = Literal["zone", "place", "source", "how"]
 # A figure and the energy in J that it was made of, which is its weight in a mean.
 Weighed = tuple["CarbonJson", float]
@@ -85,7 +87,7 @@ def add_carbon(items: Sequence[Weighed]) -> CarbonJson | None:
 def weight_j(carbon: CarbonJson) -> float:
     """The energy in J that a figure was made of, worked back from its grams; 0 where unknown."""
     factor = (carbon["g_per_kwh"] or 0.0) * (carbon["pue"] or 0.0)
-    return (carbon["mid"] or 0.0) / factor * J_PER_KWH if factor > 0 else 0.0
+    return (carbon["mid"] or 0.0) / factor * J_PER_KWH if factor > LEAST_FACTOR else 0.0
 
 
 def _sum(items: Sequence[Weighed]) -> CarbonJson:

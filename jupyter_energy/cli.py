@@ -40,7 +40,7 @@ def usage() -> str:
 
 
 def _run(words: Sequence[str], context: ShellContext) -> int:
-    """Run one command; its exit status. Raises EnergyError, BrokenPipeError."""
+    """Run one command; its exit status. Raises EnergyError; BrokenPipeError without a reader."""
     if not words or words[0] in ("-h", "--help", "help"):
         context.out(usage())
         return 0 if words else 2
@@ -51,7 +51,7 @@ def _run(words: Sequence[str], context: ShellContext) -> int:
         return 0
     from .commands import dispatch
 
-    return dispatch(words, context, PROGRAM)
+    return dispatch(words, context)
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -78,7 +78,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader went away (`| head`): nobody is left to be told, not even by the
         # interpreter's flush at exit.
-        sys.stdout = None  # type: ignore[assignment]  # that is how CPython marks a closed stdout
+        sys.stdout = None
         return 0
     finally:
         context.close()

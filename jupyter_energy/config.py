@@ -86,7 +86,7 @@ class Energy(Configurable):
         super().__init__()
         self._origins: dict[str, str] = {}
         self.complaints: list[str] = []
-        profile_values = dict((profile or {}).get("Energy", {}))
+        profile_values = dict(profile["Energy"]) if profile and "Energy" in profile else {}
         for values, origin in ((file or {}, FILE), (profile_values, PROFILE)):
             for name, value in values.items():
                 self._take(name, value, origin)

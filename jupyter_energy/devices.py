@@ -35,10 +35,13 @@ class Choice:
         )
 
 
+EVERYTHING = Choice()
+
+
 def parse(text: str | None) -> Choice:
     """The choice that "gpu:0,cpu" means; None chooses everything. Raises WrongUse."""
     if text is None:
-        return Choice()
+        return EVERYTHING
     wanted: set[tuple[str, int | None]] = set()
     for item in filter(None, (part.strip().lower() for part in text.split(","))):
         word, colon, index = item.partition(":")

@@ -2,12 +2,12 @@
 
 ```
 EnergyError                 anything of ours; never reaches the user's cell
-├── SensorError             a sensor gave no reading; str() is the reason a user is shown
+├── SensorError             a sensor gave no reading; str() is the reason
 │   ├── SensorAbsent        there is no such sensor here
 │   ├── SensorDenied        the operating system refuses to let this user read it
 │   └── SensorTimeout       a driver did not answer before the deadline
 ├── StoreError              the store could not be opened, read or written
-├── WrongUse                the user asked for something that cannot be; str() says what would be right
+├── WrongUse                the user asked for what cannot be; str() says what would
 │   ├── UnknownZone         a zone that no table of ours knows
 │   └── NoSuchNotebook      a file that does not exist or is no notebook
 └── MeasuredCodeFailed      the code that was measured failed; the exit status is 1

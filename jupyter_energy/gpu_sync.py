@@ -103,7 +103,7 @@ def _wait_for_cuda() -> None:
     current = ctypes.c_void_p()
     if cuda.cuCtxGetCurrent(ctypes.byref(current)) != SUCCESS:
         current = ctypes.c_void_p()
-    if not devices and not current:
+    if not devices and current.value is None:
         return
     if _torch_is_capturing() or _cupy_is_capturing():
         raise _SyncError(CAPTURING)

@@ -13,10 +13,12 @@ import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .errors import NoSuchNotebook
-from .schema import NotebookJson
+
+if TYPE_CHECKING:
+    from .schema import NotebookJson
 
 # Notebooks swollen by outputs are common; beyond this, reading one for its ids costs too much.
 LARGEST_NOTEBOOK_BYTES = 256 * 2**20
@@ -196,7 +198,7 @@ def from_script(environ: Mapping[str, str], arguments: Sequence[str]) -> Noteboo
     for said in (environ.get("JUPYTER_ENERGY_NOTEBOOK"), *arguments[:1]):
         path = _path_of(said)
         if path is not None:
-            return NotebookRef(path, os.path.basename(path))
+            return NotebookRef(path, Path(path).name)
     return NotebookRef(None, "unsaved (a Python process)")
 
 

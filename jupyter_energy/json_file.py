@@ -67,11 +67,11 @@ def save(file: Path, content: Mapping[str, object], mode: int) -> None:
                 out.write(text)
                 out.flush()
                 os.fsync(handle)
-            os.chmod(name, mode)
-            os.replace(name, target)
+            Path(name).chmod(mode)
+            Path(name).replace(target)
         except BaseException:
             with suppress(OSError):
-                os.unlink(name)
+                Path(name).unlink()
             raise
     except OSError as error:
         raise _refused("write", file, error) from None

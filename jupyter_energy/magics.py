@@ -8,25 +8,21 @@ the running cell, IPython runs the body as it always does, and the measurement e
 from __future__ import annotations
 
 import _thread
-import argparse
 import ast
+import atexit
 import os
-import shlex
 import signal
 import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from IPython.core.error import UsageError
 
-from .commands import dispatch
-from .commands.kernel_context import KernelContext
 from .config import Energy
-from .devices import parse as parse_devices
 from .errors import EnergyError, WrongUse
-from .identity import from_kernel
+from .magic_line import MAGIC, Shown, parse, split
 from .model import Outcome, Record
 from .monitor import Monitor, OpenWindow, Options
 from .settings import read as read_settings
@@ -34,19 +30,12 @@ from .settings import read as read_settings
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
 
-MAGIC = "%%energy"
+    from .identity import NotebookRef
+
 BEGIN = "energy_begin"
 T = TypeVar("T")
 # An interrupt that hits our hook is handed on after this long, when the user's code runs.
 HAND_ON_S = 0.05
-
-
-@dataclass(slots=True)
-class Shown:
-    """What a `%%energy` line asked for beyond the measurement itself."""
-
-    variable: str | None
-    quiet: bool
 
 
 @dataclass(slots=True)
@@ -55,41 +44,9 @@ class Frame:
 
     request: str
     cell_id: str | None
-    execution_count: int | None
+    is_counted: bool
     window: OpenWindow | None = None
     shown: Shown | None = None
-
-
-class LineParser(argparse.ArgumentParser):
-    """Parses a magic's line; a mistake is a WrongUse, never an exit of the kernel."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raises WrongUse with argparse's message."""
-        raise WrongUse(f"{MAGIC}: {message}; see %%energy?")
-
-    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
-        """Never leaves the process: `--help` ends here too."""
-        raise WrongUse("see %%energy? for the options")
-
-
-def options_parser() -> argparse.ArgumentParser:
-    """The options of `%%energy`."""
-    parser = LineParser(prog=MAGIC, add_help=False, allow_abbrev=False)
-    parser.add_argument("-n", "--name", help="name of the measurement")
-    parser.add_argument("-v", "--variable", metavar="VAR", help="keep the result object in VAR")
-    parser.add_argument("-q", "--quiet", action="store_true", help="show nothing, still keep it")
-    parser.add_argument("--zone", help="place that CO2e is computed for, such as FR")
-    parser.add_argument("--devices", metavar="LIST", help="what counts, such as gpu:0,cpu,memory")
-    parser.add_argument("--no-sync", action="store_true", help="do not wait for queued GPU work")
-    return parser
-
-
-def split(line: str) -> list[str]:
-    """The words of a magic's line. Raises WrongUse for an open quote."""
-    try:
-        return shlex.split(line)
-    except ValueError as error:
-        raise WrongUse(f"{MAGIC}: {error}; close the quote") from None
 
 
 class EnergyExtension:
@@ -102,9 +59,7 @@ class EnergyExtension:
         self.shell = shell
         kernel = getattr(shell, "kernel", None)
         self.kernel_id = str(getattr(kernel, "ident", "") or os.getpid())
-        self.monitor = Monitor(
-            self.settings, lambda: from_kernel(os.environ, shell.user_ns, self.kernel_id)
-        )
+        self.monitor = Monitor(self.settings, self._notebook)
         self.silent = True
         self._frames: dict[int, list[Frame]] = {}
 
@@ -123,9 +78,10 @@ class EnergyExtension:
         if lines[blank].startswith("%%"):
             # Another cell magic below: it is transformed here, since IPython looks for one in
             # the first line only.
-            from IPython.core.inputtransformer2 import cell_magic
+            from IPython.core import inputtransformer2
 
-            return [call, *cell_magic(self.transform(lines[blank:]))]
+            below: Any = inputtransformer2  # has no types
+            return [call, *below.cell_magic(self.transform(lines[blank:]))]
         return [call, *lines[1:]]
 
     # -- hooks -----------------------------------------------------------------------------
@@ -139,7 +95,7 @@ class EnergyExtension:
             timer = threading.Timer(HAND_ON_S, _interrupt)
             timer.daemon = True
             timer.start()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
             self._failed(error)
 
     def _before(self, info: ExecutionInfo) -> None:
@@ -152,7 +108,7 @@ class EnergyExtension:
         frame = Frame(
             request=request,
             cell_id=None if nested else self._cell_id(info),
-            execution_count=None if nested else _count(self.shell, info),
+            is_counted=not nested and info.store_history and not info.silent,
         )
         frames.append(frame)
         if self.silent:
@@ -163,27 +119,23 @@ class EnergyExtension:
         try:
             frames = self._frames.get(threading.get_ident())
             if frames:  # an empty cell has no pre_run_cell
-                frame = frames.pop()
-                if result is not None and frame.execution_count is not None:
-                    # IPython 9.18 counts on before pre_run_cell; the result knows In[n] in all.
-                    frame.execution_count = result.execution_count
-                self._end(frame, _outcome(result), _ran(result))
+                self._end(frames.pop(), _outcome(result), result)
         except KeyboardInterrupt:
             return  # the cell has ended: there is nothing left to interrupt
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
             self._failed(error)
         finally:
             self._tell()
 
-    def _end(self, frame: Frame, outcome: Outcome, ran: bool = True) -> None:
+    def _end(self, frame: Frame, outcome: Outcome, result: ExecutionResult | None = None) -> None:
         if frame.window is None:
             return
-        if not ran:
-            self.monitor.drop_window(frame.window)
+        if result is not None and result.error_before_exec is not None:
+            self.monitor.drop_window(frame.window)  # a SyntaxError: no code of the cell ran
             return
-        record = self.monitor.close_window(
-            frame.window, outcome, frame.cell_id, frame.execution_count
-        )
+        # Asked for at the end: IPython 9 counts up before pre_run_cell, 7 and 8 after the cell.
+        count = result.execution_count if result is not None and frame.is_counted else None
+        record = self.monitor.close_window(frame.window, outcome, frame.cell_id, count)
         if frame.shown is None:
             return
         if frame.shown.variable is not None:
@@ -208,21 +160,13 @@ class EnergyExtension:
                 self.monitor.drop_window(frame.window)
             frame.window = self.monitor.open_window(options, shown=True)
             frame.shown = shown
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
             self._failed(error)
 
     def _parse(self, line: str) -> tuple[Options, Shown]:
-        asked = options_parser().parse_args(split(line))
-        if asked.variable is not None and not asked.variable.isidentifier():
-            raise WrongUse(f"{MAGIC} -v {asked.variable!r} is no variable name")
-        options = Options(
-            name=asked.name,
-            choice=parse_devices(asked.devices),
-            zone=asked.zone,
-            sync=self.settings.sync and not asked.no_sync,
-        )
+        options, shown = parse(line, self.settings.sync)
         self.monitor.check(options)
-        return options, Shown(asked.variable, asked.quiet)
+        return options, shown
 
     def cell_magic(self, line: str, cell: str) -> object:
         """Measure this cell and show what it drew: energy by device, mean power, CO2e, sources.
@@ -248,7 +192,7 @@ class EnergyExtension:
         except WrongUse as error:
             raise UsageError(str(error)) from None
         window = self._guarded(lambda: self.monitor.open_window(options, shown=True))
-        frame = Frame(self._request(), None, None, window, shown)
+        frame = Frame(self._request(), None, False, window, shown)
         outcome: Outcome = "error"
         try:
             value = self._execute(cell)
@@ -271,19 +215,23 @@ class EnergyExtension:
             if words in (["on"], ["off"]):
                 self.silent = words == ["on"]
                 return
-            dispatch(words or ["summary"], KernelContext(self.monitor), "%energy")
+            from .commands import dispatch
+            from .commands.kernel_context import KernelContext
+
+            dispatch(words or ["summary"], KernelContext(self.monitor))
         except EnergyError as error:
             raise UsageError(str(error)) from None
 
     def _execute(self, cell: str) -> object:
         """Runs a cell's code in the user's namespace; the value of its last expression."""
-        shell = self.shell
+        shell: Any = self.shell  # much of IPython has no types
         tree = shell.transform_ast(shell.compile.ast_parse(shell.transform_cell(cell)))
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-        exec(shell.compile(tree, "<energy>", "exec"), shell.user_ns)
+        exec(shell.compile(tree, "<energy>", "exec"), shell.user_ns)  # noqa: S102  the user's cell
         if last is None:
             return None
-        return eval(shell.compile(ast.Expression(last.value), "<energy>", "eval"), shell.user_ns)
+        value = shell.compile(ast.Expression(last.value), "<energy>", "eval")
+        return eval(value, shell.user_ns)  # noqa: S307  the user's cell
 
     # -- small things ----------------------------------------------------------------------
 
@@ -291,7 +239,7 @@ class EnergyExtension:
         """What `call` gives, or None where it failed: our failures stay ours."""
         try:
             return call()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
             self._failed(error)
             return None
 
@@ -307,16 +255,19 @@ class EnergyExtension:
         try:
             for text in self.monitor.to_tell():
                 print(f"jupyter-energy: {text}", file=sys.stderr)
-        except (Exception, KeyboardInterrupt):
+        except (Exception, KeyboardInterrupt):  # noqa: BLE001  there is no way left to tell
             return
 
     def _show(self, record: Record) -> None:
-        from IPython.display import display
-
-        from .display.bundle import cell_bundle
+        from .display.bundle import cell_bundle, show
         from .schema import cell_from_records
 
-        display(cell_bundle(cell_from_records([record])), raw=True)
+        show(cell_bundle(cell_from_records([record])))
+
+    def _notebook(self) -> NotebookRef:
+        from .identity import from_kernel
+
+        return from_kernel(os.environ, self.shell.user_ns, self.kernel_id)
 
     def _request(self) -> str:
         """What tells one execution request from the next: nested cells share it."""
@@ -346,21 +297,12 @@ def _is_ours(line: str) -> bool:
     return line.startswith(MAGIC) and line[len(MAGIC) : len(MAGIC) + 1].strip() == ""
 
 
-def _count(shell: InteractiveShell, info: ExecutionInfo) -> int | None:
-    return shell.execution_count if info.store_history and not info.silent else None
-
-
 def _outcome(result: ExecutionResult | None) -> Outcome:
     if result is None:  # ipykernel's word for an interrupted async cell
         return "interrupted"
     if result.success:
         return "ok"
     return "interrupted" if isinstance(result.error_in_exec, KeyboardInterrupt) else "error"
-
-
-def _ran(result: ExecutionResult | None) -> bool:
-    """Whether the cell's code ran at all: a SyntaxError is found before."""
-    return result is None or result.error_before_exec is None
 
 
 # -- loading -------------------------------------------------------------------------------
@@ -379,15 +321,14 @@ def load(shell: InteractiveShell) -> None:
     if loaded_in(shell) is not None:
         return
     extension = EnergyExtension(shell)
-    shell.input_transformers_cleanup.append(extension.transform)
-    shell.register_magic_function(extension.begin, "line", BEGIN)
-    shell.register_magic_function(extension.line_magic, "line", "energy")
-    shell.register_magic_function(extension.cell_magic, "cell", "energy")
-    shell.configurables.append(extension.settings)
-    shell.events.register("pre_run_cell", extension.before)
-    shell.events.register("post_run_cell", extension.after)
-    import atexit
-
+    untyped: Any = shell  # IPython's own annotations of these are missing or wrong
+    untyped.input_transformers_cleanup.append(extension.transform)
+    untyped.register_magic_function(extension.begin, "line", BEGIN)
+    untyped.register_magic_function(extension.line_magic, "line", "energy")
+    untyped.register_magic_function(extension.cell_magic, "cell", "energy")
+    untyped.configurables.append(extension.settings)
+    untyped.events.register("pre_run_cell", extension.before)
+    untyped.events.register("post_run_cell", extension.after)
     atexit.register(extension.monitor.close)
     extension.monitor.start()
 
@@ -397,15 +338,14 @@ def unload(shell: InteractiveShell) -> None:
     extension = loaded_in(shell)
     if extension is None:
         return
-    import atexit
-
-    shell.events.unregister("pre_run_cell", extension.before)
-    shell.events.unregister("post_run_cell", extension.after)
-    if extension.transform in shell.input_transformers_cleanup:
-        shell.input_transformers_cleanup.remove(extension.transform)
+    untyped: Any = shell
+    untyped.events.unregister("pre_run_cell", extension.before)
+    untyped.events.unregister("post_run_cell", extension.after)
+    if extension.transform in untyped.input_transformers_cleanup:
+        untyped.input_transformers_cleanup.remove(extension.transform)
     for kind, name in (("line", BEGIN), ("line", "energy"), ("cell", "energy")):
-        shell.magics_manager.magics[kind].pop(name, None)
-    if extension.settings in shell.configurables:
-        shell.configurables.remove(extension.settings)
+        untyped.magics_manager.magics[kind].pop(name, None)
+    if extension.settings in untyped.configurables:
+        untyped.configurables.remove(extension.settings)
     atexit.unregister(extension.monitor.close)
     extension.monitor.close()

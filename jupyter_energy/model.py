@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from .uncertainty import Range, Uncertain, sum_of_ranges, sum_over_devices
+
+if TYPE_CHECKING:
+    from .schema import CellJson
 
 Provenance = Literal["measured", "vendor model", "integrated", "estimated", "none"]
 Outcome = Literal["ok", "error", "interrupted", "lost"]
@@ -205,7 +208,7 @@ class Record:
         """One entry a device."""
         return self.measurement.domains
 
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self) -> CellJson:
         """What `--json` prints for one cell (schema 1)."""
         from .schema import cell_from_records
 

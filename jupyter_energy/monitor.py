@@ -1,4 +1,4 @@
-"""The one object a user holds: it builds sensors, carbon and store from the settings, and ends them.
+"""The one object a user holds: makes sensors, carbon and store from the settings, and ends them.
 
 A window is opened and closed on the thread that runs the measured code; everything slow happens
 on other threads. Nothing here raises into that code but the user's own wrong use.
@@ -16,14 +16,13 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from . import devices
 from .carbon import intensity
 from .carbon.emissions import emissions
 from .config import Energy
 from .errors import EnergyError, StoreError
-from .gpu_sync import wait_for_gpu
-from .identity import Notebook, NotebookRef
 from .model import CarbonIntensity, Domain, Outcome, Record
 from .sampler import Sampler
 from .sensors import families
@@ -31,6 +30,9 @@ from .sensors.base import Absence, Sensor
 from .store import Store
 from .window import Edge, measure
 from .worker import Worker
+
+if TYPE_CHECKING:
+    from .identity import Notebook, NotebookRef
 
 # A cell's reply waits this long for its record to be written, and no longer.
 STORE_DEADLINE_S = 0.25
@@ -43,7 +45,7 @@ class Options:
     """What `%%energy` and `je.measure` were asked for."""
 
     name: str | None = None
-    choice: devices.Choice = devices.Choice()
+    choice: devices.Choice = devices.EVERYTHING
     zone: str | None = None
     sync: bool = False
 
@@ -85,7 +87,7 @@ class Monitor:
         self._to_tell: deque[str] = deque()
         self._host = socket.gethostname()
         machine = settings.machine(environ)
-        self.sampler = Sampler(machine, families(machine), settings.interval_s)
+        self.sampler = Sampler(machine, lambda: families(machine), settings.interval_s)
         self.store = Store(settings.store_path())
         self._writer = Worker("jupyter-energy-store")
         self._pending: deque[Record] = deque()
@@ -146,8 +148,7 @@ class Monitor:
         if shown and not self.sampler.wait_until_found(FIND_DEADLINE_S):
             warnings.append("some sensors had not answered when the cell began")
         if options.sync:
-            note = wait_for_gpu(self._pid).note
-            warnings += [note] if note else []
+            warnings += self._wait_for_gpu()
         counts = devices.selector(
             options.choice, self.sampler.sensors(), self.sampler.absences(), self._environ
         )
@@ -189,8 +190,7 @@ class Monitor:
     ) -> Record:
         """End a window now; its record, which is in the store or waits to be written."""
         if window.options.sync:
-            note = wait_for_gpu(self._pid).note
-            window.warnings += [note] if note else []
+            window.warnings += self._wait_for_gpu()
         stop = self.sampler.closing_edge(window.reads)
         self._forget(window)
         # Of two that overlap, as tasks and threads may, neither lies within the other.
@@ -218,6 +218,13 @@ class Monitor:
         record = replace(record, warnings=tuple(dict.fromkeys(window.warnings)))
         self._keep(record)
         return record
+
+    def _wait_for_gpu(self) -> list[str]:
+        """Wait for queued GPU work; what kept us from it, in words."""
+        from .gpu_sync import wait_for_gpu  # most sessions show no measurement, and wait for none
+
+        note = wait_for_gpu(self._pid).note
+        return [note] if note else []
 
     def _forget(self, window: OpenWindow) -> None:
         window.ended = True

@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
+from functools import partial
 
 from .errors import SensorError, SensorTimeout
 from .model import Sample
@@ -37,23 +39,30 @@ FORKED = "not measured in a forked process"
 
 
 class Sampler:
-    """The sensors of this machine and their traces. `start()` once, `close()` once."""
+    """The sensors of this machine and their traces. `start()` once, `close()` once.
+
+    `families` is asked on the sampler's own thread: finding them takes some ms, which a cell need
+    not wait for. `wait` is how that thread waits for a number of s (None: until it is woken).
+    """
 
     def __init__(
         self,
         machine: Machine,
-        families: Sequence[Family],
+        families: Callable[[], Sequence[Family]],
         interval_s: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[threading.Condition, float | None], object] = threading.Condition.wait,
     ) -> None:
         self._machine = machine
         self._families = families
         self._interval_s = interval_s
         self._clock = clock
+        self._wait = wait
         self._pid = os.getpid()
         self._lock = threading.Lock()  # traces and sensors
         self._traces: dict[Sensor, Trace] = {}
         self._found: dict[str, Discovery] = {}
+        self._looking = 0  # families that have not said yet what they have
         self._workers: dict[str, Worker] = {}
         self._outstanding: dict[str, Future[dict[Sensor, Reading]]] = {}
         self._wake = threading.Condition(threading.Lock())
@@ -61,6 +70,7 @@ class Sampler:
         self._guard_until_s = float("-inf")
         self._pace = ASLEEP
         self._pace_while_open = ASLEEP
+        self._wraps = False  # whether any counter has to be guarded
         self._closing = False
         self._ready = threading.Event()
         self._thread: threading.Thread | None = None
@@ -69,8 +79,6 @@ class Sampler:
 
     def start(self) -> None:
         """Begin to look for sensors, off this thread."""
-        for name in filter(None, map(_worker_of, self._families)):
-            self._workers.setdefault(name, Worker(f"jupyter-energy-{name}"))
         self._thread = threading.Thread(target=self._run, name="jupyter-energy", daemon=True)
         self._thread.start()
 
@@ -80,11 +88,11 @@ class Sampler:
 
     def close(self) -> None:
         """Stop the threads and let go of the sensors. A driver that hangs is left behind."""
+        if os.getpid() != self._pid:
+            return
         with self._wake:
             self._closing = True
             self._wake.notify_all()
-        if os.getpid() != self._pid:
-            return
         if self._thread is not None:
             self._thread.join(0.5)
         with self._lock:
@@ -170,10 +178,9 @@ class Sampler:
         for sensors, future in asked.values():
             readings |= dict.fromkeys(sensors, DRIVER_BUSY)
             if future is not None:
-                try:
+                # A late reading still enters the trace when it comes; this edge has none.
+                with suppress(FutureTimeout, TimeoutError):
                     readings |= future.result(max(0.0, deadline_s - self._clock()))
-                except (FutureTimeout, TimeoutError):
-                    pass  # the reading still enters the trace when it comes; this edge has none
         return readings
 
     def _ask(self, name: str, sensors: Sequence[Sensor]) -> Future[dict[Sensor, Reading]] | None:
@@ -191,7 +198,7 @@ class Sampler:
             raw = sensor.read()
         except SensorError as error:
             return str(error)
-        except Exception as error:  # a sensor from elsewhere: its fault must stay a gap
+        except Exception as error:  # noqa: BLE001  a sensor from elsewhere: its fault stays a gap
             return f"{type(error).__name__}: {error}"
         t_s = self._clock()
         with self._lock:
@@ -201,52 +208,78 @@ class Sampler:
     # -- the thread ------------------------------------------------------------------------
 
     def _run(self) -> None:
+        # A new thread keeps the interpreter for 5 ms; whoever started it is to go on first.
+        time.sleep(0.001)
         self._discover()
-        while True:
-            with self._wake:
-                if self._closing:
-                    return
-                self._pace = self._pace_now()
-                self._wake.wait(self._pause_s())
-                if self._closing:
-                    return
+        while self._rest():
             self._poll()
+
+    def _rest(self) -> bool:
+        """Wait until there may be something to read; False when all is over."""
+        with self._wake:
+            if not self._closing:
+                self._pace = self._pace_now()
+                self._wait(self._wake, self._pause_s())
+            return not self._closing
 
     def _discover(self) -> None:
         """Ask every family what it has; a driver is asked on its worker, so a hang stays there."""
-        for family in self._families:
+        try:
+            families = self._families()
+        except Exception as error:  # noqa: BLE001  broken metadata of some package: no sensors, and cells run
+            families = []
+            with self._lock:
+                self._found["sensors"] = Discovery(notes=(_failed(error),))
+        # Made whole before it is kept: the edges walk through it on other threads.
+        self._workers = {n: Worker(f"jupyter-energy-{n}") for n in map(_worker_of, families) if n}
+        self._looking = len(families)
+        if not families:
+            self._ready.set()
+        for family in families:
+            if self._closing:
+                return
             name = _worker_of(family)
             if name is None:
                 self._keep(family, self._look(family))
             else:
-                future = self._workers[name].submit(lambda f=family: self._look(f))
-                future.add_done_callback(lambda done, f=family: self._keep(f, done.result()))
+                future = self._workers[name].submit(partial(self._look, family))
+                future.add_done_callback(partial(self._keep_answer, family))
 
     def _look(self, family: Family) -> Discovery:
         try:
             found: Discovery = family.discover(self._machine)
             frozenset(found.sensors)  # sensors are keys of the traces: unhashable ones fail here
-        except Exception as error:  # one family's fault must not hide the others
-            return Discovery(notes=(f"failed: {type(error).__name__}: {error}",))
+        except Exception as error:  # noqa: BLE001  one family's fault must not hide the others
+            return Discovery(notes=(_failed(error),))
         return found
+
+    def _keep_answer(self, family: Family, answer: Future[Discovery]) -> None:
+        self._keep(family, answer.result())
 
     def _keep(self, family: Family, found: Discovery) -> None:
         with self._lock:
-            self._found[family.__name__.rpartition(".")[2]] = found
-            for sensor in found.sensors:
-                self._traces[sensor] = Trace(sensor)
+            short = family.__name__.rpartition(".")[2]
+            # Two families may end in the same word when one comes from elsewhere.
+            self._found[family.__name__ if short in self._found else short] = found
+            self._looking -= 1
+            complete = self._looking == 0
+            late = self._closing  # a driver that answered after all: nobody will read it
+            if not late:
+                self._traces |= {sensor: Trace(sensor) for sensor in found.sensors}
+            self._wraps = any(s.wraps_at_j is not None for s in self._traces)
             if any(s.kind == "gauge" for s in self._traces):
                 self._pace_while_open = POLLING
-            elif any(s.wraps_at_j is not None for s in self._traces):
+            elif self._wraps:
                 self._pace_while_open = GUARDING
-            complete = len(self._found) == len(self._families)
         if complete:
             self._ready.set()
+        for sensor in found.sensors if late else ():
+            sensor.close()
 
     def _pace_now(self) -> int:
         if self._open_windows:
             return self._pace_while_open
-        guarding = self._pace_while_open and self._clock() < self._guard_until_s
+        guarding = self._wraps and self._clock() < self._guard_until_s
         return GUARDING if guarding else ASLEEP
 
     def _pause_s(self) -> float | None:
@@ -274,6 +307,10 @@ class Sampler:
         for name in (None, *self._workers):
             if sensors := self._wanted(due, name):
                 yield name, sensors
+
+
+def _failed(error: Exception) -> str:
+    return f"failed: {type(error).__name__}: {error}"
 
 
 def _worker_of(family: Family) -> str | None:

@@ -5,7 +5,6 @@ What has the wrong shape becomes unknown; what is not one measured cell is passe
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, get_args
@@ -13,6 +12,9 @@ from typing import Any, get_args
 from .documents import utc_text
 from .model import Outcome
 from .schema import CarbonJson, CellJson, DomainJson, RangeJson, ValueJson
+
+# No energy, power, time or mass of ours comes near; sums and squares of less stay finite.
+LARGEST = 1e30
 
 
 def cell_from_output(found: object) -> CellJson | None:
@@ -125,7 +127,7 @@ def _number(found: object) -> float | None:
         number = float(found)
     except OverflowError:
         return None
-    return number if math.isfinite(number) else None
+    return number if abs(number) <= LARGEST else None  # NaN is not
 
 
 def _whole(found: object) -> int | None:

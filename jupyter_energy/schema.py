@@ -194,12 +194,19 @@ def cell_from_records(records: Sequence[Record]) -> CellJson:
         "estimated_j": range_json(estimated),
         "above_idle_j": None,
         "kernel_share": None,
-        "average_w": shown_j / duration_s if shown_j is not None and duration_s > 0 else None,
+        "average_w": _average_w(shown_j, duration_s),
         "peak_w": None,
         "domains": _domains_from_records(runs),
         "carbon_g": carbon_from_records(runs),
         "warnings": list(dict.fromkeys(_warnings(runs))),
     }
+
+
+def _average_w(energy_j: float | None, duration_s: float) -> float | None:
+    if energy_j is None or duration_s <= 0:
+        return None
+    average_w = energy_j / duration_s
+    return average_w if math.isfinite(average_w) else None  # a duration next to nothing
 
 
 def _warnings(runs: Sequence[Record]) -> Iterator[str]:

@@ -52,7 +52,10 @@ def between(sensor: Sensor, start: Sample, stop: Sample, duration_s: float) -> D
     energy: Uncertain | Range
     if sensor.spread is not None:
         low, high = sensor.spread
-        energy = Range(energy_j * low, energy_j, energy_j * high)
+        # The counter behind the estimate has a step too (CPU time comes in ticks of 10 ms), and a
+        # short cell can fall between two of them.
+        least_j, most_j = max(0.0, energy_j - sensor.step_j), energy_j + sensor.step_j
+        energy = Range(least_j * low, energy_j, most_j * high)
     else:
         energy = Uncertain(
             energy_j,

@@ -33,7 +33,7 @@ class Worker:
                 return
             try:
                 future.set_result(call())
-            except BaseException as error:  # handed to whoever waits for the result
+            except BaseException as error:  # noqa: BLE001  handed to whoever waits for the result
                 future.set_exception(error)
 
         with self._lock:

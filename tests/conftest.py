@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-
 from harness import Kernel, running
 from kernels import kernel_pythons
 
 StartKernel = Callable[..., Kernel]
+
+# A run in the background inherits an ignored SIGINT, and so would every child that a test presses
+# Ctrl-C in; a handler of Python's is set back to the default when a child begins.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-
 from harness import environment
 
 LIMIT_S = 120.0  # bounds a hang, measures nothing

@@ -17,9 +17,10 @@ from jupyter_energy.model import (
 from jupyter_energy.uncertainty import Range, Uncertain
 
 # From less than any counter's step to a year of a large cluster.
-joules = st.floats(0, 1e13, allow_subnormal=False)
+joules = st.just(0.0) | st.floats(1e-9, 1e13)
 shares = st.floats(0, 1)
-durations_s = st.floats(0, 1e6, allow_subnormal=False)
+# The monotonic clock counts nanoseconds.
+durations_s = st.just(0.0) | st.floats(1e-9, 1e6)
 moments = st.datetimes(
     datetime(2020, 1, 1),  # noqa: DTZ001 - Hypothesis adds the zone itself
     datetime(2100, 1, 1),  # noqa: DTZ001 - the same

@@ -120,7 +120,7 @@ def test_the_tour_reads_only_data_that_comes_with_scikit_learn() -> None:
                 modules.add(str(node.module).split(".")[0])
             elif isinstance(node, ast.Import):
                 modules |= {a.name.split(".")[0] for a in node.names}
-    assert modules == {"jupyter_energy", "sklearn", "threadpoolctl"}
+    assert modules == {"jupyter_energy", "sklearn", "threadpoolctl", "time"}
     assert not re.search(r"fetch_|https?:", json.dumps(TOUR))
 
 

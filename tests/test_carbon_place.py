@@ -128,7 +128,7 @@ def test_the_time_zones_are_what_the_script_beside_them_derives(tmp_path: Path) 
 def test_the_intensity_says_factor_place_year_source_and_how() -> None:
     found = intensity("FR", "JUPYTER_ENERGY_ZONE", {})
     assert (found.g_per_kwh, found.place, found.year) == (44.18, "France", 2024)
-    assert found.source == "Ember Yearly Electricity Data (CC BY 4.0)"
+    assert found.source == "Ember (CC BY 4.0)"
     assert (found.how, found.assumed) == ("set by JUPYTER_ENERGY_ZONE", False)
     assert found.quality == "measured"
 

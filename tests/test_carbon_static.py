@@ -33,7 +33,7 @@ def test_a_figure_carries_all_that_is_needed_to_defend_it() -> None:
     found = SHIPPED.at("DE", WHEN)
     assert (found.kind, found.boundary, found.scope) == ("average", "production", "lifecycle")
     assert (found.resolution, found.quality) == ("year", "measured")
-    assert found.source == "Ember Yearly Electricity Data (CC BY 4.0)"
+    assert found.source == "Ember (CC BY 4.0)"
 
 
 @pytest.mark.parametrize("spelling", ["WORLD", "world", "WOR", "World average"])

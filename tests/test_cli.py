@@ -9,10 +9,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from shell import LIMIT_S, PROGRAM, Shell, notebook, one_line
 
 import jupyter_energy
 from jupyter_energy.commands import COMMANDS
-from shell import LIMIT_S, PROGRAM, Shell, notebook, one_line
 
 BUSY = "n = sum(i * i for i in range(10**5))"
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_energy.commands import disable, enable
+from jupyter_energy.commands import disable, dispatch, enable
 from jupyter_energy.errors import EnergyError, WrongUse
 
 NOTHING = argparse.Namespace()
@@ -184,9 +184,9 @@ def test_disable_points_at_a_configuration_in_python_that_names_us(shell: Shell)
 
 def test_both_are_refused_in_a_notebook_with_what_to_type_in_a_shell(shell: Shell) -> None:
     shell.in_notebook = True
-    for command, words in ((enable, "jupyter energy enable"), (disable, "jupyter energy disable")):
-        with pytest.raises(WrongUse, match=words):
-            command.run(NOTHING, shell)
+    for command in ("enable", "disable"):
+        with pytest.raises(WrongUse, match=f"jupyter energy {command}"):
+            dispatch([command], shell)
     assert not shell.prefix.exists()
 
 

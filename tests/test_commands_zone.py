@@ -25,6 +25,10 @@ class Session:
     printed: list[str] = field(default_factory=list)
     warned: list[str] = field(default_factory=list)
 
+    @property
+    def command(self) -> str:
+        return "%energy" if self.in_notebook else "jupyter energy"
+
     def out(self, text: str) -> None:
         self.printed.append(text)
 
@@ -80,7 +84,7 @@ def test_setting_a_place_remembers_it_and_says_where(session: Session) -> None:
     assert settings.read(session.file).values == {"zone": "FR", "pue": 1.2}
     assert shown.splitlines()[0] == "France (FR): 44.2 g CO2e/kWh"
     assert "2024, average of the year, production based, lifecycle" in shown
-    assert "Ember Yearly Electricity Data (CC BY 4.0)" in shown
+    assert "Ember (CC BY 4.0)" in shown
     assert "set by the settings file" in shown
     assert "PUE     1.2" in shown
     assert f"Settings are kept in {session.file}." in shown

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from shell import LIMIT_S, Shell, by_id, domains, notebook
 from standins import HERE, FakeNvml, build_nvml
 from standins.powercap import INTEL_RANGE_UJ, FakePowercap
@@ -34,13 +33,15 @@ while time.monotonic() - began < 1.2:
 model.score(X, y)
 """
 CELLS = [
-    "import time\n"
-    "from sklearn.datasets import load_digits\n"
-    "from sklearn.linear_model import LogisticRegression\n"
-    "from sklearn.svm import SVC\n"
-    "from sklearn.tree import DecisionTreeClassifier\n"
-    "X, y = load_digits(return_X_y=True)\n"
-    "time.sleep(1.2)",
+    (
+        "import time\n"
+        "from sklearn.datasets import load_digits\n"
+        "from sklearn.linear_model import LogisticRegression\n"
+        "from sklearn.svm import SVC\n"
+        "from sklearn.tree import DecisionTreeClassifier\n"
+        "X, y = load_digits(return_X_y=True)\n"
+        "time.sleep(1.2)"
+    ),
     FIT.format(model="DecisionTreeClassifier()"),
     FIT.format(model="SVC()"),
     FIT.format(model="LogisticRegression(max_iter=20, tol=1)"),

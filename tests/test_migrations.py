@@ -7,6 +7,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from processes import migrate_when_told
 
 from jupyter_energy.errors import StoreError
 from jupyter_energy.migrations import STEPS, Connection, Step, applied, migrate
@@ -74,17 +75,11 @@ def test_the_names_of_the_steps_are_in_order_and_differ() -> None:
     assert names == sorted(set(names))
 
 
-def migrate_when_told(path: Path, start, done) -> None:
-    connection = sqlite3.connect(path, isolation_level=None, timeout=10)
-    start.wait()
-    done.put(migrate(connection, [ONE, TWO, *(Step(f"0003 {n}", ()) for n in range(5))]))
-    connection.close()
-
-
 def test_processes_that_open_a_new_file_at_once_do_each_step_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     start, done = context.Barrier(4), context.Queue()
-    arguments = (tmp_path / "a.sqlite", start, done)
+    steps = [ONE, TWO, *(Step(f"0003 {n}", ()) for n in range(5))]
+    arguments = (tmp_path / "a.sqlite", steps, start, done)
     processes = [context.Process(target=migrate_when_told, args=arguments) for _ in range(4)]
     for process in processes:
         process.start()

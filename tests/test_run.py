@@ -9,7 +9,6 @@ from typing import Any
 
 import nbformat
 import pytest
-
 from shell import Shell, by_id, code, notebook, one_line
 
 KEYS = {

@@ -107,7 +107,8 @@ def test_average_power_is_measured_energy_over_duration_else_the_estimates_middl
     assert cell_from_records([both])["average_w"] == 5.0
     estimate = a_record(energies={"dram": Range(1, 2, 4)})
     assert cell_from_records([estimate])["average_w"] == 1.0
-    assert cell_from_records([replace_duration(both, 0.0)])["average_w"] is None
+    for duration_s in (0.0, 1e-320):
+        assert cell_from_records([replace_duration(both, duration_s)])["average_w"] is None
 
 
 def replace_duration(record: Record, duration_s: float) -> Record:

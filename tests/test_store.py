@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import resource
 import signal
 import sqlite3
 import stat
@@ -18,6 +17,13 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import (
+    NOBODY,
+    append_many,
+    fill_the_disk,
+    settle_when_told,
+    use_what_may_only_be_read,
+)
 from strategies import a_record, in_zone, records
 
 from jupyter_energy.errors import StoreError
@@ -28,7 +34,6 @@ from jupyter_energy.store import Store, default_path
 from jupyter_energy.uncertainty import Uncertain
 
 CELLS = ("0123abcd", "4567cdef")
-NOBODY = 65534
 SPAWN = multiprocessing.get_context("spawn")
 
 
@@ -155,21 +160,6 @@ def test_a_place_where_nothing_can_be_made_is_told_with_the_remedy(tmp_path: Pat
     for call in (store.open, lambda: store.append(a_record()), lambda: store.records("n1")):
         with pytest.raises(StoreError, match=r"file/energy.sqlite cannot be used: .*_STORE to an"):
             call()
-
-
-def use_what_may_only_be_read(path: Path) -> None:
-    if os.geteuid() == 0:
-        os.setuid(NOBODY)  # root may write anywhere
-    store = Store(path)
-    assert len(store.records("n1")) == 1
-    with pytest.raises(StoreError, match=r"cannot be used: attempt to write a readonly database"):
-        store.append(a_record("b"))
-    path.parent.chmod(0o500)
-    with pytest.raises(StoreError, match=r"new.sqlite cannot be used: Permission denied; set"):
-        Store(path.parent / "new.sqlite").append(a_record("b"))
-    with pytest.raises(StoreError, match=r"energy.sqlite cannot be used: Permission denied; set"):
-        Store(path.parent / "new/energy.sqlite").append(a_record("b"))
-    path.parent.chmod(0o700)
 
 
 def test_a_store_that_may_only_be_read_is_read_and_a_write_is_refused_in_words() -> None:
@@ -313,18 +303,6 @@ def test_the_file_system_is_that_of_the_innermost_latest_mount(tmp_path: Path) -
 # --- several processes -----------------------------------------------------------------------
 
 
-def append_many(path: Path, who: int, count: int) -> None:
-    store = Store(path)
-    for n in range(count):
-        while True:  # as a kernel does: what could not be kept is kept with the next cell
-            try:
-                store.append(a_record(f"{who}-{n}"))
-                break
-            except StoreError as error:
-                assert "being written" in str(error)  # noqa: PT017 - in a process of its own
-    store.close()
-
-
 def test_processes_that_append_at_once_lose_nothing(store: Store) -> None:
     processes = [SPAWN.Process(target=append_many, args=(store.path, who, 200)) for who in range(4)]
     for process in processes:
@@ -336,17 +314,8 @@ def test_processes_that_append_at_once_lose_nothing(store: Store) -> None:
     assert kept == {f"{who}-{n}" for who in range(4) for n in range(200)}
 
 
-def append_and_say(path: Path) -> None:
-    store = Store(path)
-    n = 0
-    while True:
-        store.append(a_record(f"r{n}"))
-        print(n, flush=True)
-        n += 1
-
-
 def test_what_was_appended_survives_a_kill(store: Store, tmp_path: Path) -> None:
-    code = f"from test_store import *; append_and_say(Path({str(store.path)!r}))"
+    code = f"from processes import *; append_and_say(Path({str(store.path)!r}))"
     paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
     child = subprocess.Popen(
         [sys.executable, "-c", code],
@@ -358,26 +327,6 @@ def test_what_was_appended_survives_a_kill(store: Store, tmp_path: Path) -> None
         child.send_signal(signal.SIGKILL)
         said += [int(line) for line in child.stdout.read().split()]
     assert {f"r{n}" for n in said} <= {r.run_id for r in store.records("n1")}
-
-
-def fill_the_disk(path: Path) -> None:
-    """Append under a limit of the file's size, then without it: what failed is appended again."""
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    store = Store(path)
-    store.open()
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
-    pending = []
-    for n in range(300):
-        record = a_record(f"r{n}", energies={"gpu": Uncertain(1.0)})
-        try:
-            store.append(record)
-        except StoreError:
-            pending.append(record)
-    assert pending
-    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    for record in pending:
-        store.append(record)
-    store.close()
 
 
 def test_a_full_disk_loses_nothing_that_is_appended_again(store: Store) -> None:
@@ -397,13 +346,6 @@ def test_a_forked_process_has_a_connection_of_its_own(store: Store) -> None:
     child.join()
     store.append(a_record("parent again", after_s=2))
     assert [r.run_id for r in store.records("n1")] == ["parent", "child", "parent again"]
-
-
-def settle_when_told(path: Path, ref: NotebookRef, start, ids) -> None:
-    store = Store(path, host="here")
-    start.wait()
-    ids.put(store.notebook_for(ref).id)
-    store.close()
 
 
 def test_kernels_that_start_at_once_for_one_notebook_agree_on_its_id(store: Store) -> None:

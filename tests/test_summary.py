@@ -208,6 +208,24 @@ def test_a_saved_output_of_any_shape_raises_nothing_and_writes_no_nan(
     assert json.loads(to_json(summary)) == summary
 
 
+@pytest.mark.parametrize("huge", [1e308, 10**400, -1e308, 1e31])
+def test_figures_that_nothing_can_have_drawn_are_unknown(tmp_path: Path, huge: float) -> None:
+    whole = cell_from_records([a_record(energies={"gpu": Uncertain(2.0)})])
+    claimed = {**whole, "measured_j": {"value": huge, "u95_repeat": 0, "u95": 0}}
+    summary = from_notebook_file(saved(tmp_path / "a.ipynb", [claimed], [claimed], [whole]))
+    assert summary["totals"]["measured_j"]["value"] == 2.0
+
+
+def test_a_saved_factor_next_to_nothing_weighs_nothing(tmp_path: Path) -> None:
+    one, other = (
+        cell_from_records([a_record(r, energies={"gpu": Uncertain(9.0)}, emitted=in_zone(z, g, 9))])
+        for r, z, g in (("a", "FR", 50), ("b", "DE", 350))
+    )
+    one["carbon_g"]["g_per_kwh"] = 1e-320
+    summary = from_notebook_file(saved(tmp_path / "a.ipynb", [one], [other]))
+    assert summary["totals"]["carbon_g"]["g_per_kwh"] == 350
+
+
 def test_a_notebook_that_was_never_measured_has_no_totals(tmp_path: Path) -> None:
     totals = from_notebook_file(saved(tmp_path / "a.ipynb"))["totals"]
     assert totals["runs"] == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from jupyter_energy.uncertainty import Range, Uncertain
 from jupyter_energy.window import Edge, between, boundary_u_j, measure
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
+EXACT = Accuracy(0.0, "a test")
 PACKAGE = Domain("package", 0, "package-0")
 
 
@@ -32,7 +34,7 @@ class Declared:
     max_w: float | None = None
     step_j: float = 0.0
     period_s: float = 0.001
-    accuracy: Accuracy = Accuracy(0.0, "a test")
+    accuracy: Accuracy = EXACT
     spread: tuple[float, float] | None = None
     worker: str | None = None
 
@@ -85,6 +87,12 @@ def test_an_estimate_is_a_range_and_carries_no_uncertainty() -> None:
     assert found.energy == Range(4, 10, 25)
 
 
+def test_the_range_of_a_short_cell_knows_the_step_of_the_counter_behind_it() -> None:
+    sensor = Declared(spread=(0.5, 2), provenance="estimated", step_j=1.0)
+    found = between(sensor, Sample(0, 0, 0), Sample(0.01, 0.5, 0.01), 0.01)
+    assert found.energy == Range(0, 0.5, 3)
+
+
 def test_a_window_the_sensor_mostly_missed_has_a_reason_and_no_figure() -> None:
     found = between(Declared(), Sample(0, 0, 0), Sample(10, 80, 4), 10)
     assert found.energy is None
@@ -101,9 +109,7 @@ def test_windows_end_to_end_add_up_to_the_whole(steps: list[tuple[float, float]]
     for dt_s, watts in steps:
         last = samples[-1]
         samples.append(Sample(last.t_s + dt_s, last.energy_j + watts * dt_s, last.covered_s + dt_s))
-    parts = [
-        between(sensor, a, b, b.t_s - a.t_s) for a, b in zip(samples, samples[1:], strict=False)
-    ]
+    parts = [between(sensor, a, b, b.t_s - a.t_s) for a, b in itertools.pairwise(samples)]
     whole = between(sensor, samples[0], samples[-1], samples[-1].t_s)
     assert isinstance(whole.energy, Uncertain)
     values = [p.energy.value for p in parts if isinstance(p.energy, Uncertain)]

@@ -16,7 +16,7 @@ from ..errors import UnknownZone
 from ..model import CarbonIntensity
 from .place import WORLD
 
-SOURCE = "Ember Yearly Electricity Data (CC BY 4.0)"
+SOURCE = "Ember (CC BY 4.0)"
 # The source's licence asks for its name wherever its figures are shown; the address is for `zone`.
 SOURCE_URL = "https://ember-energy.org/data/yearly-electricity-data/"
 _WORLD_ROW = "WOR"

@@ -21,6 +21,7 @@ class Context(Protocol):
     """Where a command runs: a notebook's kernel, or a shell."""
 
     in_notebook: bool
+    command: str  # how the user calls us here: "%energy" or "jupyter energy"
     environ: Mapping[str, str]
     settings: Energy
 
@@ -85,7 +86,7 @@ def find(name: str) -> ModuleType:
     return import_module(f".{name}", __package__)
 
 
-def dispatch(words: Sequence[str], context: Context, program: str) -> int:
+def dispatch(words: Sequence[str], context: Context) -> int:
     """Run the command that `words` name; its exit status. Raises WrongUse."""
     name, *rest = words
     command = find(name)
@@ -94,7 +95,7 @@ def dispatch(words: Sequence[str], context: Context, program: str) -> int:
     if not context.in_notebook and not command.IN_SHELL:
         raise WrongUse(f"{name} is for a notebook: %energy {name}")
     parser = Parser(
-        prog=f"{program} {name}",
+        prog=f"{context.command} {name}",
         description=command.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

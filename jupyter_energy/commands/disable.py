@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .enable import EXTENSION, files, lists_with_us, other_files_with_us, refuse_in_notebook, remove
+from .enable import EXTENSION, files, lists_with_us, other_files_with_us, remove
 
 if TYPE_CHECKING:
     import argparse
@@ -25,9 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Remove the entry wherever `enable` may have put it.
 
-    Raises WrongUse in a notebook and for a broken file, EnergyError where a file is not writable.
+    Raises WrongUse for a broken file, EnergyError where a file is not writable.
     """
-    refuse_in_notebook(context, "disable")
     # All are read before one is changed: a broken file stops the command with nothing done.
     holding = [file for file in files(context.environ) if lists_with_us(file)]
     for file in holding:

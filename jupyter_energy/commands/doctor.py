@@ -9,6 +9,7 @@ from typing import TypedDict
 
 from ..errors import EnergyError, SensorError
 from ..sensors.base import Sensor
+from ..sensors.rapl_access import RECIPE, REMEDY
 from ..store import Store
 from ..version import version
 from .base import Context
@@ -74,6 +75,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         context.out(f"  {line['state']:<10} {line['device']:<24} {line['detail']}".rstrip())
         for remedy_line in (line["remedy"] or "").splitlines():
             context.out(f"  {'':<10} {'':<24} {remedy_line}".rstrip())
+    if any(line["remedy"] == REMEDY for line in lines):
+        context.out("\n" + RECIPE)
     context.out(f"Store: {store.path} ({store_state})")
     context.out(f"Place: {place}")
     context.out("Network: not used")
@@ -84,30 +87,27 @@ def findings(context: Context) -> list[Line]:
     """One line a sensor, an absence or a note, family by family."""
     lines = []
     for family, found in context.monitor().sampler.discoveries().items():
-        for sensor in found.sensors:
-            state, detail = _try(context, sensor)
-            lines.append(
-                Line(
-                    family=family,
-                    device=sensor.domain.name,
-                    state=state,
-                    detail=detail,
-                    remedy=None,
-                )
+        lines += [_of_sensor(context, family, sensor) for sensor in found.sensors]
+        lines += [
+            Line(
+                family=family,
+                device=absence.domain.name,
+                state="absent",
+                detail=absence.reason,
+                remedy=absence.remedy,
             )
-        for absence in found.absences:
-            lines.append(
-                Line(
-                    family=family,
-                    device=absence.domain.name,
-                    state="absent",
-                    detail=absence.reason,
-                    remedy=absence.remedy,
-                )
-            )
-        for note in found.notes:
-            lines.append(Line(family=family, device=family, state="note", detail=note, remedy=None))
+            for absence in found.absences
+        ]
+        lines += [
+            Line(family=family, device=family, state="note", detail=note, remedy=None)
+            for note in found.notes
+        ]
     return lines
+
+
+def _of_sensor(context: Context, family: str, sensor: Sensor) -> Line:
+    state, detail = _try(context, sensor)
+    return Line(family=family, device=sensor.domain.name, state=state, detail=detail, remedy=None)
 
 
 def _try(context: Context, sensor: Sensor) -> tuple[str, str]:

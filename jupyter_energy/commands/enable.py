@@ -41,9 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Add the entry where it can be written, once.
 
-    Raises WrongUse in a notebook and for a broken file, EnergyError where nothing can be written.
+    Raises WrongUse for a broken file, EnergyError where nothing can be written.
     """
-    refuse_in_notebook(context, "enable")
     environment, profile = files(context.environ)
     for file in (environment, profile):
         if lists_with_us(file):
@@ -73,12 +72,6 @@ def files(environ: Mapping[str, str], prefix: str | None = None) -> tuple[Path, 
         Path(prefix or sys.prefix) / "etc" / "ipython" / FILE_NAME,
         ipython_dir / "profile_default" / FILE_NAME,
     )
-
-
-def refuse_in_notebook(context: Context, command: str) -> None:
-    """Raises WrongUse in a notebook: the command changes what new kernels do, not this one."""
-    if context.in_notebook:
-        raise WrongUse(f"{command} works in a shell only: jupyter energy {command}")
 
 
 def remove(file: Path) -> None:

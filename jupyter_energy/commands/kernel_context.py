@@ -18,6 +18,7 @@ class KernelContext:
     """A command's surroundings in a kernel that has the extension loaded."""
 
     in_notebook = True
+    command = "%energy"
 
     def __init__(self, monitor: Monitor) -> None:
         self.environ: Mapping[str, str] = os.environ
@@ -34,9 +35,9 @@ class KernelContext:
 
     def show(self, bundle: Mapping[str, object]) -> None:
         """Show a MIME bundle in the cell's output."""
-        from IPython.display import display
+        from ..display.bundle import show
 
-        display(dict(bundle), raw=True)
+        show(bundle)
 
     def monitor(self) -> Monitor:
         """The kernel's monitor."""

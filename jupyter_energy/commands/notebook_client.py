@@ -58,76 +58,83 @@ class CellKernelManager(AsyncKernelManager):
         return CellSession(parent=self)
 
 
+class Execution:
+    """One run of a notebook: what happens before the first cell, and around each."""
+
+    def __init__(self, notebook: Any, kernel_name: str, session: Session) -> None:
+        self._session = session
+        self._kernel_name = kernel_name
+        self.client = NotebookClient(
+            notebook,
+            timeout=None,
+            kernel_name=kernel_name,
+            kernel_manager_class=CellKernelManager,
+            on_notebook_start=self._load,
+            on_cell_execute=self._name_cell,
+            on_cell_executed=self.print_rows,
+            # Its times would be written into the metadata of every cell of the executed copy.
+            record_timing=False,
+        )
+
+    async def _load(self, **_: Any) -> None:
+        """Load the extension in the kernel, silently."""
+        client: Any = self.client.kc
+        load = LOAD.format(limit_s=FIND_DEADLINE_S)
+        message_id = client.execute(load, silent=True, store_history=False)
+        reply = await self.client.async_wait_for_reply(message_id)
+        content = {} if reply is None else reply["content"]
+        if content.get("status") != "ok":
+            error = f"{content.get('ename', 'no answer')}: {content.get('evalue', '')}"
+            raise WrongUse(NOT_THERE.format(name=self._kernel_name, error=error))
+
+    def _name_cell(self, cell: Any, **_: Any) -> None:
+        # The client has a clone of the manager's session, and it is the client that asks.
+        client: Any = self.client.kc
+        client.session.cell_id = cell.get("id")
+
+    def print_rows(self, **_: Any) -> None:
+        """Print the rows of the records that have come."""
+        try:
+            self._session.print_new_rows()
+        except EnergyError as error:
+            self._session.context.err(f"jupyter-energy: {error}")
+
+    def run(self, folder: Path) -> str | None:
+        """Run every cell in `folder`; what went wrong in the user's code, or None."""
+        # With --json our stdout is one document; what the kernel's own subprocesses print goes
+        # there past the messages that carry a cell's output.
+        streams = {"stdout": sys.stderr} if self._session.quiet else {}
+        try:
+            self.client.execute(cwd=str(folder), env=self._session.environment(), **streams)
+        except DeadKernelError:
+            return "the kernel died"
+        except (CellExecutionError, CellControlSignal) as error:
+            return str(error).strip()
+        except KeyboardInterrupt:
+            return "interrupted"
+        finally:
+            self.print_rows()
+        return None
+
+
 def execute(path: Path, session: Session, output: str | None) -> bool:
     """Run every cell of a notebook, printing a row after each; True when one failed.
 
     Raises NoSuchNotebook for a file that is none, WrongUse where its kernel is not here or has
     no jupyter-energy.
     """
-    context = session.context
     try:
-        notebook = nbformat.read(path, as_version=4)
+        notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]  # nbformat has no types
     except (nbformat.reader.NotJSONError, nbformat.ValidationError, ValueError, KeyError) as error:
         raise NoSuchNotebook(f"{path} is no notebook: {str(error).splitlines()[0]}") from None
-    kernel_name = _kernel_for(notebook, session)
-    failure: list[str] = []
-
-    async def on_start(**_: Any) -> None:
-        kernel_client = client.kc
-        reply = await client.async_wait_for_reply(
-            kernel_client.execute(
-                LOAD.format(limit_s=FIND_DEADLINE_S), silent=True, store_history=False
-            )
-        )
-        content = {} if reply is None else reply["content"]
-        if content.get("status") != "ok":
-            error = f"{content.get('ename', 'no answer')}: {content.get('evalue', '')}"
-            raise WrongUse(NOT_THERE.format(name=kernel_name, error=error))
-
-    def on_cell(cell: Any, **_: Any) -> None:
-        # The client has a clone of the manager's session, and it is the client that asks.
-        client.kc.session.cell_id = cell.get("id")
-
-    def on_done(**_: Any) -> None:
-        try:
-            session.print_new_rows()
-        except EnergyError as error:
-            context.err(f"jupyter-energy: {error}")
-
-    client = NotebookClient(
-        notebook,
-        timeout=None,
-        kernel_name=kernel_name,
-        kernel_manager_class=CellKernelManager,
-        on_notebook_start=on_start,
-        on_cell_execute=on_cell,
-        on_cell_executed=on_done,
-        # A cell's last output may come after its reply; nothing of the user's is given up on.
-        iopub_timeout=30,
-        raise_on_iopub_timeout=False,
-        # Times of running would be written into the metadata of every cell of an executed copy.
-        record_timing=False,
+    failure = Execution(notebook, _kernel_for(notebook, session), session).run(
+        path.resolve().parent
     )
-    # With --json our stdout is one document; what the kernel's own subprocesses print goes there
-    # past the messages that carry a cell's output.
-    streams = {"stdout": sys.stderr} if session.quiet else {}
-    try:
-        client.execute(cwd=str(path.resolve().parent), env=session.environment(), **streams)
-    except CellExecutionError as error:
-        failure.append(str(error))
-    except DeadKernelError:
-        failure.append("the kernel died")
-    except CellControlSignal as error:
-        failure.append(str(error))
-    except KeyboardInterrupt:
-        failure.append("interrupted")
-    finally:
-        on_done()
-        if output is not None:
-            _write(notebook, output)
-    for text in failure:
-        context.err(f"{path}: {text.strip()}")
-    return bool(failure)
+    if output is not None:
+        _write(notebook, output)
+    if failure is not None:
+        session.context.err(f"{path}: {failure}")
+    return failure is not None
 
 
 def _kernel_for(notebook: Any, session: Session) -> str:
@@ -147,6 +154,6 @@ def _kernel_for(notebook: Any, session: Session) -> str:
 
 def _write(notebook: Any, output: str) -> None:
     try:
-        nbformat.write(notebook, output)
+        nbformat.write(notebook, output)  # type: ignore[no-untyped-call]  # nbformat has no types
     except OSError as error:
         raise WrongUse(f"{output} could not be written: {error.strerror}") from None

@@ -30,9 +30,6 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     summary = load(context, ref, own=own)
     if not summary["cells"]:
         raise WrongUse("no cell has been measured yet")
-    from ..display.plots import energy_by_cell
-
-    figure = energy_by_cell(summary)
     if arguments.output is not None:
         target = Path(arguments.output)
         if target.is_dir():
@@ -40,13 +37,16 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         if not target.suffix:
             # matplotlib would add it unsaid, and the file named here would not be there.
             target = target.with_name(f"{target.name}.png")
+        from ..display.plots import energy_by_cell
+
+        figure = energy_by_cell(summary)
         try:
             figure.savefig(target, bbox_inches="tight")
         except (OSError, ValueError) as error:
             raise WrongUse(f"{target} could not be written: {error}") from None
         context.out(f"Written: {target}")
         return 0
-    from IPython.display import display
+    from ..display.bundle import plot_bundle
 
-    display(figure)
+    context.show(plot_bundle(summary))
     return 0

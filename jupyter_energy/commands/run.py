@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     else:
         from ..display.text import summary as summary_text
 
-        context.out("\n" + summary_text(summary, "jupyter energy"))
+        context.out("\n" + summary_text(summary, context.command))
     if failed:
         return 1
     return LIMIT_PASSED if limit is not None and _passed(limit, summary, context) else 0

@@ -18,6 +18,7 @@ class ShellContext:
     """A command's surroundings in a shell."""
 
     in_notebook = False
+    command = "jupyter energy"
 
     def __init__(self) -> None:
         self.environ: Mapping[str, str] = os.environ

@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     else:
         from ..display.bundle import summary_bundle
 
-        context.show(summary_bundle(summary))
+        context.show(summary_bundle(summary, context.command))
     return 0
 
 

@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
 
         context.out(json.dumps(_document(found, pue), ensure_ascii=False, indent=2))
     else:
-        context.out(_text(found, pue, file, "%energy" if context.in_notebook else "jupyter energy"))
+        context.out(_text(found, pue, file, context.command))
     return 0
 
 
@@ -83,8 +83,10 @@ def _text(found: CarbonIntensity, pue: float, file: Path | None, command: str) -
     address = f", {SOURCE_URL}" if found.source == SOURCE else ""
     lines = [
         f"{found.place} ({found.zone}): {factor}{', assumed' if found.assumed else ''}",
-        f"  year    {found.year}, {found.kind} of the {found.resolution}, "
-        f"{found.boundary} based, {found.scope}",
+        (
+            f"  year    {found.year}, {found.kind} of the {found.resolution}, "
+            f"{found.boundary} based, {found.scope}"
+        ),
         f"  source  {found.source}{address}",
         f"  place   {found.how}",
         f"  PUE     {pue:g}",

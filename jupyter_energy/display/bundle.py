@@ -6,8 +6,12 @@ JSON back out of a saved notebook.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ..schema import MIME_TYPE, CellJson, SummaryJson
 from . import html, text
+from .words import COMMAND
 
 
 def cell_bundle(cell: CellJson) -> dict[str, object]:
@@ -15,11 +19,11 @@ def cell_bundle(cell: CellJson) -> dict[str, object]:
     return {"text/plain": text.cell(cell), "text/html": html.cell(cell), MIME_TYPE: dict(cell)}
 
 
-def summary_bundle(summary: SummaryJson) -> dict[str, object]:
-    """What `%energy summary` displays."""
+def summary_bundle(summary: SummaryJson, command: str = COMMAND) -> dict[str, object]:
+    """What `%energy summary` displays; `command` is how the reader calls us, for the hints."""
     return {
-        "text/plain": text.summary(summary),
-        "text/html": html.summary(summary),
+        "text/plain": text.summary(summary, command),
+        "text/html": html.summary(summary, command),
         MIME_TYPE: dict(summary),
     }
 
@@ -36,3 +40,11 @@ def plot_bundle(summary: SummaryJson) -> dict[str, object]:
 
     png = plots.png(plots.energy_by_cell(summary))
     return {"text/plain": text.summary(summary), "image/png": b64encode(png).decode("ascii")}
+
+
+def show(bundle: Mapping[str, object]) -> None:
+    """Display a bundle in the output of the cell that runs."""
+    from IPython import display
+
+    untyped: Any = display  # IPython's function has no types
+    untyped.display(dict(bundle), raw=True)

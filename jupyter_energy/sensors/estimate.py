@@ -65,6 +65,7 @@ class Estimate:
     max_w: float
     clock: Callable[[], float]
     busy_s: Callable[[], float]
+    busy_step_s: float = 0.0
     descriptor: int = -1
     kind: Literal["counter"] = "counter"
     provenance: Literal["estimated"] = "estimated"
@@ -79,8 +80,8 @@ class Estimate:
 
     @property
     def step_j(self) -> float:
-        """One tick of CPU time, in J."""
-        return self.busy_w * TICK_S
+        """What the CPU time may be behind by at one reading, in J."""
+        return self.busy_w * self.busy_step_s
 
     def read(self) -> float:
         """The middle of the estimate in J since discovery; costs some µs of the calling thread.
@@ -127,6 +128,8 @@ class _Work:
     threads: float
     busy_s: Callable[[], float]
     whose: str
+    # Each thread's time is counted by ticks of its own, so all of them can be a tick behind.
+    step_s: float
     descriptor: int = -1
 
 
@@ -148,6 +151,7 @@ def _cpu(machine: Machine, allowed: Limits, clock: Callable[[], float]) -> tuple
             max_w=thread_w * work.machine_threads,
             clock=clock,
             busy_s=work.busy_s,
+            busy_step_s=work.step_s,
             descriptor=work.descriptor,
         )
     except SensorError:
@@ -166,16 +170,19 @@ def _work(machine: Machine, allowed: Limits) -> _Work:
     if quota is not None and quota < len(ours) and allowed.usage is not None:
         descriptor = _opened(allowed.usage)
         busy_s = partial(_group_busy_s, descriptor, allowed.usage_units_per_s)
-        return _Work(len(threads), quota, busy_s, "this container", descriptor)
+        step_s = 1 / allowed.usage_units_per_s
+        return _Work(len(threads), quota, busy_s, "this container", step_s, descriptor)
     share = len(ours) if quota is None else min(quota, len(ours))
-    descriptor = _opened(stat)
+    descriptor, step_s = _opened(stat), TICK_S * len(ours)
     if ours == threads:
         # The total is the first line, and no more of the file is read.
         busy_s = partial(_stat_busy_s, descriptor, frozenset({b"cpu"}), STAT_LINE)
-        return _Work(len(threads), share, busy_s, "every process on this machine", descriptor)
+        return _Work(
+            len(threads), share, busy_s, "every process on this machine", step_s, descriptor
+        )
     busy_s = partial(_stat_busy_s, descriptor, ours, STAT_LINE * (len(threads) + 1))
     whose = f"every process on the {len(ours)} threads that this one may use"
-    return _Work(len(threads), share, busy_s, whose, descriptor)
+    return _Work(len(threads), share, busy_s, whose, step_s, descriptor)
 
 
 def _psutil_work() -> _Work:
@@ -190,7 +197,7 @@ def _psutil_work() -> _Work:
         return float(times.user + times.system + getattr(times, "nice", 0.0))
 
     threads = psutil.cpu_count() or 1
-    return _Work(threads, threads, busy_s, "every process on this machine")
+    return _Work(threads, threads, busy_s, "every process on this machine", TICK_S * threads)
 
 
 def _memory(machine: Machine, allowed: Limits, clock: Callable[[], float]) -> Estimate:

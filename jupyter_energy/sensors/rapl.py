@@ -136,7 +136,9 @@ def discover(machine: Machine) -> Discovery:
         except SensorError as error:
             absences.append(Absence(domain, SOURCE, str(error)))
     if not zones and not notes:
-        notes.append(why_none(machine, root))
+        reason, remedy = why_none(machine, root)
+        unseen = (Domain("package", 0, "CPU"), Domain("dram", 0, "memory"))
+        absences += [Absence(domain, SOURCE, reason, remedy) for domain in unseen]
     return Discovery(tuple(sensors), tuple(absences), tuple(notes))
 
 

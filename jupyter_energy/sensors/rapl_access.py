@@ -7,8 +7,8 @@ from pathlib import Path
 from .base import Machine
 
 REMEDY = (
-    "Ask an administrator to let a group read the counters for good (a udev rule and a "
-    "tmpfiles.d line): `jupyter energy doctor` prints both."
+    "Ask an administrator to let a group read the counters for good: `jupyter energy doctor` "
+    "prints how."
 )
 RECIPE = """\
 Linux lets only root read the energy counters of the processor, because fine-grained power can
@@ -39,26 +39,26 @@ Without any of this, cells get an estimated range in place of a measurement.
 """
 
 
-def why_none(machine: Machine, root: Path | None) -> str:
-    """One sentence on why no counter is here."""
+def why_none(machine: Machine, root: Path | None) -> tuple[str, str | None]:
+    """Why no counter is here, in a few words, and the one thing that would help, if any."""
     links = [] if root is None else [p for p in root.glob("intel-rapl*") if p.is_symlink()]
     if any(not is_folder(link) for link in links):
         return (
-            "The container hides the processor's energy counters. Mount "
-            "/sys/devices/virtual/powercap from the host and set JUPYTER_ENERGY_SYSFS to it."
+            "the container hides the energy counters",
+            "Mount /sys/devices/virtual/powercap from the host and set JUPYTER_ENERGY_SYSFS to it.",
         )
     if any("microsoft" in line.lower() for line in lines_of(machine.procfs / "version")):
-        return "WSL shows no energy counters of the processor."
+        return "WSL shows no energy counters", None
     if any(
         line.startswith("flags") and "hypervisor" in line.split()
         for line in lines_of(machine.procfs / "cpuinfo")
     ):
-        return "This is a virtual machine, and its host passes no energy counters on to it."
+        return "virtual machine without energy counters", None
     if root is None and not is_folder(machine.sysfs):
-        return f"There is no {machine.sysfs}: the powercap counters are a part of Linux."
+        return f"no {machine.sysfs} here: the powercap counters are a part of Linux", None
     return (
-        f"{root or machine.sysfs / 'class/powercap'} has no counters: the processor has none, or "
-        "its driver is not loaded (modprobe intel_rapl_msr)."
+        f"no energy counters in {root or machine.sysfs / 'class/powercap'}",
+        "If the processor has them, load their driver: modprobe intel_rapl_msr",
     )
 
 

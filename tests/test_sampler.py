@@ -1,0 +1,345 @@
+"""Who reads the sensors, when and on which thread; a driver that hangs hurts nobody."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+
+import pytest
+from standins.sensors import LIMIT_S, Clock, FakeSensor, family
+
+from jupyter_energy.errors import SensorDenied, SensorTimeout
+from jupyter_energy.model import Domain, Sample
+from jupyter_energy.sampler import DRIVER_BUSY, GUARD_LINGERS_S, GUARD_PERIOD_S, Sampler
+from jupyter_energy.sensors.base import Absence, Family, Machine, Sensor
+from jupyter_energy.window import Edge
+
+GPU = Domain("gpu", 0, "a GPU")
+Start = Callable[..., Sampler]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def start(clock: Clock) -> Iterator[Start]:
+    """Starts a sampler of some families, by default waiting until all have been asked."""
+    with ExitStack() as stack:
+
+        def started(*families: Family, found: bool = True) -> Sampler:
+            sampler = Sampler(Machine(), lambda: families, 1.0, clock, clock.wait)
+            stack.callback(sampler.close)
+            sampler.start()
+            if found:
+                assert sampler.wait_until_found(LIMIT_S)
+                assert clock.next_pause() is None  # nothing is open: it sleeps without a timer
+            return sampler
+
+        yield started
+
+
+def everything(sensor: Sensor) -> bool:
+    return True
+
+
+def sample(edge: Edge, sensor: FakeSensor) -> Sample:
+    reading = edge.readings[sensor]
+    assert isinstance(reading, Sample), reading
+    return reading
+
+
+# -- edges -----------------------------------------------------------------------------------
+
+
+def test_an_edge_reads_files_on_the_calling_thread_and_drivers_on_their_worker(
+    start: Start,
+) -> None:
+    file, driver = FakeSensor(), FakeSensor(GPU, worker="nvml")
+    sampler = start(family(file), family(driver, worker="nvml"))
+    sampler.opening_edge(everything)
+    sampler.closing_edge(everything)
+    here = threading.current_thread().name
+    assert file.readers == [here, here]
+    assert driver.readers == ["jupyter-energy-nvml"] * 2
+
+
+def test_a_window_is_the_difference_of_its_edges(start: Start, clock: Clock) -> None:
+    file = FakeSensor()
+    sampler = start(family(file))
+    file.value = 1000.0
+    opened = sampler.opening_edge(everything)
+    clock.advance(2)
+    file.value = 1030.0
+    closed = sampler.closing_edge(everything)
+    assert sample(closed, file).energy_j - sample(opened, file).energy_j == pytest.approx(30)
+    assert sample(closed, file).covered_s - sample(opened, file).covered_s == pytest.approx(2)
+    assert closed.t_s - opened.t_s == pytest.approx(2)
+
+
+def test_only_the_sensors_that_are_asked_for_are_read(start: Start) -> None:
+    file, driver = FakeSensor(), FakeSensor(GPU, worker="nvml")
+    sampler = start(family(file), family(driver, worker="nvml"))
+    edge = sampler.opening_edge(lambda sensor: sensor is driver)
+    assert list(edge.readings) == [driver]
+    assert file.readers == []
+
+
+def test_a_sensor_that_fails_gives_its_reason_and_the_others_their_figures(start: Start) -> None:
+    fine, denied, broken = FakeSensor(), FakeSensor(GPU), FakeSensor(Domain("dram", 0, "dram"))
+    denied.fault, broken.fault = SensorDenied("not for this user"), ZeroDivisionError("a bug")
+    sampler = start(family(denied, broken, fine))
+    edge = sampler.opening_edge(everything)
+    assert edge.readings[denied] == "not for this user"
+    assert edge.readings[broken] == "ZeroDivisionError: a bug"
+    assert isinstance(edge.readings[fine], Sample)
+
+
+def test_a_driver_that_hangs_costs_one_edge_its_figure_and_no_call_piles_up(start: Start) -> None:
+    file, driver = FakeSensor(), FakeSensor(GPU, worker="nvml")
+    sampler = start(family(file), family(driver, worker="nvml"))
+    driver.hang()
+    edges = [sampler.opening_edge(everything)]  # that it returns at all is the deadline
+    for _ in range(10):
+        edges += [sampler.closing_edge(everything), sampler.opening_edge(everything)]
+    assert {edge.readings[driver] for edge in edges} == {DRIVER_BUSY}
+    assert all(isinstance(edge.readings[file], Sample) for edge in edges)
+    driver.release()
+    sampler.try_once(driver)  # ends after all calls that were made before it
+    assert len(driver.readers) == 2  # the one that hung, and this one
+
+
+def test_a_reading_that_came_too_late_for_its_edge_still_enters_the_trace(
+    start: Start, clock: Clock
+) -> None:
+    driver = FakeSensor(GPU, worker="nvml")
+    sampler = start(family(driver, worker="nvml"))
+    driver.hang()
+    driver.value = 500.0
+    assert sampler.opening_edge(everything).readings[driver] == DRIVER_BUSY
+    assert driver.reading.wait(LIMIT_S)
+    driver.release()
+    sampler.try_once(driver)  # after the late one; it enters no trace
+    clock.advance(3)
+    driver.value = 560.0
+    late = sample(sampler.closing_edge(everything), driver)
+    assert (late.energy_j, late.covered_s) == (pytest.approx(60), pytest.approx(3))
+
+
+def test_a_single_try_gives_up_on_a_driver_that_hangs(start: Start) -> None:
+    driver = FakeSensor(GPU, worker="nvml")
+    sampler = start(family(driver, worker="nvml"))
+    driver.hang()
+    with pytest.raises(SensorTimeout):
+        sampler.try_once(driver)
+    driver.release()
+
+
+# -- finding ---------------------------------------------------------------------------------
+
+
+def test_a_sensor_found_late_is_not_in_an_edge_before_it(start: Start) -> None:
+    gate = threading.Event()
+    early, late = FakeSensor(), FakeSensor(GPU, worker="slow")
+    slow = family(late, worker="slow", before=lambda: gate.wait(LIMIT_S))
+    sampler = start(slow, family(early), found=False)
+    while early not in sampler.sensors():  # the fast family is not held up by the slow one
+        assert not sampler.wait_until_found(0.001)
+    opened = sampler.opening_edge(everything)
+    gate.set()
+    assert sampler.wait_until_found(LIMIT_S)
+    closed = sampler.closing_edge(everything)
+    assert list(opened.readings) == [early]
+    assert set(closed.readings) == {early, late}
+
+
+def test_one_family_that_fails_hides_no_other(start: Start) -> None:
+    def fail() -> None:
+        raise ImportError("no such library")
+
+    fine = FakeSensor()
+    sampler = start(family(before=fail, name="broken"), family(fine))
+    assert sampler.sensors() == (fine,)
+    assert sampler.discoveries()["broken"].notes == ("failed: ImportError: no such library",)
+
+
+def test_families_that_cannot_be_listed_leave_a_note_and_no_sensor(clock: Clock) -> None:
+    def fail() -> Sequence[Family]:
+        raise OSError("metadata of some package is broken")
+
+    sampler = Sampler(Machine(), fail, 1.0, clock, clock.wait)
+    sampler.start()
+    assert sampler.wait_until_found(LIMIT_S)
+    assert sampler.opening_edge(everything).readings == {}
+    assert "metadata of some package" in sampler.discoveries()["sensors"].notes[0]
+    sampler.close()
+
+
+def test_two_families_of_one_name_are_both_found(start: Start) -> None:
+    one, two = FakeSensor(), FakeSensor(GPU)
+    sampler = start(family(one, name="here.meter"), family(two, name="there.meter"))
+    assert set(sampler.sensors()) == {one, two}
+    assert len(sampler.discoveries()) == 2
+
+
+def test_a_machine_with_no_family_is_known_at_once_to_have_nothing(start: Start) -> None:
+    assert start().sensors() == ()
+
+
+def test_absences_are_those_of_all_families(start: Start) -> None:
+    missing = Absence(GPU, "nvml", "no driver")
+    also = Absence(Domain("package", 0, "CPU"), "rapl", "only root may read it")
+    sampler = start(family(absences=(missing,)), family(absences=(also,)))
+    assert sampler.absences() == (missing, also)
+
+
+# -- the thread ------------------------------------------------------------------------------
+
+
+def test_a_gauge_is_polled_while_a_window_is_open_and_not_else(start: Start, clock: Clock) -> None:
+    gauge = FakeSensor(GPU, kind="gauge")
+    sampler = start(family(gauge))
+    assert gauge.readers == []  # closed: finding it reads nothing
+    sampler.opening_edge(everything)
+    for _ in range(3):
+        pause_s = clock.next_pause()
+        assert pause_s is not None
+        assert 0.5 <= pause_s <= 1.5  # a second, jittered
+        before = len(gauge.readers)
+        clock.advance(pause_s)
+        while len(gauge.readers) == before:
+            gauge.next_read()
+    sampler.closing_edge(everything)
+    at_end = len(gauge.readers)
+    clock.next_pause()
+    clock.advance(2)  # the pause that was running ends, and no other is begun
+    assert clock.next_pause() is None
+    assert len(gauge.readers) == at_end
+
+
+def test_a_gauge_between_edges_is_integrated_from_what_was_polled(
+    start: Start, clock: Clock
+) -> None:
+    gauge = FakeSensor(GPU, kind="gauge", worker="nvml")
+    sampler = start(family(gauge, worker="nvml"))
+    gauge.value = 100.0
+    opened = sample(sampler.opening_edge(everything), gauge)
+    clock.next_pause()
+    sampler.try_once(gauge)  # whatever was being read has been read
+    clock.advance(2)  # longer than any pause, so the gauge is polled here
+    clock.next_pause()
+    sampler.try_once(gauge)
+    gauge.value = 300.0
+    clock.advance(2)
+    clock.next_pause()
+    sampler.try_once(gauge)
+    closed = sample(sampler.closing_edge(everything), gauge)
+    assert closed.energy_j - opened.energy_j == pytest.approx(100 * 2 + 200 * 2)
+    assert closed.covered_s - opened.covered_s == pytest.approx(4)
+
+
+def test_a_counter_that_never_wraps_needs_no_timer_even_while_a_window_is_open(
+    start: Start, clock: Clock
+) -> None:
+    counter = FakeSensor()
+    sampler = start(family(counter))
+    for _ in range(5):
+        sampler.opening_edge(everything)
+        clock.advance(3600)
+        sampler.closing_edge(everything)
+        clock.advance(3600)
+    assert len(counter.readers) == 10  # the edges alone
+    assert clock.waits.empty()  # the one pause, without an end, still runs
+
+
+def test_a_counter_that_wraps_is_guarded_for_ten_minutes_after_the_last_cell(
+    start: Start, clock: Clock
+) -> None:
+    counter = FakeSensor(wraps_at_j=1000.0, max_w=30.0)
+    sampler = start(family(counter))
+    opened = sample(sampler.opening_edge(everything), counter)
+    assert clock.next_pause() == GUARD_PERIOD_S
+    for turn in range(1, 41):  # 20 minutes at 20 W: 24 times around the counter
+        counter.value = 600.0 * turn % 1000.0
+        before = len(counter.readers)
+        clock.advance(GUARD_PERIOD_S)
+        assert clock.next_pause() == GUARD_PERIOD_S
+        assert len(counter.readers) == before + 1
+    closed = sample(sampler.closing_edge(everything), counter)
+    assert closed.energy_j - opened.energy_j == pytest.approx(24_000)
+    assert closed.covered_s - opened.covered_s == pytest.approx(1200)
+    guards = 0
+    clock.advance(GUARD_PERIOD_S)
+    while clock.next_pause() is not None:
+        guards += 1
+        clock.advance(GUARD_PERIOD_S)
+    assert guards == GUARD_LINGERS_S / GUARD_PERIOD_S - 1
+    at_rest = len(counter.readers)
+    clock.advance(24 * 3600)
+    assert len(counter.readers) == at_rest
+    assert clock.waits.empty()
+
+
+# -- the end ---------------------------------------------------------------------------------
+
+
+def test_the_end_stops_every_thread_and_closes_each_sensor_on_its_own(clock: Clock) -> None:
+    before = set(threading.enumerate())
+    file, driver = FakeSensor(), FakeSensor(GPU, worker="nvml")
+    families = (family(file), family(driver, worker="nvml"))
+    sampler = Sampler(Machine(), lambda: families, 1.0, clock, clock.wait)
+    sampler.start()
+    assert sampler.wait_until_found(LIMIT_S)
+    clock.next_pause()
+    sampler.opening_edge(everything)
+    assert len(set(threading.enumerate()) - before) == 2
+    sampler.close()
+    assert set(threading.enumerate()) <= before
+    assert file.closers == [threading.current_thread().name]
+    assert driver.closers == ["jupyter-energy-nvml"]
+    assert sampler.closing_edge(everything).readings == {}  # an edge after the end is empty
+
+
+def test_a_driver_that_hangs_is_left_behind_and_what_it_finds_is_closed(clock: Clock) -> None:
+    gate, begun = threading.Event(), threading.Event()
+    driver = FakeSensor(GPU, worker="nvml")
+
+    def hang() -> None:
+        begun.set()
+        gate.wait(LIMIT_S)
+
+    slow = family(driver, worker="nvml", before=hang)
+    sampler = Sampler(Machine(), lambda: (slow,), 1.0, clock, clock.wait)
+    sampler.start()
+    assert begun.wait(LIMIT_S)
+    (hanging,) = (t for t in threading.enumerate() if t.name == "jupyter-energy-nvml")
+    sampler.close()  # that it returns at all is the point
+    gate.set()
+    hanging.join(LIMIT_S)
+    assert driver.closers == ["jupyter-energy-nvml"]
+    assert sampler.sensors() == ()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")  # it is the point
+def test_a_forked_child_reads_nothing_and_raises_nothing(start: Start) -> None:
+    file, driver = FakeSensor(), FakeSensor(GPU, worker="nvml")
+    sampler = start(family(file), family(driver, worker="nvml"))
+    sampler.opening_edge(everything)
+    read_before = len(file.readers), len(driver.readers)
+    child = os.fork()
+    if child == 0:
+        status = 9  # an exception
+        try:
+            edges = sampler.opening_edge(everything), sampler.closing_edge(everything)
+            sampler.close()
+            read = (len(file.readers), len(driver.readers)) != read_before
+            status = 1 if read or file.closers or any(edge.readings for edge in edges) else 0
+        finally:
+            os._exit(status)
+    _, ended = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(ended) == 0
+    assert isinstance(sampler.closing_edge(everything).readings[driver], Sample)

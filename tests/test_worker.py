@@ -1,0 +1,95 @@
+"""One thread that runs calls in order, and is nobody's hostage."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from concurrent.futures import Future
+
+import pytest
+from standins.sensors import LIMIT_S
+
+from jupyter_energy.worker import Worker
+
+
+def names() -> list[str]:
+    return [thread.name for thread in threading.enumerate()]
+
+
+def test_calls_run_in_order_on_one_thread_of_that_name() -> None:
+    worker = Worker("tested worker")
+    seen: list[tuple[int, str]] = []
+
+    def call(number: int) -> int:
+        seen.append((number, threading.current_thread().name))
+        return number
+
+    futures: list[Future[int]] = [worker.submit(lambda n=n: call(n)) for n in range(20)]
+    assert [future.result(LIMIT_S) for future in futures] == list(range(20))
+    assert seen == [(number, "tested worker") for number in range(20)]
+    assert worker.close(LIMIT_S)
+
+
+def test_no_thread_runs_before_the_first_call_and_none_after_the_end() -> None:
+    worker = Worker("lazy worker")
+    assert "lazy worker" not in names()
+    worker.submit(lambda: None).result(LIMIT_S)
+    assert "lazy worker" in names()
+    assert worker.close(LIMIT_S)
+    assert "lazy worker" not in names()
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(3), KeyboardInterrupt()])
+def test_what_a_call_raises_reaches_who_waits_and_the_next_call_runs(error: BaseException) -> None:
+    worker = Worker("raising")
+
+    def fail() -> None:
+        raise error
+
+    future = worker.submit(fail)
+    assert future.exception(LIMIT_S) is error
+    assert worker.submit(lambda: "alive").result(LIMIT_S) == "alive"
+    assert worker.close(LIMIT_S)
+
+
+def test_what_was_submitted_before_the_end_is_still_done() -> None:
+    worker, gate, done = Worker("ending"), threading.Event(), []
+    worker.submit(gate.wait)
+    worker.submit(lambda: done.append("written"))
+    assert not worker.close(0)  # the thread has not ended: the first call still waits
+    (thread,) = (t for t in threading.enumerate() if t.name == "ending")
+    gate.set()
+    thread.join(LIMIT_S)
+    assert done == ["written"]
+
+
+def test_closing_twice_or_before_any_call_is_no_fault() -> None:
+    worker = Worker("idle")
+    assert worker.close()
+    worker.submit(lambda: None)
+    assert worker.close(LIMIT_S)
+    assert worker.close()
+
+
+def test_a_call_that_was_given_up_is_not_made() -> None:
+    worker, gate, made = Worker("cancelled"), threading.Event(), []
+    worker.submit(gate.wait)
+    waiting = worker.submit(lambda: made.append("late"))
+    assert waiting.cancel()
+    gate.set()
+    worker.submit(lambda: None).result(LIMIT_S)
+    assert made == []
+    assert worker.close(LIMIT_S)
+
+
+def test_a_call_that_hangs_does_not_keep_the_process_from_ending() -> None:
+    code = (
+        "import threading; from jupyter_energy.worker import Worker; "
+        "w = Worker('hanging'); begun = threading.Event(); "
+        "w.submit(lambda: (begun.set(), threading.Event().wait())); begun.wait(); print('end')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=LIMIT_S, check=False
+    )
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "end", "")
