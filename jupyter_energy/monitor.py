@@ -24,7 +24,7 @@ from .carbon.emissions import emissions
 from .config import Energy
 from .errors import EnergyError, StoreError
 from .model import CarbonIntensity, Domain, Outcome, Record
-from .sampler import Sampler
+from .sampler import FORKED, Sampler
 from .sensors import families
 from .sensors.base import Absence, Sensor
 from .store import Store
@@ -215,8 +215,12 @@ class Monitor:
             record = replace(record, emissions=emissions(measurement, found, self.settings.pue))
         except EnergyError as error:
             window.warnings.append(f"CO2e is not known: {error}")
+        forked = os.getpid() != self._pid
+        if forked:
+            window.warnings.append(FORKED)
         record = replace(record, warnings=tuple(dict.fromkeys(window.warnings)))
-        self._keep(record)
+        if not forked:  # the thread that writes has stayed with the parent
+            self._keep(record)
         return record
 
     def _wait_for_gpu(self) -> list[str]:

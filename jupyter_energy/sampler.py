@@ -114,12 +114,16 @@ class Sampler:
             return dict(self._found)
 
     def sensors(self) -> tuple[Sensor, ...]:
-        """The sensors found so far."""
+        """The sensors found so far; none in a forked child, where no lock may be taken."""
+        if os.getpid() != self._pid:
+            return ()
         with self._lock:
             return tuple(self._traces)
 
     def absences(self) -> tuple[Absence, ...]:
         """The domains that cannot be read here, with their reasons."""
+        if os.getpid() != self._pid:
+            return ()
         with self._lock:
             return tuple(a for found in self._found.values() for a in found.absences)
 

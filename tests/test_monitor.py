@@ -1,0 +1,230 @@
+"""Windows become records, records reach the store, and a store that fails costs no cell."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from standins.powercap import FakePowercap
+from standins.sensors import LIMIT_S
+
+from jupyter_energy.config import Energy
+from jupyter_energy.devices import parse
+from jupyter_energy.errors import WrongUse
+from jupyter_energy.identity import NotebookRef
+from jupyter_energy.model import Record
+from jupyter_energy.monitor import Monitor, Options
+from jupyter_energy.store import Store
+
+NOTEBOOK = NotebookRef(None, "tested", kernel_id="kernel")
+Start = Callable[..., Monitor]
+
+
+@pytest.fixture
+def cpu(tmp_path: Path) -> FakePowercap:
+    """A CPU package and its memory, whose counters a test sets."""
+    fake = FakePowercap(tmp_path / "sys")
+    fake.zone("package-0")
+    fake.zone("dram", "intel-rapl:0:0")
+    return fake
+
+
+@pytest.fixture
+def start(tmp_path: Path, cpu: FakePowercap) -> Iterator[Start]:
+    """Starts a monitor that sees that CPU alone and keeps its records in the test's folder."""
+    with ExitStack() as stack:
+
+        def started(**environ: str) -> Monitor:
+            environ = {
+                "JUPYTER_ENERGY_STORE": str(tmp_path / "data/energy.sqlite"),
+                "JUPYTER_ENERGY_SYSFS": str(cpu.root),
+                "JUPYTER_ENERGY_PROCFS": str(tmp_path / "proc"),
+                "JUPYTER_ENERGY_ZONE": "FR",
+                **environ,
+            }
+            monitor = Monitor(Energy(environ=environ), lambda: NOTEBOOK, environ)
+            stack.callback(monitor.close)
+            monitor.start()
+            assert monitor.sampler.wait_until_found(LIMIT_S)
+            return monitor
+
+        yield started
+
+
+def stored(tmp_path: Path) -> list[Record]:
+    """What another process would find in the store."""
+    store = Store(tmp_path / "data/energy.sqlite")
+    try:
+        found = store.find_notebook(NOTEBOOK)
+        return [] if found is None else store.records(found.id)
+    finally:
+        store.close()
+
+
+def run(monitor: Monitor, name: str) -> Record:
+    """One measured block."""
+    return monitor.close_window(monitor.open_window(Options(name)), "ok")
+
+
+def test_a_window_holds_what_the_counters_rose_by(start: Start, cpu: FakePowercap) -> None:
+    monitor = start()
+    window = monitor.open_window(Options("fit"), shown=True)
+    cpu.set("intel-rapl:0", 3_000_000)
+    cpu.set("intel-rapl:0:0", 500_000)
+    record = monitor.close_window(window, "ok", "cell-id", 7)
+    assert record.energy_j == pytest.approx(3.5)
+    assert [d.domain.kind for d in record.domains if d.energy is not None] == ["package", "dram"]
+    assert (record.name, record.cell_id, record.execution_count) == ("fit", "cell-id", 7)
+    assert record.emissions is not None
+    assert record.emissions.intensity.zone == "FR"
+
+
+def test_only_the_devices_that_were_asked_for_count(start: Start, cpu: FakePowercap) -> None:
+    monitor = start()
+    window = monitor.open_window(Options(choice=parse("memory")))
+    cpu.set("intel-rapl:0", 3_000_000)
+    cpu.set("intel-rapl:0:0", 500_000)
+    record = monitor.close_window(window, "ok")
+    assert [d.domain.kind for d in record.domains] == ["dram"]
+    assert record.energy_j == pytest.approx(0.5)
+
+
+def test_a_window_knows_which_one_it_lies_in(start: Start) -> None:
+    monitor = start()
+    outer = monitor.open_window(Options("outer"))
+    first = run(monitor, "first")
+    middle = monitor.open_window(Options("middle"))
+    inmost = run(monitor, "inmost")
+    middle_record = monitor.close_window(middle, "ok")
+    second = run(monitor, "second")
+    outer_record = monitor.close_window(outer, "ok")
+    assert outer_record.within is None
+    assert {first.within, second.within, middle_record.within} == {outer.run_id}
+    assert inmost.within == middle.run_id
+    assert run(monitor, "after").within is None
+
+
+def test_a_run_from_the_shell_is_around_all_windows_of_its_kernel(start: Start) -> None:
+    assert run(start(JUPYTER_ENERGY_WITHIN="the-run"), "cell").within == "the-run"
+
+
+def test_an_inner_window_that_was_never_closed_does_not_take_in_what_follows(
+    start: Start,
+) -> None:
+    monitor = start()
+    outer = monitor.open_window(Options("outer"))
+    monitor.open_window(Options("forgotten"))
+    monitor.close_window(outer, "ok")
+    assert run(monitor, "next").within is None
+
+
+def test_a_dropped_window_leaves_no_record_and_is_around_nothing(
+    start: Start, tmp_path: Path
+) -> None:
+    monitor = start()
+    monitor.drop_window(monitor.open_window(Options("dropped")))
+    assert run(monitor, "kept").within is None
+    assert [record.name for record in stored(tmp_path)] == ["kept"]
+
+
+def test_a_record_is_stored_when_its_window_is_closed(start: Start, tmp_path: Path) -> None:
+    record = run(start(), "one")
+    (found,) = stored(tmp_path)
+    assert found.run_id == record.run_id
+
+
+def test_records_wait_while_the_store_fails_and_are_written_in_order_once_it_works(
+    start: Start, tmp_path: Path
+) -> None:
+    obstacle = tmp_path / "data"
+    obstacle.write_text("a file where the folder should be")
+    monitor = start()
+    names = ["first", "second", "third"]
+    for name in names:
+        assert run(monitor, name).outcome == "ok"
+    assert [record.name for record in monitor.pending()] == names
+    obstacle.unlink()
+    run(monitor, "fourth")
+    assert monitor.pending() == []
+    assert [record.name for record in stored(tmp_path)] == [*names, "fourth"]
+
+
+def test_the_end_writes_what_still_waits(start: Start, tmp_path: Path) -> None:
+    obstacle = tmp_path / "data"
+    obstacle.write_text("a file where the folder should be")
+    monitor = start()
+    run(monitor, "waiting")
+    obstacle.unlink()
+    monitor.close()
+    assert [record.name for record in stored(tmp_path)] == ["waiting"]
+
+
+def test_a_store_that_fails_is_told_once(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file where the folder should be")
+    monitor = start()
+    run(monitor, "first")
+    (text,) = monitor.to_tell()
+    assert str(tmp_path / "data") in text
+    assert text.endswith("The cell is not affected.")
+    run(monitor, "second")
+    assert monitor.to_tell() == []
+
+
+def test_each_topic_is_told_once_and_in_the_order_it_came_up(start: Start) -> None:
+    monitor = start()
+    monitor.tell("one", "first")
+    monitor.tell("two", "second")
+    monitor.tell("one", "first again")
+    assert monitor.to_tell() == ["first", "second"]
+    monitor.tell("two", "second again")
+    assert monitor.to_tell() == []
+
+
+def test_a_setting_that_cannot_be_is_told(start: Start) -> None:
+    monitor = start(JUPYTER_ENERGY_PUE="0.5")
+    (text,) = monitor.to_tell()
+    assert "Energy.pue" in text
+    assert "JUPYTER_ENERGY_PUE" in text
+
+
+def test_a_zone_of_no_table_is_the_users_mistake_before_and_a_warning_after(start: Start) -> None:
+    monitor = start(JUPYTER_ENERGY_ZONE="XX")
+    with pytest.raises(WrongUse, match="XX"):
+        monitor.check(Options(zone="XX"))
+    record = run(monitor, "cell")
+    assert record.emissions is None
+    assert record.warnings
+    assert record.warnings[0].startswith("CO2e is not known")
+
+
+def test_a_device_that_is_not_here_is_the_users_mistake(start: Start) -> None:
+    with pytest.raises(WrongUse, match="gpu:3"):
+        start().check(Options(choice=parse("gpu:3")))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")  # it is the point
+def test_a_forked_child_gets_a_record_without_figures_that_says_why(
+    start: Start, tmp_path: Path
+) -> None:
+    monitor = start()
+    run(monitor, "parent")
+    child = os.fork()
+    if child == 0:
+        status = 9  # an exception
+        try:
+            record = run(monitor, "child")
+            monitor.close()
+            told = monitor.to_tell()
+            known = record.energy_j is not None or record.estimated_j is not None
+            said = "not measured in a forked process" in record.warnings
+            status = (1 if known else 0) + (0 if said else 2) + (4 if told else 0)
+        finally:
+            os._exit(status)
+    _, ended = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(ended) == 0
+    run(monitor, "parent again")
+    assert [record.name for record in stored(tmp_path)] == ["parent", "parent again"]
