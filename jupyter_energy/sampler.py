@@ -9,6 +9,7 @@ there is nothing to do.
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import threading
@@ -18,10 +19,11 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from functools import partial
+from numbers import Real
 
 from .errors import SensorError, SensorTimeout
 from .model import Sample
-from .sensors.base import Absence, Discovery, Family, Machine, Sensor
+from .sensors.base import Absence, Discovery, Family, Machine, Sensor, usable
 from .trace import Trace
 from .window import Edge
 from .worker import Worker
@@ -49,7 +51,7 @@ class Sampler:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._machine = machine
-        self._families = families
+        self._families = _named(families)
         self._interval_s = interval_s
         self._clock = clock
         self._pid = os.getpid()
@@ -71,7 +73,7 @@ class Sampler:
 
     def start(self) -> None:
         """Begin to look for sensors, off this thread."""
-        for name in filter(None, map(_worker_of, self._families)):
+        for name in filter(None, map(_worker_of, self._families.values())):
             self._workers.setdefault(name, Worker(f"jupyter-energy-{name}"))
         self._thread = threading.Thread(target=self._run, name="jupyter-energy", daemon=True)
         self._thread.start()
@@ -94,7 +96,8 @@ class Sampler:
             self._traces = {}
         for sensor in sensors:
             if sensor.worker is None:
-                sensor.close()
+                with suppress(Exception):  # one that cannot let go must not keep the others open
+                    sensor.close()
             else:
                 self._workers[sensor.worker].submit(sensor.close)
         for worker in self._workers.values():
@@ -123,9 +126,9 @@ class Sampler:
         Raises SensorError, SensorTimeout where a driver does not answer within 1 s.
         """
         if sensor.worker is None:
-            return sensor.read()
+            return _reading(sensor)
         try:
-            return self._workers[sensor.worker].submit(sensor.read).result(1.0)
+            return self._workers[sensor.worker].submit(partial(_reading, sensor)).result(1.0)
         except (FutureTimeout, TimeoutError):
             raise SensorTimeout(DRIVER_BUSY) from None
 
@@ -189,11 +192,9 @@ class Sampler:
     def _read(self, sensor: Sensor) -> Reading:
         """One reading into its trace; the sample, or the reason why there is none."""
         try:
-            raw = sensor.read()
+            raw = _reading(sensor)
         except SensorError as error:
             return str(error)
-        except Exception as error:  # noqa: BLE001  a sensor from elsewhere: its fault stays a gap
-            return f"{type(error).__name__}: {error}"
         t_s = self._clock()
         with self._lock:
             trace = self._traces.get(sensor)
@@ -213,28 +214,26 @@ class Sampler:
 
     def _discover(self) -> None:
         """Ask every family what it has; a driver is asked on its worker, so a hang stays there."""
-        for family in self._families:
-            name = _worker_of(family)
-            if name is None:
-                self._keep(family, self._look(family))
+        for name, family in self._families.items():
+            worker = _worker_of(family)
+            if worker is None:
+                self._keep(name, self._look(family))
             else:
-                future = self._workers[name].submit(partial(self._look, family))
-                future.add_done_callback(partial(self._keep_answer, family))
+                future = self._workers[worker].submit(partial(self._look, family))
+                future.add_done_callback(partial(self._keep_answer, name))
 
     def _look(self, family: Family) -> Discovery:
         try:
-            found: Discovery = family.discover(self._machine)
-            frozenset(found.sensors)  # sensors are keys of the traces: unhashable ones fail here
-        except Exception as error:  # noqa: BLE001  one family's fault must not hide the others
+            return usable(family.discover(self._machine), _worker_of(family))
+        except BaseException as error:  # noqa: BLE001  one family's fault must not hide the others
             return Discovery(notes=(f"failed: {type(error).__name__}: {error}",))
-        return found
 
-    def _keep_answer(self, family: Family, answer: Future[Discovery]) -> None:
-        self._keep(family, answer.result())
+    def _keep_answer(self, name: str, answer: Future[Discovery]) -> None:
+        self._keep(name, answer.result())
 
-    def _keep(self, family: Family, found: Discovery) -> None:
+    def _keep(self, name: str, found: Discovery) -> None:
         with self._lock:
-            self._found[family.__name__.rpartition(".")[2]] = found
+            self._found[name] = found
             for sensor in found.sensors:
                 self._traces[sensor] = Trace(sensor)
             if any(s.kind == "gauge" for s in self._traces):
@@ -282,3 +281,32 @@ def _worker_of(family: Family) -> str | None:
     """The worker on which a family must be asked; None for one that only reads files."""
     name: str | None = getattr(family, "WORKER", None)
     return name
+
+
+def _named(families: Sequence[Family]) -> dict[str, Family]:
+    """Each family by its module's name; by the whole of it where a shorter one is taken."""
+    named: dict[str, Family] = {}
+    for family in families:
+        whole = str(getattr(family, "__name__", type(family).__name__))
+        short = whole.rpartition(".")[2]
+        name = whole if short in named else short
+        while name in named:
+            name += " again"
+        named[name] = family
+    return named
+
+
+def _reading(sensor: Sensor) -> float:
+    """What a sensor gives, in J or W. Raises SensorError, whatever a third party's sensor does."""
+    try:
+        raw: object = sensor.read()
+        if isinstance(raw, Real) and math.isfinite(raw):
+            return float(raw)
+    except SensorError:
+        raise
+    except BaseException as error:
+        main = threading.current_thread() is threading.main_thread()
+        if main and isinstance(error, KeyboardInterrupt):
+            raise  # the user's own Ctrl-C
+        raise SensorError(f"{type(error).__name__}: {error}") from error
+    raise SensorError(f"the sensor gave {raw!r:.40}, which is no reading")
