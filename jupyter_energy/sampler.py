@@ -263,9 +263,8 @@ class Sampler:
         for sensor in found.sensors:
             if late:
                 sensor.close()
-            else:
-                # A window that is open already then has what comes from here on.
-                self._read(sensor)
+            elif self._open_windows:
+                self._read(sensor)  # the window that is open already has what comes from here on
         with self._lock:
             self._found[name] = found
             self._looking -= 1

@@ -70,7 +70,8 @@ CODE = {
     "dates that are frozen": [
         (
             "import datetime\nclass Frozen(datetime.datetime):\n"
-            "    @classmethod\n    def now(cls, tz=None):\n        return cls(1970, 1, 1, tzinfo=tz)\n"
+            "    @classmethod\n    def now(cls, tz=None):\n"
+            "        return cls(1970, 1, 1, tzinfo=tz)\n"
             "kept, datetime.datetime = datetime.datetime, Frozen"
         ),
         "6 * 7",
