@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import pytest
-
 from conftest import StartKernel
 from harness import LOAD, Kernel
 from test_kernel_faults import OURS, seen
@@ -12,21 +11,27 @@ from test_kernel_faults import OURS, seen
 # Each is a list of cells, run in a kernel without us, silently measured, and under %%energy.
 CODE = {
     "a fork": [
-        "import os, sys\nprint('before', flush=True)\npid = os.fork()\n"
-        "if pid == 0:\n    os.write(1, b'')\n    os._exit(7)\n"
-        "os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])",
+        (
+            "import os, sys\nprint('before', flush=True)\npid = os.fork()\n"
+            "if pid == 0:\n    os.write(1, b'')\n    os._exit(7)\n"
+            "os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])"
+        ),
         "'goes on'",
     ],
     "processes that are forked": [
-        "import multiprocessing\nqueue = multiprocessing.get_context('fork').SimpleQueue()\n"
-        "def work(n):\n    queue.put(n * n)\n"
-        "p = multiprocessing.get_context('fork').Process(target=work, args=(7,))\n"
-        "p.start(); p.join(); queue.get(), p.exitcode",
+        (
+            "import multiprocessing\nqueue = multiprocessing.get_context('fork').SimpleQueue()\n"
+            "def work(n):\n    queue.put(n * n)\n"
+            "p = multiprocessing.get_context('fork').Process(target=work, args=(7,))\n"
+            "p.start(); p.join(); queue.get(), p.exitcode"
+        ),
     ],
     "processes that are spawned": [
-        "import multiprocessing, operator\n"
-        "with multiprocessing.get_context('spawn').Pool(1) as pool:\n"
-        "    value = pool.map(operator.neg, [1, 2])\nvalue",
+        (
+            "import multiprocessing, operator\n"
+            "with multiprocessing.get_context('spawn').Pool(1) as pool:\n"
+            "    value = pool.map(operator.neg, [1, 2])\nvalue"
+        ),
     ],
     "too deep a recursion": [
         "def f(n):\n    return f(n + 1)\ntry:\n    f(0)\nexcept RecursionError as e:\n    print(e)",
@@ -37,15 +42,19 @@ CODE = {
     # ipykernel itself does not get over a stream without flush(): a hook that runs after ours puts
     # it back before that.
     "stderr None": [
-        "import sys\nkept, sys.stderr = sys.stderr, None\n"
-        "def restore(*_):\n    sys.stderr = kept\n"
-        "get_ipython().events.register('post_run_cell', restore)",
+        (
+            "import sys\nkept, sys.stderr = sys.stderr, None\n"
+            "def restore(*_):\n    sys.stderr = kept\n"
+            "get_ipython().events.register('post_run_cell', restore)"
+        ),
         "6 * 7",
     ],
     "stdout None": [
-        "import sys\nkept, sys.stdout = sys.stdout, None\n"
-        "def restore(*_):\n    sys.stdout = kept\n"
-        "get_ipython().events.register('post_run_cell', restore)",
+        (
+            "import sys\nkept, sys.stdout = sys.stdout, None\n"
+            "def restore(*_):\n    sys.stdout = kept\n"
+            "get_ipython().events.register('post_run_cell', restore)"
+        ),
         "6 * 7",
     ],
     "stderr closed": [
@@ -59,16 +68,21 @@ CODE = {
         "'goes on'",
     ],
     "dates that are frozen": [
-        "import datetime\nclass Frozen(datetime.datetime):\n"
-        "    @classmethod\n    def now(cls, tz=None):\n        return cls(1970, 1, 1, tzinfo=tz)\n"
-        "kept, datetime.datetime = datetime.datetime, Frozen",
+        (
+            "import datetime\nclass Frozen(datetime.datetime):\n"
+            "    @classmethod\n    def now(cls, tz=None):\n"
+            "        return cls(1970, 1, 1, tzinfo=tz)\n"
+            "kept, datetime.datetime = datetime.datetime, Frozen"
+        ),
         "6 * 7",
         "datetime.datetime = kept",
     ],
     "no threads": [
-        "import threading\nkept = threading.Thread.start\n"
-        "def refuse(self):\n    raise RuntimeError(\"can't start new thread\")\n"
-        "threading.Thread.start = refuse",
+        (
+            "import threading\nkept = threading.Thread.start\n"
+            'def refuse(self):\n    raise RuntimeError("can\'t start new thread")\n'
+            "threading.Thread.start = refuse"
+        ),
         "6 * 7",
         "threading.Thread.start = kept",
     ],
@@ -79,9 +93,11 @@ CODE = {
     ],
     "a reset": ["x = 1", "%reset -f", "'x' in globals()", "6 * 7"],
     "descriptors closed": [
-        "import os\nfor fd in range(3, 1024):\n    try:\n"
-        "        if os.readlink(f'/proc/self/fd/{fd}').endswith(('/stat', '/energy.sqlite')):\n"
-        "            os.close(fd)\n    except OSError:\n        pass",
+        (
+            "import os\nfor fd in range(3, 1024):\n    try:\n"
+            "        if os.readlink(f'/proc/self/fd/{fd}').endswith(('/stat', '/energy.sqlite')):\n"
+            "            os.close(fd)\n    except OSError:\n        pass"
+        ),
         "6 * 7",
         "'goes on'",
     ],
