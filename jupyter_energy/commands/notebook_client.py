@@ -6,6 +6,7 @@ Built on nbclient, which this module imports; so `run` imports it only when it i
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +91,9 @@ class Execution:
     def _name_cell(self, cell: Any, **_: Any) -> None:
         # The client has a clone of the manager's session, and it is the client that asks.
         client: Any = self.client.kc
-        client.session.cell_id = cell.get("id")
+        # nbformat makes up the ids that a file lacks, others at each reading: they tell no cell.
+        found = cell.get("id")
+        client.session.cell_id = found if found in self._session.ref.cell_ids else None
 
     def print_rows(self, **_: Any) -> None:
         """Print the rows of the records that have come."""
@@ -124,7 +127,9 @@ def execute(path: Path, session: Session, output: str | None) -> bool:
     no jupyter-energy.
     """
     try:
-        notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]  # nbformat has no types
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of ids that are missing: the notebook runs without
+            notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]  # nbformat has no types
     except (nbformat.reader.NotJSONError, nbformat.ValidationError, ValueError, KeyError) as error:
         raise NoSuchNotebook(f"{path} is no notebook: {str(error).splitlines()[0]}") from None
     failure = Execution(notebook, _kernel_for(notebook, session), session).run(
