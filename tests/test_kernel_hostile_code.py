@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from conftest import StartKernel
 from harness import LOAD, Kernel
-from test_kernel_faults import OURS, seen
+from test_kernel_faults import OURS, run_alone, seen
 
 # Each is a list of cells, run in a kernel without us, silently measured, and under %%energy.
 CODE = {
@@ -123,7 +123,8 @@ CODE = {
 def run(kernel: Kernel, first: str, cells: list[str], line: str = "") -> list[dict[str, object]]:
     """What counts of each cell; under a line, those that are not a magic themselves."""
     results = [kernel.run(first)]
-    results += [kernel.run(cell if cell.startswith("%") else line + cell) for cell in cells]
+    sources = [cell if cell.startswith("%") else line + cell for cell in cells]
+    results += [run_alone(kernel, source) for source in sources]
     assert "".join(result.stderr for result in results).count("jupyter-energy: ") <= 1
     assert OURS.sub("", results[0].stderr) == ""
     return [seen(result, same_source=not line) for result in results]
