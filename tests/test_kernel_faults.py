@@ -48,10 +48,15 @@ def seen(result: Result, same_source: bool) -> dict[str, object]:
     return {"text": re.sub(r"ipykernel_\d+/\d+\.py", "cell.py", text)}
 
 
+def run_alone(kernel: Kernel, cell: str) -> Result:
+    """Run a cell whose failure aborts none that comes shortly after it."""
+    return kernel.run(cell, stop_on_error=False)
+
+
 def all_cells(kernel: Kernel, magic: str) -> list[tuple[Result, dict[str, object]]]:
     """Every cell's result, and what of it counts."""
-    results = [(kernel.run(cell), True) for cell in PLAIN]
-    results += [(kernel.run(f"{magic}\n{body}"), False) for body in UNDER_THE_MAGIC]
+    results = [(run_alone(kernel, cell), True) for cell in PLAIN]
+    results += [(run_alone(kernel, f"{magic}\n{body}"), False) for body in UNDER_THE_MAGIC]
     return [(result, seen(result, same_source)) for result, same_source in results]
 
 

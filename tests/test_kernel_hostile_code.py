@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from conftest import StartKernel
 from harness import LOAD, Kernel
-from test_kernel_faults import OURS, seen
+from test_kernel_faults import OURS, run_alone, seen
 
 # Each is a list of cells, run in a kernel without us, silently measured, and under %%energy.
 CODE = {
@@ -123,7 +123,8 @@ CODE = {
 def run(kernel: Kernel, first: str, cells: list[str], line: str = "") -> list[dict[str, object]]:
     """What counts of each cell; under a line, those that are not a magic themselves."""
     results = [kernel.run(first)]
-    results += [kernel.run(cell if cell.startswith("%") else line + cell) for cell in cells]
+    sources = [cell if cell.startswith("%") else line + cell for cell in cells]
+    results += [run_alone(kernel, source) for source in sources]
     assert "".join(result.stderr for result in results).count("jupyter-energy: ") <= 1
     assert OURS.sub("", results[0].stderr) == ""
     return [seen(result, same_source=not line) for result in results]
@@ -135,8 +136,10 @@ def test_what_the_users_code_does_to_its_process_is_no_worse_with_us(
 ) -> None:
     cells = CODE[name]
     plain = start_kernel(home="plain")
-    silent = start_kernel(home="silent")
+    # Where it is about the streams, a store that fails gives us a line to tell.
+    more = {"JUPYTER_ENERGY_STORE": "/dev/null/energy.sqlite"} if name.startswith("std") else {}
+    silent = start_kernel(more, home="silent")
     assert run(silent, LOAD, cells) == run(plain, "pass", cells)
-    commented, shown = start_kernel(home="commented"), start_kernel(home="shown")
+    commented, shown = start_kernel(home="commented"), start_kernel(more, home="shown")
     without = run(commented, "pass", cells, "# nothing\n")
     assert run(shown, LOAD, cells, "%%energy\n") == without
