@@ -5,12 +5,14 @@ Built on nbclient, which this module imports; so `run` imports it only when it i
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nbformat
+import zmq
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.session import Session as MessageSession
@@ -32,6 +34,8 @@ LOAD = (
     "__import__('jupyter_energy.magics', fromlist=['loaded_in'])"
     ".loaded_in(get_ipython()).monitor.sampler.wait_until_found({limit_s})"
 )
+# Kernels colour their tracebacks (ECMA-48, "select graphic rendition").
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 NOT_THERE = (
     "the kernel {name!r} cannot load jupyter-energy ({error}); install jupyter-energy in that "
     "kernel's environment"
@@ -57,6 +61,12 @@ class CellKernelManager(AsyncKernelManager):
     @default("session")
     def _cell_session(self) -> CellSession:
         return CellSession(parent=self)
+
+    @default("transport_encryption")
+    def _encrypted_if_possible(self) -> str:
+        # ipykernel 7.3 and newer warn on stderr of a kernel that is not (older clients have no
+        # such trait, and their kernels no such warning).
+        return "auto" if zmq.has("curve") else "disabled"
 
 
 class Execution:
@@ -112,7 +122,8 @@ class Execution:
         except DeadKernelError:
             return "the kernel died"
         except (CellExecutionError, CellControlSignal) as error:
-            return str(error).strip()
+            text = str(error).strip()
+            return text if sys.stderr.isatty() else COLOURS.sub("", text)
         except KeyboardInterrupt:
             return "interrupted"
         finally:
