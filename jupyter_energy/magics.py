@@ -142,7 +142,11 @@ class EnergyExtension:
         if frame.shown.variable is not None:
             self.shell.user_ns[frame.shown.variable] = record
         if not frame.shown.quiet:
-            self._show(record)
+            try:
+                self._show(record)
+            except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
+                why = f"{type(error).__name__}: {error}"
+                self.monitor.tell("show", f"a result could not be shown ({why}). It is kept.")
 
     # -- magics ----------------------------------------------------------------------------
 

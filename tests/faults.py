@@ -263,11 +263,14 @@ def environment_is_garbage(at: Place) -> Steps:
     yield {f"JUPYTER_ENERGY_{name}": GARBAGE for name in SETTINGS} | at.environ
 
 
-def numbers_are_no_numbers(at: Place) -> Steps:
-    # Power is polled, so the pauses between two readings are made of a setting too.
+def pause_has_no_end(at: Place) -> Steps:
+    # Power is polled, so the pause between two readings is waited for.
     environ = _driver(at, f"{GPU} fault=NotSupported@{ENERGY}")[1]
-    values = {"PUE": "nan", "CPU_TDP_W": "-inf", "INTERVAL_S": "1e300"}
-    yield environ | {f"JUPYTER_ENERGY_{name}": text for name, text in values.items()}
+    yield environ | {"JUPYTER_ENERGY_INTERVAL_S": "1e300"}
+
+
+def power_has_no_end(at: Place) -> Steps:
+    yield {"JUPYTER_ENERGY_CPU_TDP_W": "inf", **at.environ}
 
 
 def zone_is_unknown(at: Place) -> Steps:
@@ -320,7 +323,8 @@ FAULTS = {
     "the settings file is broken": Fault(settings_file_is_broken, "no settings were read"),
     "the settings file is a folder": Fault(settings_file_is_a_folder, "no settings were read"),
     "the environment is garbage": Fault(environment_is_garbage, "left out"),
-    "numbers are no numbers": Fault(numbers_are_no_numbers, "left out"),
+    "the pause has no end": Fault(pause_has_no_end, "INTERVAL_S is left out"),
+    "the power has no end": Fault(power_has_no_end, "CPU_TDP_W is left out"),
     "the zone is unknown": Fault(zone_is_unknown, warns="Atlantis"),
     "the store is in nobody's home": Fault(store_of_nobody, "left out", kept=False),
     "the recording is in nobody's home": Fault(recording_of_nobody, "left out"),

@@ -136,8 +136,8 @@ def test_what_the_users_code_does_to_its_process_is_no_worse_with_us(
 ) -> None:
     cells = CODE[name]
     plain = start_kernel(home="plain")
-    # Where it is about the streams, a store that fails gives us a line to tell.
-    more = {"JUPYTER_ENERGY_STORE": "/dev/null/energy.sqlite"} if name.startswith("std") else {}
+    # Where it is about stderr, a store that fails gives us a line to tell.
+    more = {"JUPYTER_ENERGY_STORE": "/dev/null/energy.sqlite"} if name.startswith("stderr") else {}
     silent = start_kernel(more, home="silent")
     assert run(silent, LOAD, cells) == run(plain, "pass", cells)
     commented, shown = start_kernel(home="commented"), start_kernel(more, home="shown")
