@@ -7,6 +7,7 @@ the settings file that `jupyter energy zone` writes, the default.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from .errors import WrongUse
 from .sensors.base import Machine
 
 ENVIRONMENT_PREFIX = "JUPYTER_ENERGY_"
+# The system refuses to wait for longer than some years; an hour is more than anybody needs.
+LONGEST_INTERVAL_S = 3600.0
 DEFAULT, FILE, PROFILE, SAID = "the default", "the settings file", "the profile", "%config Energy"
 
 
@@ -69,9 +72,30 @@ class Energy(Configurable):
     @validate("interval_s")
     def _not_too_often(self, proposal: Mapping[str, float]) -> float:
         """Polling faster than 0.1 s costs more than it tells (measuring.md 1.3, 1.5)."""
-        if proposal["value"] < 0.1:
-            raise TraitError(f"interval_s is {proposal['value']}: it is at least 0.1")
+        if not 0.1 <= proposal["value"] <= LONGEST_INTERVAL_S:  # false for NaN as well
+            raise TraitError(
+                f"interval_s is {proposal['value']}: it is 0.1 to {LONGEST_INTERVAL_S:g}"
+            )
         return proposal["value"]
+
+    @validate("cpu_tdp_w")
+    def _a_power(self, proposal: Mapping[str, float | None]) -> float | None:
+        """No processor draws nothing, less, or without end."""
+        value = proposal["value"]
+        if value is not None and not 0 < value < math.inf:
+            raise TraitError(f"cpu_tdp_w is {value}: it is a number of W above 0")
+        return value
+
+    @validate("store", "replay")
+    def _a_path(self, proposal: Mapping[str, str]) -> str:
+        """`~name` needs a user of that name, and no path holds a NUL."""
+        value = proposal["value"]
+        try:
+            if "\0" in str(Path(value).expanduser()):
+                raise TraitError(f"{value!r} is no path")
+        except RuntimeError as error:  # pathlib's for a home that it cannot find
+            raise TraitError(f"{value!r}: {error}") from None
+        return value
 
     def __init__(
         self,

@@ -209,11 +209,13 @@ def from_file(path: str | os.PathLike[str]) -> NotebookRef:
     """
     try:
         found = normalised(os.fspath(path))
-        size_bytes = Path(found).stat().st_size
+        status = Path(found).stat()
     except (OSError, ValueError, RuntimeError):
         raise NoSuchNotebook(f"{path}: there is no such file") from None
+    if stat.S_ISDIR(status.st_mode):  # also one that is called something.py
+        raise NoSuchNotebook(f"{path} is not a file: give an .ipynb file or a .py script")
     name = Path(found).name
-    if found.lower().endswith(SCRIPT_SUFFIXES) or size_bytes > LARGEST_NOTEBOOK_BYTES:
+    if found.lower().endswith(SCRIPT_SUFFIXES) or status.st_size > LARGEST_NOTEBOOK_BYTES:
         return NotebookRef(found, name)
     cells = notebook_cells(read_notebook(found))
     return NotebookRef(found, name, _ids(cells), blank=not cells)

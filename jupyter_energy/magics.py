@@ -73,7 +73,8 @@ class EnergyExtension:
         if not lines or not _is_ours(lines[0]) or not any(line.strip() for line in lines[1:]):
             return lines
         asked = lines[0][len(MAGIC) :].strip()
-        call = f"get_ipython().run_line_magic({BEGIN!r}, {asked!r})\n"
+        # Not by the user's own name for it, which may be deleted or stand for something else.
+        call = f"__import__('builtins').get_ipython().run_line_magic({BEGIN!r}, {asked!r})\n"
         blank = next(i for i, line in enumerate(lines[1:], 1) if line.strip())
         if lines[blank].startswith("%%"):
             # Another cell magic below: it is transformed here, since IPython looks for one in
@@ -141,7 +142,11 @@ class EnergyExtension:
         if frame.shown.variable is not None:
             self.shell.user_ns[frame.shown.variable] = record
         if not frame.shown.quiet:
-            self._show(record)
+            try:
+                self._show(record)
+            except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
+                why = f"{type(error).__name__}: {error}"
+                self.monitor.tell("show", f"a result could not be shown ({why}). It is kept.")
 
     # -- magics ----------------------------------------------------------------------------
 
@@ -254,7 +259,8 @@ class EnergyExtension:
         """Show what there is to tell, on stderr; a closed stderr is no reason to fail."""
         try:
             for text in self.monitor.to_tell():
-                print(f"jupyter-energy: {text}", file=sys.stderr)
+                if sys.stderr is not None:  # print would then take stdout
+                    print(f"jupyter-energy: {text}", file=sys.stderr)
         except (Exception, KeyboardInterrupt):  # noqa: BLE001  there is no way left to tell
             return
 

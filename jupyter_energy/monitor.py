@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -23,7 +24,7 @@ from .carbon import intensity
 from .carbon.emissions import emissions
 from .config import Energy
 from .errors import EnergyError, StoreError
-from .model import CarbonIntensity, Domain, Outcome, Record
+from .model import CarbonIntensity, Domain, Measurement, Outcome, Record
 from .sampler import FORKED, Sampler
 from .sensors import families
 from .sensors.base import Absence, Sensor
@@ -79,7 +80,8 @@ class Monitor:
         session_id: str | None = None,
     ) -> None:
         self.settings = settings
-        self.session_id = session_id or environ.get("JUPYTER_ENERGY_SESSION") or uuid.uuid4().hex
+        named = session_id or environ.get("JUPYTER_ENERGY_SESSION") or uuid.uuid4().hex
+        self.session_id = named.encode(errors="replace").decode()  # as text that can be stored
         self._environ = environ
         self._outer = environ.get("JUPYTER_ENERGY_WITHIN")
         self._find_notebook = notebook
@@ -98,6 +100,7 @@ class Monitor:
         self._main: OpenWindow | None = None  # the outermost window of the main thread
         self._intensities: dict[tuple[str | None, str], CarbonIntensity] = {}
         self._pid = os.getpid()
+        self._waited = False
 
     # -- life ------------------------------------------------------------------------------
 
@@ -144,9 +147,11 @@ class Monitor:
 
     def open_window(self, options: Options, shown: bool = False) -> OpenWindow:
         """Begin a window now. A shown one first waits for sensors still being looked for."""
-        warnings = []
-        if shown and not self.sampler.wait_until_found(FIND_DEADLINE_S):
-            warnings.append("some sensors had not answered when the cell began")
+        warnings: list[str] = []
+        if shown and not self._waited:
+            # Once: a driver that hangs for ever must not cost every cell its deadline.
+            self._waited = True
+            self.sampler.wait_until_found(FIND_DEADLINE_S)
         if options.sync:
             warnings += self._wait_for_gpu()
         counts = devices.selector(
@@ -166,7 +171,7 @@ class Monitor:
             run_id=uuid.uuid4().hex,
             outer=outer,
             start_utc=datetime.now(UTC),
-            start=self.sampler.opening_edge(reads),
+            start=_edge(lambda: self.sampler.opening_edge(reads), warnings),
             counts=counts,
             reads=reads,
             warnings=warnings,
@@ -191,11 +196,18 @@ class Monitor:
         """End a window now; its record, which is in the store or waits to be written."""
         if window.options.sync:
             window.warnings += self._wait_for_gpu()
-        stop = self.sampler.closing_edge(window.reads)
+        stop = _edge(lambda: self.sampler.closing_edge(window.reads), window.warnings)
         self._forget(window)
         # Of two that overlap, as tasks and threads may, neither lies within the other.
         outer = _still_open(window.outer)
-        measurement = measure(window.start_utc, window.start, stop, self._absences(window))
+        if not self.sampler.wait_until_found(0):
+            window.warnings.append("some sensors have not answered yet")
+        try:
+            measurement = measure(window.start_utc, window.start, stop, self._absences(window))
+        except Exception as error:  # noqa: BLE001  a record that says so is better than none
+            duration_s = max(0.0, stop.t_s - window.start.t_s)
+            measurement = Measurement(window.start_utc, duration_s, ())
+            window.warnings.append(_failed(error))
         record = Record(
             run_id=window.run_id,
             notebook_id="" if self._notebook is None else self._notebook.id,
@@ -278,7 +290,7 @@ class Monitor:
         self._pending.append(record)
         try:
             self.flush(STORE_DEADLINE_S)
-        except EnergyError as error:
+        except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
             self.tell("store", f"{error}. The cell is not affected.")
 
     def _flush(self) -> None:
@@ -303,3 +315,16 @@ def _still_open(window: OpenWindow | None) -> OpenWindow | None:
             found = window.outer
         window = window.outer
     return found
+
+
+def _edge(read: Callable[[], Edge], warnings: list[str]) -> Edge:
+    """An edge; an empty one, with a warning, where it could not be read."""
+    try:
+        return read()
+    except Exception as error:  # noqa: BLE001  ours or a third party's, but never the user's
+        warnings.append(_failed(error))
+        return Edge(time.monotonic(), {})
+
+
+def _failed(error: Exception) -> str:
+    return f"failed: {type(error).__name__}: {error}"

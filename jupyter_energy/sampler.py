@@ -9,6 +9,7 @@ there is nothing to do.
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import threading
@@ -18,10 +19,11 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from functools import partial
+from numbers import Real
 
 from .errors import SensorError, SensorTimeout
 from .model import Sample
-from .sensors.base import Absence, Discovery, Family, Machine, Sensor
+from .sensors.base import Absence, Discovery, Family, Machine, Sensor, usable
 from .trace import Trace
 from .window import Edge
 from .worker import Worker
@@ -100,7 +102,8 @@ class Sampler:
             self._traces = {}
         for sensor in sensors:
             if sensor.worker is None:
-                sensor.close()
+                with suppress(Exception):  # one that cannot let go must not keep the others open
+                    sensor.close()
             else:
                 self._workers[sensor.worker].submit(sensor.close)
         for worker in self._workers.values():
@@ -133,9 +136,9 @@ class Sampler:
         Raises SensorError, SensorTimeout where a driver does not answer within 1 s.
         """
         if sensor.worker is None:
-            return sensor.read()
+            return _reading(sensor)
         try:
-            return self._workers[sensor.worker].submit(sensor.read).result(1.0)
+            return self._workers[sensor.worker].submit(partial(_reading, sensor)).result(1.0)
         except (FutureTimeout, TimeoutError):
             raise SensorTimeout(DRIVER_BUSY) from None
 
@@ -199,11 +202,9 @@ class Sampler:
     def _read(self, sensor: Sensor) -> Reading:
         """One reading into its trace; the sample, or the reason why there is none."""
         try:
-            raw = sensor.read()
+            raw = _reading(sensor)
         except SensorError as error:
             return str(error)
-        except Exception as error:  # noqa: BLE001  a sensor from elsewhere: its fault stays a gap
-            return f"{type(error).__name__}: {error}"
         t_s = self._clock()
         with self._lock:
             trace = self._traces.get(sensor)
@@ -229,47 +230,45 @@ class Sampler:
     def _discover(self) -> None:
         """Ask every family what it has; a driver is asked on its worker, so a hang stays there."""
         try:
-            families = self._families()
+            families = _named(self._families())
         except Exception as error:  # noqa: BLE001  broken metadata of some package: no sensors, and cells run
-            families = []
+            families = {}
             with self._lock:
                 self._found["sensors"] = Discovery(notes=(_failed(error),))
         # Made whole before it is kept: the edges walk through it on other threads.
-        self._workers = {n: Worker(f"jupyter-energy-{n}") for n in map(_worker_of, families) if n}
+        workers = {name for name in map(_worker_of, families.values()) if name}
+        self._workers = {name: Worker(f"jupyter-energy-{name}") for name in workers}
         self._looking = len(families)
         if not families:
             self._ready.set()
-        for family in families:
+        for name, family in families.items():
             if self._closing:
                 return
-            name = _worker_of(family)
-            if name is None:
-                self._keep(family, self._look(family))
+            worker = _worker_of(family)
+            if worker is None:
+                self._look(name, family)
             else:
-                future = self._workers[name].submit(partial(self._look, family))
-                future.add_done_callback(partial(self._keep_answer, family))
+                self._workers[worker].submit(partial(self._look, name, family))
 
-    def _look(self, family: Family) -> Discovery:
+    def _look(self, name: str, family: Family) -> None:
+        """Ask one family, on the thread that may ask it, and begin the traces of its sensors."""
         try:
-            found: Discovery = family.discover(self._machine)
-            frozenset(found.sensors)  # sensors are keys of the traces: unhashable ones fail here
-        except Exception as error:  # noqa: BLE001  one family's fault must not hide the others
-            return Discovery(notes=(_failed(error),))
-        return found
-
-    def _keep_answer(self, family: Family, answer: Future[Discovery]) -> None:
-        self._keep(family, answer.result())
-
-    def _keep(self, family: Family, found: Discovery) -> None:
+            found = usable(family.discover(self._machine), _worker_of(family))
+        except BaseException as error:  # noqa: BLE001  one family's fault must not hide the others
+            found = Discovery(notes=(_failed(error),))
         with self._lock:
-            short = family.__name__.rpartition(".")[2]
-            # Two families may end in the same word when one comes from elsewhere.
-            self._found[family.__name__ if short in self._found else short] = found
-            self._looking -= 1
-            complete = self._looking == 0
             late = self._closing  # a driver that answered after all: nobody will read it
             if not late:
                 self._traces |= {sensor: Trace(sensor) for sensor in found.sensors}
+        for sensor in found.sensors:
+            if late:
+                sensor.close()
+            elif self._open_windows:
+                self._read(sensor)  # the window that is open already has what comes from here on
+        with self._lock:
+            self._found[name] = found
+            self._looking -= 1
+            complete = self._looking == 0
             self._wraps = any(s.wraps_at_j is not None for s in self._traces)
             if any(s.kind == "gauge" for s in self._traces):
                 self._pace_while_open = POLLING
@@ -277,8 +276,9 @@ class Sampler:
                 self._pace_while_open = GUARDING
         if complete:
             self._ready.set()
-        for sensor in found.sensors if late else ():
-            sensor.close()
+        with self._wake:
+            if self._open_windows and self._pace_while_open > self._pace:
+                self._wake.notify_all()
 
     def _pace_now(self) -> int:
         if self._open_windows:
@@ -313,7 +313,7 @@ class Sampler:
                 yield name, sensors
 
 
-def _failed(error: Exception) -> str:
+def _failed(error: BaseException) -> str:
     return f"failed: {type(error).__name__}: {error}"
 
 
@@ -321,3 +321,32 @@ def _worker_of(family: Family) -> str | None:
     """The worker on which a family must be asked; None for one that only reads files."""
     name: str | None = getattr(family, "WORKER", None)
     return name
+
+
+def _named(families: Sequence[Family]) -> dict[str, Family]:
+    """Each family by its module's name; by the whole of it where a shorter one is taken."""
+    named: dict[str, Family] = {}
+    for family in families:
+        whole = str(getattr(family, "__name__", type(family).__name__))
+        short = whole.rpartition(".")[2]
+        name = whole if short in named else short
+        while name in named:
+            name += " again"
+        named[name] = family
+    return named
+
+
+def _reading(sensor: Sensor) -> float:
+    """What a sensor gives, in J or W. Raises SensorError, whatever a third party's sensor does."""
+    try:
+        raw: object = sensor.read()
+        if isinstance(raw, Real) and math.isfinite(raw):
+            return float(raw)
+    except SensorError:
+        raise
+    except BaseException as error:
+        main = threading.current_thread() is threading.main_thread()
+        if main and isinstance(error, KeyboardInterrupt):
+            raise  # the user's own Ctrl-C
+        raise SensorError(f"{type(error).__name__}: {error}") from error
+    raise SensorError(f"the sensor gave {raw!r:.40}, which is no reading")

@@ -21,7 +21,7 @@ from .documents import record_from_document, record_to_document, to_json, utc_te
 from .errors import StoreError
 from .filesystem import NETWORK_FILESYSTEMS, filesystem_of
 from .identity import Notebook, NotebookRef, is_cell_id, match
-from .migrations import migrate
+from .migrations import applied, migrate
 from .model import Record
 
 T = TypeVar("T")
@@ -200,6 +200,7 @@ class Store:
             check_same_thread=False,
         )
         try:
+            applied(connection)  # another program's file is refused before anything is set in it
             self._set_journal(connection)
             migrate(connection)
             connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")

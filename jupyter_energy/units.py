@@ -92,6 +92,15 @@ def measured(value: Uncertain, scale: Scale = ENERGY_J) -> str:
     return f"{number:.{decimals}f} ± {shown:.{decimals}f} {symbol}"
 
 
+def measured_alone(value: Uncertain, scale: Scale = ENERGY_J) -> str:
+    """A measurement without its ±: three digits, or fewer where its uncertainty leaves fewer."""
+    number, _, rest = measured(value, scale).partition(" ± ")
+    if not rest:
+        return number
+    known = f"{number} {rest.partition(' ')[2]}"
+    return min(known, quantity(value.value, scale), key=len)
+
+
 def estimated(value: Range, scale: Scale = ENERGY_J) -> str:
     """An estimate, for example "≈ 12 J (6.0–24 J)": never a ±, never three digits."""
     if value.high == 0:

@@ -92,7 +92,8 @@ def measure(
     duration_s = max(0.0, stop.t_s - start.t_s)
     found: list[DomainEnergy] = []
     for sensor in dict.fromkeys((*start.readings, *stop.readings)):
-        first = start.readings.get(sensor, "the sensor was found after the cell had begun")
+        # A sensor that was found since then has a trace that began at 0 within this window.
+        first = start.readings.get(sensor, Sample(start.t_s, 0.0, 0.0))
         last = stop.readings.get(sensor, "the sensor went away")
         if isinstance(first, Sample) and isinstance(last, Sample):
             found.append(between(sensor, first, last, duration_s))

@@ -117,6 +117,7 @@ def test_a_wrong_option_is_status_2_with_the_usage_below_the_line(
     [
         ("missing.ipynb", "there is no such file"),
         ("folder", "is not a file: give an .ipynb file or a .py script"),
+        ("folder.py", "is not a file: give an .ipynb file or a .py script"),
         ("text.txt", "is no notebook: give an .ipynb file or a .py script"),
         ("text.ipynb", "is no notebook"),
         ("empty.ipynb", "is no notebook"),
@@ -129,6 +130,7 @@ def test_what_is_no_notebook_is_status_2_and_named(
     shell: Shell, command: str, name: str, said: str
 ) -> None:
     (shell.folder / "folder").mkdir()
+    (shell.folder / "folder.py").mkdir()
     (shell.folder / "text.txt").write_text("words")
     (shell.folder / "text.ipynb").write_text("words")
     (shell.folder / "empty.ipynb").write_text("")

@@ -32,7 +32,7 @@ class Program:
         self.path = shell.folder / "train.py"
 
     def run(self, body: str, status: int = 0, said: str | None = "", **more: str) -> list[Any]:
-        """What the program printed, a JSON document a line. `said`: all its stderr; None: any."""
+        """What it printed, a JSON document a line. `said`: all of its stderr; None: any."""
         self.path.write_text(HEAD + body)
         done = self.shell.python("-W", "error", self.path, more=more)
         self.stderr = done.stderr
@@ -184,8 +184,7 @@ def test_tasks_that_overlap_are_not_inside_of_one_another_but_inside_of_what_mad
     (found,) = program.run(
         "import asyncio\n"
         "async def main():\n"
-        "    first_open, second_open = asyncio.Event(), asyncio.Event()\n"
-        "    first_ended = asyncio.Event()\n"
+        "    first_open, second_open, first_ended = (asyncio.Event() for _ in range(3))\n"
         "    async def first():\n"
         "        with je.measure('first') as m:\n"
         "            first_open.set(); await second_open.wait()\n"
@@ -239,14 +238,13 @@ def test_a_generator_that_nobody_finished_takes_no_later_block_into_itself_once_
 
 
 def test_a_generator_measures_from_its_first_step_to_its_last(program: Program) -> None:
-    (values, _) = program.run(
+    (values,) = program.run(
         "def steps():\n"
         "    with je.measure('steps') as m:\n"
         "        yield 1\n"
         "        yield 2\n"
         "    yield m.result.outcome\n"
         "print(json.dumps(list(steps())))\n"
-        "print(json.dumps('done'))"
     )
     assert values == [1, 2, "ok"]
     assert program.rows()["steps"]["runs"] == 1

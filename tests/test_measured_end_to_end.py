@@ -213,6 +213,15 @@ def test_with_nvml_alone_measured_and_estimated_stand_apart(shell: Shell, nvml: 
     assert " and ≈ " in head
 
 
+def test_the_first_cell_waits_for_a_driver_that_is_slow_to_start(
+    shell: Shell, nvml: FakeNvml
+) -> None:
+    nvml.set("library hang=700@nvmlInitWithFlags", GPU)
+    path = notebook(shell.folder / "a.ipynb", ["import time; time.sleep(0.5)"])
+    (cell,) = shell.run_json(path)["cells"]
+    assert domains(cell)["gpu", 0]["provenance"] == "measured", cell
+
+
 def gpus_measured(cell: Any) -> set[int]:
     return {d["index"] for d in cell["domains"] if d["kind"] == "gpu" and d["energy_j"] is not None}
 

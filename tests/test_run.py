@@ -264,15 +264,24 @@ def test_a_notebook_without_code_has_nothing_to_tell(
     assert summary["totals"]["estimated_j"] is summary["totals"]["measured_j"] is None
 
 
-def test_cells_without_ids_are_told_by_their_execution_counts(shell: Shell) -> None:
+@pytest.mark.parametrize("name", ["a.ipynb", "A.IPYNB", "a.json", "a notebook without suffix"])
+def test_a_notebook_is_one_by_what_is_in_it_and_not_by_its_name(shell: Shell, name: str) -> None:
+    path = notebook(shell.folder / "first.ipynb", [BUSY]).rename(shell.folder / name)
+    (cell,) = shell.run_json(path)["cells"]
+    assert (cell["cell_id"], cell["outcome"]) == ("cell-0001", "ok")
+
+
+@pytest.mark.parametrize("minor", [4, 5])
+def test_cells_without_ids_are_told_by_their_execution_counts(shell: Shell, minor: int) -> None:
     path = shell.folder / "old.ipynb"
     content = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(BUSY) for _ in "ab"])
     for cell in content.cells:
         del cell["id"]
-    content["nbformat_minor"] = 4
+    content["nbformat_minor"] = minor  # 4.5 demands ids, and some that write it forget them
     path.write_text(json.dumps(content))
     for runs in (1, 2):
-        shell.run_json(path)
+        done = shell("run", path)
+        assert (done.returncode, "Warning" in done.stderr) == (0, False), done.stderr
         summary = shell.summary(path)
         assert sorted((c["execution_count"], c["runs"]) for c in summary["cells"]) == [
             (1, runs),

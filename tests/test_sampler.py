@@ -343,3 +343,19 @@ def test_a_forked_child_reads_nothing_and_raises_nothing(start: Start) -> None:
     _, ended = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(ended) == 0
     assert isinstance(sampler.closing_edge(everything).readings[driver], Sample)
+
+
+def test_a_sensor_found_while_a_window_is_open_is_read_from_then_on(
+    start: Start, clock: Clock
+) -> None:
+    gate = threading.Event()
+    late = FakeSensor(GPU, worker="slow")
+    sampler = start(family(late, worker="slow", before=lambda: gate.wait(LIMIT_S)), found=False)
+    opened = sampler.opening_edge(everything)
+    clock.advance(1)
+    gate.set()
+    assert sampler.wait_until_found(LIMIT_S)
+    clock.advance(3)
+    closed = sampler.closing_edge(everything)
+    assert opened.readings == {}
+    assert sample(closed, late).covered_s == pytest.approx(3)

@@ -34,6 +34,20 @@ def test_a_measurement_shows_two_digits_of_its_uncertainty(value: Uncertain, tex
 @pytest.mark.parametrize(
     ("value", "text"),
     [
+        (Uncertain(556, 182), "560 W"),
+        (Uncertain(403, 17), "403 W"),
+        (Uncertain(8.0, 0.9), "8.0 W"),
+        (Uncertain(1, 2), "< 4.9 W"),
+        (Uncertain(5), "5.00 W"),
+    ],
+)
+def test_a_power_shows_no_digit_that_its_energy_does_not_know(value: Uncertain, text: str) -> None:
+    assert units.measured_alone(value, units.POWER_W) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
         (Range(6, 12, 24), "≈ 12 J (6.0–24 J)"),
         (Range(4000, 8000, 16000), "≈ 2.2 Wh (1.1–4.4 Wh)"),
         (Range(0.0004, 0.001, 0.0025), "≈ 1.0 mJ (0.40–2.5 mJ)"),

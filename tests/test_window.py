@@ -134,10 +134,22 @@ def test_a_domain_without_a_reading_at_an_edge_is_absent_with_its_reason() -> No
     (domain,) = measure(START, start, stop).domains
     assert domain.energy is None
     assert domain.reason == "the counter could not be read: I/O error"
-    late = measure(START, Edge(0.0, {}), Edge(1.0, {sensor: ONE}))
-    assert late.domains[0].energy is None
+    gone = measure(START, Edge(0.0, {sensor: ZERO}), Edge(1.0, {}))
+    assert gone.domains[0].energy is None
+    assert gone.measured_j is None
+    assert gone.average_w is None
+
+
+def test_a_sensor_found_in_mid_window_covers_the_rest_of_it() -> None:
+    sensor = Declared()
+    soon = measure(START, Edge(0.0, {}), Edge(1.0, {sensor: Sample(1.0, 27, 0.9)}))
+    assert soon.measured_j is not None
+    assert soon.measured_j.value == 27
+    assert soon.domains[0].coverage == 0.9
+    assert soon.domains[0].reason == "the sensor saw 90% of the window"
+    late = measure(START, Edge(0.0, {}), Edge(1.0, {sensor: Sample(1.0, 3, 0.1)}))
     assert late.measured_j is None
-    assert late.average_w is None
+    assert late.domains[0].energy is None
 
 
 def test_an_estimate_stands_in_only_where_nothing_was_measured_and_says_why() -> None:

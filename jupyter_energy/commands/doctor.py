@@ -67,6 +67,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
             "sensors": lines,
             "store": {"path": str(store.path), "state": store_state},
             "place": place,
+            "settings": context.settings.complaints,
         }
         context.out(json.dumps(document, indent=2))
         return 0
@@ -79,6 +80,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         context.out("\n" + RECIPE)
     context.out(f"Store: {store.path} ({store_state})")
     context.out(f"Place: {place}")
+    for complaint in context.settings.complaints:
+        context.out(f"Setting: {complaint}")
     context.out("Network: not used")
     return 0
 

@@ -5,11 +5,14 @@ Built on nbclient, which this module imports; so `run` imports it only when it i
 
 from __future__ import annotations
 
+import re
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nbformat
+import zmq
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.session import Session as MessageSession
@@ -31,6 +34,8 @@ LOAD = (
     "__import__('jupyter_energy.magics', fromlist=['loaded_in'])"
     ".loaded_in(get_ipython()).monitor.sampler.wait_until_found({limit_s})"
 )
+# Kernels colour their tracebacks (ECMA-48, "select graphic rendition").
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 NOT_THERE = (
     "the kernel {name!r} cannot load jupyter-energy ({error}); install jupyter-energy in that "
     "kernel's environment"
@@ -56,6 +61,12 @@ class CellKernelManager(AsyncKernelManager):
     @default("session")
     def _cell_session(self) -> CellSession:
         return CellSession(parent=self)
+
+    @default("transport_encryption")
+    def _encrypted_if_possible(self) -> str:
+        # ipykernel 7.3 and newer warn on stderr of a kernel that is not (older clients have no
+        # such trait, and their kernels no such warning).
+        return "auto" if zmq.has("curve") else "disabled"
 
 
 class Execution:
@@ -90,7 +101,9 @@ class Execution:
     def _name_cell(self, cell: Any, **_: Any) -> None:
         # The client has a clone of the manager's session, and it is the client that asks.
         client: Any = self.client.kc
-        client.session.cell_id = cell.get("id")
+        # nbformat makes up the ids that a file lacks, others at each reading: they tell no cell.
+        found = cell.get("id")
+        client.session.cell_id = found if found in self._session.ref.cell_ids else None
 
     def print_rows(self, **_: Any) -> None:
         """Print the rows of the records that have come."""
@@ -109,7 +122,8 @@ class Execution:
         except DeadKernelError:
             return "the kernel died"
         except (CellExecutionError, CellControlSignal) as error:
-            return str(error).strip()
+            text = str(error).strip()
+            return text if sys.stderr.isatty() else COLOURS.sub("", text)
         except KeyboardInterrupt:
             return "interrupted"
         finally:
@@ -124,7 +138,9 @@ def execute(path: Path, session: Session, output: str | None) -> bool:
     no jupyter-energy.
     """
     try:
-        notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]  # nbformat has no types
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of ids that are missing: the notebook runs without
+            notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]  # nbformat has no types
     except (nbformat.reader.NotJSONError, nbformat.ValidationError, ValueError, KeyError) as error:
         raise NoSuchNotebook(f"{path} is no notebook: {str(error).splitlines()[0]}") from None
     failure = Execution(notebook, _kernel_for(notebook, session), session).run(

@@ -17,7 +17,7 @@ import uuid
 from pathlib import Path
 
 from ..errors import EnergyError, StoreError, WrongUse
-from ..identity import NotebookRef, from_file
+from ..identity import SCRIPT_SUFFIXES, NotebookRef, from_file
 from ..model import Record
 from ..schema import NotebookJson, SummaryJson, cell_from_records
 from ..store import Store
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     path = Path(arguments.path)
     ref = from_file(path)
     session = Session(context, ref, quiet=arguments.json)
-    if path.suffix == ".ipynb":
+    if path.suffix.lower() not in SCRIPT_SUFFIXES:  # then `from_file` has found a notebook in it
         if arguments.arguments:
             raise WrongUse("arguments behind -- are for scripts; a notebook takes none")
         failed = _run_notebook(path, session, arguments.output)

@@ -110,10 +110,8 @@ def mean_of(watts: float | None, measured: ValueJson | None, duration_s: float) 
         return None
     if measured is None:
         return Figure(units.about(watts, units.POWER_W), "estimated")
-    energy = uncertain(measured)
-    if energy.value < energy.u95:  # below resolution: a bound, as for the energy itself
-        return Figure(units.measured(energy.scaled(1 / duration_s), units.POWER_W), "measured")
-    return Figure(units.quantity(watts, units.POWER_W), "measured")
+    power = uncertain(measured).scaled(1 / duration_s)
+    return Figure(units.measured_alone(power, units.POWER_W), "measured")
 
 
 def mean_words(cell: CellJson) -> str:

@@ -33,7 +33,9 @@ def _loaded(point: EntryPoint) -> Family:
     """A third party's family; one that cannot be imported is told as a note, and no more."""
     try:
         family: Family = point.load()
-    except Exception as error:  # noqa: BLE001  what others wrote may fail in any way
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  what others wrote may even call sys.exit
         note = f"cannot be imported: {type(error).__name__}: {error}"
         return SimpleNamespace(
             __name__=point.name, discover=lambda machine: Discovery(notes=(note,))

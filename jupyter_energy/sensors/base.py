@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from numbers import Real
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 from ..model import Domain, Provenance
 
@@ -122,3 +123,43 @@ class Family(Protocol):
 
     def discover(self, machine: Machine) -> Discovery:
         """The sensors that work here, and what is absent with its reason."""
+
+
+def usable(found: Discovery, worker: str | None) -> Discovery:
+    """What a family found, without what is no sensor; notes say what was left out and why.
+
+    `worker` is the family's. No type checker has seen third parties' sensors with our types, and
+    one that failed at an edge would take all others' readings with it.
+    """
+    faults = [(sensor, _fault(sensor, worker)) for sensor in found.sensors]
+    left_out = [f"a sensor is left out: {fault}" for _, fault in faults if fault is not None]
+    absences: tuple[object, ...] = found.absences
+    return replace(
+        found,
+        sensors=tuple(sensor for sensor, fault in faults if fault is None),
+        absences=tuple(a for a in absences if isinstance(a, Absence)),
+        notes=(*map(str, found.notes), *left_out),
+    )
+
+
+def _fault(sensor: Any, worker: str | None) -> str | None:
+    """Why an object cannot be used as a sensor, or None."""
+    try:
+        hash(sensor)
+        numbers = (sensor.step_j, sensor.period_s, *(sensor.spread or ()))
+        limits = (sensor.wraps_at_j, sensor.max_w)
+        right = {
+            "domain": isinstance(sensor.domain, Domain),
+            "kind": sensor.kind in ("counter", "gauge"),
+            "provenance": sensor.provenance in get_args(Provenance),
+            "source": isinstance(sensor.source, str),
+            "step_j, period_s or spread": all(isinstance(x, Real) for x in numbers),
+            "wraps_at_j or max_w": all(x is None or isinstance(x, Real) for x in limits),
+            "accuracy": isinstance(sensor.accuracy, Accuracy),
+            "worker": sensor.worker in (None, worker),
+            "read or close": callable(sensor.read) and callable(sensor.close),
+        }
+    except Exception as error:  # noqa: BLE001  a foreign object may fail in any way when asked
+        return f"{type(error).__name__}: {error}"
+    wrong = [name for name, is_right in right.items() if not is_right]
+    return f"its {wrong[0]} is not what a sensor has" if wrong else None

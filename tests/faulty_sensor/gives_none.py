@@ -1,0 +1,6 @@
+"""A family whose discovery fails."""
+
+
+def discover(machine: object) -> None:
+    """What no discovery should do."""
+    return
