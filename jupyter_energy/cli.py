@@ -16,42 +16,19 @@ if TYPE_CHECKING:
     from .commands.shell_context import ShellContext
 
 PROGRAM = "jupyter energy"
-USAGE = """usage: jupyter energy COMMAND [options]
-
-What notebooks cost in energy and CO2e.
-
-{commands}
-
-`jupyter energy COMMAND --help` explains one; `jupyter energy --version` tells the version."""
-
-
-def usage() -> str:
-    """The list of commands with the first line of each one's help."""
-    from .commands import COMMANDS
-    from .commands.base import find
-
-    lines = []
-    for name in COMMANDS:
-        command = find(name)
-        if command.IN_SHELL:
-            first = (command.__doc__ or "").strip().splitlines()[0]
-            lines.append(f"  {name:<10} {first}")
-    return USAGE.format(commands="\n".join(lines))
 
 
 def _run(words: Sequence[str], context: ShellContext) -> int:
     """Run one command; its exit status. Raises EnergyError; BrokenPipeError without a reader."""
-    if not words or words[0] in ("-h", "--help", "help"):
-        context.out(usage())
-        return 0 if words else 2
-    if words[0] in ("-V", "--version"):
+    if words and words[0] in ("-V", "--version"):
         from .version import version
 
         context.out(version())
         return 0
     from .commands import dispatch
 
-    return dispatch(words, context)
+    status = dispatch(words or ["--help"], context)
+    return status if words else 2
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -217,7 +217,9 @@ class EnergyExtension:
         """
         try:
             words = split(line)
-            if words in (["on"], ["off"]):
+            if words[:1] in (["on"], ["off"]):
+                if len(words) > 1:
+                    raise WrongUse(f"%energy {words[0]} takes nothing behind it")
                 self.silent = words == ["on"]
                 return
             from .commands import dispatch

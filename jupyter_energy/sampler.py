@@ -262,7 +262,8 @@ class Sampler:
                 self._traces |= {sensor: Trace(sensor) for sensor in found.sensors}
         for sensor in found.sensors:
             if late:
-                sensor.close()
+                with suppress(Exception):
+                    sensor.close()
             elif self._open_windows:
                 self._read(sensor)  # the window that is open already has what comes from here on
         with self._lock:

@@ -16,6 +16,9 @@ from ..identity import NotebookRef
 from ..model import Record
 from ..monitor import Monitor
 
+SENTENCE = "What notebooks cost in energy and CO2e."
+ON_OFF = "on, off     measure every cell from here on, showing nothing; or stop"
+
 
 class Context(Protocol):
     """Where a command runs: a notebook's kernel, or a shell."""
@@ -86,9 +89,28 @@ def find(name: str) -> ModuleType:
     return import_module(f".{name}", __package__)
 
 
+def usage(context: Context) -> str:
+    """What there is to type here: each command with the first line of its help."""
+    from . import COMMANDS
+
+    lines = [f"usage: {context.command} COMMAND [options]", "", SENTENCE, ""]
+    if context.in_notebook:
+        lines += ["  (none)      this notebook's totals so far, as summary", f"  {ON_OFF}"]
+    for name in COMMANDS:
+        command = find(name)
+        if command.IN_NOTEBOOK if context.in_notebook else command.IN_SHELL:
+            first = (command.__doc__ or "").strip().splitlines()[0]
+            lines.append(f"  {name:<10}  {first}")
+    more = "" if context.in_notebook else f" `{context.command} --version` tells the version."
+    return "\n".join([*lines, "", f"`{context.command} COMMAND --help` explains one.{more}"])
+
+
 def dispatch(words: Sequence[str], context: Context) -> int:
     """Run the command that `words` name; its exit status. Raises WrongUse."""
     name, *rest = words
+    if name in ("-h", "--help", "help"):
+        context.out(usage(context))
+        return 0
     command = find(name)
     if context.in_notebook and not command.IN_NOTEBOOK:
         raise WrongUse(f"{name} is for a shell: jupyter energy {name}")
