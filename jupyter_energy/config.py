@@ -53,7 +53,8 @@ class Energy(Configurable):
     cpu_tdp_w = Float(
         None,
         allow_none=True,
-        help="Thermal design power of all CPUs together, in W: narrows the CPU estimate.",
+        help="Thermal design power in W of all processors that this machine sees (of a virtual "
+        "machine: its share of them): narrows the CPU estimate.",
     ).tag(config=True)
     interval_s = Float(
         1.0, help="Seconds between two readings of a power sensor while a cell runs."
