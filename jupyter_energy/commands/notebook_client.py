@@ -24,7 +24,7 @@ from ..errors import EnergyError, NoSuchNotebook, WrongUse
 from ..monitor import FIND_DEADLINE_S
 
 if TYPE_CHECKING:
-    from .run import Session
+    from .session import Session
 
 # Loaded without IPython's extension manager, so that a notebook's own `%load_ext` finds nothing
 # loaded and prints nothing that it would not print without us. Sensors are looked for on another

@@ -1,0 +1,75 @@
+"""One run from the shell: where its records go, and the rows printed so far."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import uuid
+from pathlib import Path
+
+from ..errors import StoreError
+from ..identity import NotebookRef
+from ..model import Record
+from ..schema import NotebookJson, SummaryJson, cell_from_records
+from ..store import Store
+from ..summary import summarise
+from ..version import version
+from .base import Context
+
+
+class Session:
+    """One run: where its records go, and the rows printed so far."""
+
+    def __init__(self, context: Context, ref: NotebookRef, quiet: bool) -> None:
+        self.context, self.ref, self.quiet = context, ref, quiet
+        self.session_id = uuid.uuid4().hex
+        self._seen: set[str] = set()
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self.store_path = context.settings.store_path()
+        try:
+            store = Store(self.store_path)
+            store.open()
+            store.close()
+            for text in store.warnings:
+                context.err(f"jupyter-energy: {text}")
+        except StoreError as error:
+            # The run goes on and its figures are printed; they only cannot be kept.
+            self._folder = tempfile.TemporaryDirectory(prefix="jupyter-energy-")
+            self.store_path = Path(self._folder.name) / "energy.sqlite"
+            context.err(f"jupyter-energy: {error}. This run is measured but not kept.")
+
+    def environment(self) -> dict[str, str]:
+        """The environment of the kernel or script that is run."""
+        return {
+            **os.environ,
+            "JUPYTER_ENERGY_SESSION": self.session_id,
+            "JUPYTER_ENERGY_STORE": str(self.store_path),
+            "JUPYTER_ENERGY_NOTEBOOK": str(self.ref.path),
+        }
+
+    def records(self) -> list[Record]:
+        """What the store holds of this run."""
+        store = Store(self.store_path)
+        try:
+            notebook = store.find_notebook(self.ref)
+            return [] if notebook is None else store.records(notebook.id, self.session_id)
+        finally:
+            store.close()
+
+    def print_new_rows(self) -> None:
+        """Print a row for each record that has come since the last call."""
+        from ..display.text import run_row
+
+        for record in self.records():
+            if record.run_id not in self._seen and (record.within is None or record.name):
+                self._seen.add(record.run_id)
+                if not self.quiet:
+                    self.context.out(run_row(cell_from_records([record])))
+
+    def summary(self) -> SummaryJson:
+        """The summary of this run."""
+        records = self.records()
+        named = NotebookJson(
+            id=records[0].notebook_id if records else None, path=self.ref.path, name=self.ref.name
+        )
+        return summarise(named, records, version())
