@@ -81,8 +81,14 @@ class Sampler:
 
     def start(self) -> None:
         """Begin to look for sensors, off this thread."""
-        self._thread = threading.Thread(target=self._run, name="jupyter-energy", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._run, name="jupyter-energy", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            # No thread is to be had, as in Pyodide: then nothing polls, but edges are still read.
+            self._discover()
+        else:
+            self._thread = thread
 
     def wait_until_found(self, timeout_s: float) -> bool:
         """Wait until every family has said what it has; False when one still looks."""
@@ -217,7 +223,9 @@ class Sampler:
         time.sleep(0.001)
         self._discover()
         while self._rest():
-            self._poll()
+            # A fault here must not print a traceback into whatever cell runs then.
+            with suppress(Exception):
+                self._poll()
 
     def _rest(self) -> bool:
         """Wait until there may be something to read; False when all is over."""

@@ -36,13 +36,25 @@ class Worker:
             except BaseException as error:  # noqa: BLE001  handed to whoever waits for the result
                 future.set_exception(error)
 
+        if self._started():
+            self._calls.put(run)
+        else:
+            run()
+        return future
+
+    def _started(self) -> bool:
+        """Whether there is a thread to run the calls. Where none is to be had (Pyodide has none,
+        a process may have all it may have) a call is made at once, without a deadline."""
         with self._lock:
             if self._thread is None:
                 # A daemon: a driver that hangs must not keep the process from ending.
-                self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
-                self._thread.start()
-        self._calls.put(run)
-        return future
+                thread = threading.Thread(target=self._run, name=self.name, daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:
+                    return False
+                self._thread = thread
+        return True
 
     def close(self, timeout_s: float = 0.5) -> bool:
         """Stop after the calls that wait; True when the thread ended within `timeout_s`."""

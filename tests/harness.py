@@ -57,8 +57,12 @@ class Result:
 class Kernel:
     """A running kernel and a client of it."""
 
-    def __init__(self, manager: KernelManager, client: BlockingKernelClient) -> None:
-        self.manager, self.client = manager, client
+    def __init__(self, manager: KernelManager, client: BlockingKernelClient, folder: Path) -> None:
+        self.manager, self.client, self.folder = manager, client, folder
+
+    def touch(self, name: str) -> None:
+        """Make a file in the kernel's working folder: what a cell waits for."""
+        (self.folder / name).touch()
 
     def send(self, code: str, cell_id: str | None = None, **content: Any) -> str:
         """Send a request to execute; its message id."""
@@ -176,7 +180,7 @@ def running(python: str, home: Path, more: Mapping[str, str] | None = None) -> I
     client.start_channels()
     try:
         client.wait_for_ready(timeout=LIMIT_S)
-        yield Kernel(manager, client)
+        yield Kernel(manager, client, home)
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)

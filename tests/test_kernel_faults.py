@@ -44,7 +44,7 @@ def seen(result: Result, same_source: bool) -> dict[str, object]:
     found["stderr"] = OURS.sub("", result.stderr)
     if result.error is not None and not same_source:
         found["error"] = result.error[:2]
-    text = re.sub(r"0x[0-9a-f]+", "0x", repr(found))
+    text = re.sub(r"0x[0-9a-f]+|pid=\d+", "", repr(found))
     return {"text": re.sub(r"ipykernel_\d+/\d+\.py", "cell.py", text)}
 
 

@@ -40,8 +40,8 @@ def _comparable(result: Result) -> dict[str, object]:
     """What the user sees, without what differs between two runs of the very same cell."""
     seen = result.seen()
     text = repr(seen)
-    # Addresses, and the temporary names that ipykernel gives to cells.
-    text = re.sub(r"0x[0-9a-f]+", "0x", text)
+    # Addresses, processes and the temporary names that ipykernel gives to cells.
+    text = re.sub(r"0x[0-9a-f]+|pid=\d+", "", text)
     text = re.sub(r"ipykernel_\d+/\d+\.py", "cell.py", text)
     return {"text": text, "execution_count": result.execution_count}
 
@@ -101,8 +101,11 @@ def test_an_error_under_the_magic_is_told_once_with_the_users_own_line(kernel: K
 
 
 def test_run_all_stops_at_a_failing_cell_under_the_magic(kernel: Kernel) -> None:
-    failing = kernel.send("%%energy\nraise ValueError('stop here')")
+    # It fails once the second one is in the queue as well.
+    gate = "import pathlib, time\nwhile not pathlib.Path('go').exists():\n    time.sleep(0.01)"
+    failing = kernel.send(f"%%energy\n{gate}\nraise ValueError('stop here')")
     after = kernel.send("reached = True")
+    kernel.touch("go")
     # iopub keeps the order of requests, so the first is collected first.
     assert kernel.collect(failing).status == "error"
     aborted = kernel.collect(after)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -93,3 +94,27 @@ def test_a_call_that_hangs_does_not_keep_the_process_from_ending() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=LIMIT_S, check=False
     )
     assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "end", "")
+
+
+def test_where_no_thread_is_to_be_had_a_call_is_made_at_once() -> None:
+    """In a process that may have no more threads; root is under no such limit, so as nobody."""
+    code = (
+        "import os, resource, threading\n"
+        "from jupyter_energy.worker import Worker\n"
+        "if os.geteuid() == 0: os.setuid(65534)\n"
+        "resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))\n"
+        "try:\n"
+        "    threading.Thread(target=print).start()\n"
+        "except RuntimeError:\n"
+        "    worker = Worker('none')\n"
+        "    print(worker.submit(lambda: 6 * 7).result(0), worker.close())\n"
+    )
+    paths = os.pathsep.join(filter(None, sys.path))
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("42 True\n", "")
