@@ -69,8 +69,8 @@ def check(choice: Choice, domains: Sequence[Domain]) -> None:
 
 def selector(
     choice: Choice,
-    sensors: Sequence[Sensor],
-    absences: Sequence[Absence],
+    sensors: Callable[[], Sequence[Sensor]],
+    absences: Callable[[], Sequence[Absence]],
     environ: Mapping[str, str],
 ) -> Callable[[Domain], bool]:
     """Says of a domain whether it counts, by choice and by CUDA_VISIBLE_DEVICES as it is now.
@@ -80,14 +80,15 @@ def selector(
     """
     from .sensors.cuda_devices import visible
 
-    gpus = [s.domain for s in sensors if s.domain.kind == "gpu"]
-    gpus += [a.domain for a in absences if a.domain.kind == "gpu"]
-    seen = visible(gpus, environ.get("CUDA_VISIBLE_DEVICES"))
+    value = environ.get("CUDA_VISIBLE_DEVICES")
     named = any(kind == "gpu" for kind, _ in choice.wanted)
 
     def counts(domain: Domain) -> bool:
         if not choice.includes(domain):
             return False
-        return domain.kind != "gpu" or named or domain.index in seen
+        if domain.kind != "gpu" or named or value is None:
+            return True
+        found = (*sensors(), *absences())  # asked for at each edge: a GPU may be found in between
+        return domain.index in visible([f.domain for f in found if f.domain.kind == "gpu"], value)
 
     return counts

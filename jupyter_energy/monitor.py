@@ -155,7 +155,7 @@ class Monitor:
         if options.sync:
             warnings += self._wait_for_gpu()
         counts = devices.selector(
-            options.choice, self.sampler.sensors(), self.sampler.absences(), self._environ
+            options.choice, self.sampler.sensors, self.sampler.absences, self._environ
         )
         estimate = self.settings.estimate
 
@@ -194,10 +194,16 @@ class Monitor:
         execution_count: int | None = None,
     ) -> Record:
         """End a window now; its record, which is in the store or waits to be written."""
-        if window.options.sync:
-            window.warnings += self._wait_for_gpu()
-        stop = _edge(lambda: self.sampler.closing_edge(window.reads), window.warnings)
-        self._forget(window)
+        try:
+            if window.options.sync:
+                try:
+                    window.warnings += self._wait_for_gpu()
+                except KeyboardInterrupt:
+                    # The code has ended: its record is wanted more than the end of its queue.
+                    window.warnings.append("interrupted: queued GPU work was not waited for")
+            stop = _edge(lambda: self.sampler.closing_edge(window.reads), window.warnings)
+        finally:
+            self._forget(window)
         # Of two that overlap, as tasks and threads may, neither lies within the other.
         outer = _still_open(window.outer)
         if not self.sampler.wait_until_found(0):

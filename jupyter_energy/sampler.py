@@ -67,6 +67,7 @@ class Sampler:
         self._looking = 0  # families that have not said yet what they have
         self._workers: dict[str, Worker] = {}
         self._outstanding: dict[str, Future[dict[Sensor, Reading]]] = {}
+        self._late: set[str] = set()
         self._wake = threading.Condition(threading.Lock())
         self._open_windows = 0
         self._guard_until_s = float("-inf")
@@ -158,8 +159,12 @@ class Sampler:
             self._open_windows += 1
             if self._pace_while_open > self._pace:
                 self._wake.notify_all()
-        readings = self._read_drivers(wanted)
-        readings |= self._read_files(wanted)
+        try:
+            readings = self._read_drivers(wanted)
+            readings |= self._read_files(wanted)
+        except BaseException:
+            self._window_ended()
+            raise
         return Edge(self._clock(), readings)
 
     def closing_edge(self, wanted: Callable[[Sensor], bool]) -> Edge:
@@ -167,16 +172,20 @@ class Sampler:
         t_s = self._clock()
         if os.getpid() != self._pid:
             return Edge(t_s, {})
-        readings = self._read_files(wanted)
-        readings |= self._read_drivers(wanted)
+        try:
+            readings = self._read_files(wanted)
+            readings |= self._read_drivers(wanted)
+        finally:
+            self._window_ended()
+        return Edge(t_s, readings)
+
+    def _window_ended(self) -> None:
         with self._wake:
             self._open_windows = max(0, self._open_windows - 1)
             self._guard_until_s = self._clock() + GUARD_LINGERS_S
-        return Edge(t_s, readings)
 
     def _wanted(self, wanted: Callable[[Sensor], bool], worker: str | None) -> list[Sensor]:
-        with self._lock:
-            return [s for s in self._traces if s.worker == worker and wanted(s)]
+        return [s for s in self.sensors() if s.worker == worker and wanted(s)]
 
     def _read_files(self, wanted: Callable[[Sensor], bool]) -> dict[Sensor, Reading]:
         return {s: self._read(s) for s in self._wanted(wanted, None)}
@@ -188,18 +197,22 @@ class Sampler:
             if sensors := self._wanted(wanted, name):
                 asked[name] = (sensors, self._ask(name, sensors))
         deadline_s = self._clock() + DRIVER_DEADLINE_S
-        for sensors, future in asked.values():
+        for name, (sensors, future) in asked.items():
             readings |= dict.fromkeys(sensors, DRIVER_BUSY)
             if future is not None:
-                # A late reading still enters the trace when it comes; this edge has none.
-                with suppress(FutureTimeout, TimeoutError):
+                try:
                     readings |= future.result(max(0.0, deadline_s - self._clock()))
+                except (FutureTimeout, TimeoutError):
+                    # A late reading still enters the trace when it comes; this edge has none.
+                    self._late.add(name)
         return readings
 
     def _ask(self, name: str, sensors: Sequence[Sensor]) -> Future[dict[Sensor, Reading]] | None:
         """One batch of reads on a worker; None while an earlier batch still hangs in the driver."""
         before = self._outstanding.get(name)
-        if before is not None and not before.done():
+        if before is None or before.done():
+            self._late.discard(name)
+        elif name in self._late:  # it hangs; a call that is merely under way is waited for
             return None
         future = self._workers[name].submit(lambda: {s: self._read(s) for s in sensors})
         self._outstanding[name] = future
@@ -207,14 +220,16 @@ class Sampler:
 
     def _read(self, sensor: Sensor) -> Reading:
         """One reading into its trace; the sample, or the reason why there is none."""
-        try:
-            raw = _reading(sensor)
-        except SensorError as error:
-            return str(error)
-        t_s = self._clock()
         with self._lock:
             trace = self._traces.get(sensor)
-            return "the sensor was closed" if trace is None else trace.add(t_s, raw)
+        if trace is None:
+            return "the sensor was closed"
+        with trace.lock:  # reading and stamp in one: two threads may not swap their readings
+            try:
+                raw = _reading(sensor)
+            except SensorError as error:
+                return str(error)
+            return trace.add(self._clock(), raw)
 
     # -- the thread ------------------------------------------------------------------------
 
@@ -308,7 +323,8 @@ class Sampler:
             if name is None:
                 for sensor in sensors:
                     self._read(sensor)
-            else:
+            elif (before := self._outstanding.get(name)) is None or before.done():
+                # Nobody waits for a poll, so none is added to a queue that does not move.
                 self._ask(name, sensors)
 
     def _due(self) -> Iterator[tuple[str | None, list[Sensor]]]:

@@ -8,6 +8,7 @@ a stretch that nobody saw lowers the coverage instead of inventing joules.
 from __future__ import annotations
 
 import math
+import threading
 
 from .model import Sample
 from .sensors.base import Sensor
@@ -32,11 +33,13 @@ class Trace:
 
     `last_w` is the mean power in W over at least the last five periods of the sensor, None while
     it is unknown. `gaps` counts the stretches left out, `last_gap` says why the latest was.
-    Not thread-safe: the sampler, who owns all traces, holds its lock.
+    Whoever adds a reading holds `lock` from before it is made: two threads that read one counter
+    would else add the older value behind the newer one, which looks like a wrap.
     """
 
     def __init__(self, sensor: Sensor) -> None:
         self._sensor = sensor
+        self.lock = threading.Lock()
         self._t_s: float | None = None
         self._raw: float | None = None  # None after a reading that cannot be built on
         self._energy_j = 0.0

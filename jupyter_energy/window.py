@@ -13,6 +13,7 @@ from datetime import datetime
 
 from .model import DomainEnergy, Measurement, Sample
 from .sensors.base import Absence, Sensor
+from .trace import PLAUSIBLE_W
 from .uncertainty import Range, Uncertain
 
 # A window that a sensor saw less than this of has no figure, only a reason.
@@ -74,7 +75,7 @@ def _u_random_j(sensor: Sensor, energy_j: float, read_s: float, duration_s: floa
     measuring.md 6.5. Where the counter did not move at all, the power is unknown: then the most
     that the part can draw bounds what may have been missed.
     """
-    power_w = energy_j / read_s if energy_j > 0 else (sensor.max_w or 0.0)
+    power_w = energy_j / read_s if energy_j > 0 else (sensor.max_w or PLAUSIBLE_W)
     boundary_j = boundary_u_j(power_w, power_w, min(sensor.period_s, read_s))
     step_j = sensor.step_j / math.sqrt(6)
     jitter_j = power_w * abs(read_s - duration_s) / math.sqrt(3)

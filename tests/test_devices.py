@@ -47,13 +47,13 @@ def test_a_device_that_is_not_here_is_refused_with_what_is() -> None:
 def test_gpus_that_cuda_does_not_see_do_not_count(value: str | None, counted: list[int]) -> None:
     environ = {} if value is None else {"CUDA_VISIBLE_DEVICES": value}
     absences = [Absence(d, "nvml", "a test") for d in GPUS]
-    counts = selector(parse(None), [], absences, environ)
+    counts = selector(parse(None), list, lambda: absences, environ)
     assert [d.index for d in GPUS if counts(d)] == counted
     assert counts(CPU)
 
 
 def test_a_gpu_that_was_named_counts_whatever_cuda_sees() -> None:
     absences = [Absence(d, "nvml", "a test") for d in GPUS]
-    counts = selector(parse("gpu:2"), [], absences, {"CUDA_VISIBLE_DEVICES": "0"})
+    counts = selector(parse("gpu:2"), list, lambda: absences, {"CUDA_VISIBLE_DEVICES": "0"})
     assert [d.index for d in GPUS if counts(d)] == [2]
     assert not counts(CPU)

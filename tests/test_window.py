@@ -79,6 +79,9 @@ def test_a_counter_that_did_not_move_bounds_what_it_may_have_missed() -> None:
     assert isinstance(found.energy, Uncertain)
     assert found.energy.value == 0
     assert found.energy.u95 > 700 * 0.02 / 2  # never "0 J, exactly"
+    unlimited = between(Declared(), Sample(10, 500, 10), Sample(10.02, 500, 10.02), 0.02)
+    assert isinstance(unlimited.energy, Uncertain)
+    assert unlimited.energy.u95 > 0.1  # nor next to nothing where no limit is known
 
 
 def test_an_estimate_is_a_range_and_carries_no_uncertainty() -> None:
