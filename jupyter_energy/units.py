@@ -102,16 +102,20 @@ def measured_alone(value: Uncertain, scale: Scale = ENERGY_J) -> str:
 
 
 def estimated(value: Range, scale: Scale = ENERGY_J) -> str:
-    """An estimate, for example "≈ 12 J (6.0–24 J)": never a ±, never three digits."""
+    """An estimate, for example "≈ 12 J (6.0–24 J)": never a ±, never three digits.
+
+    One that may as well be nothing says "≈ 0.85 mJ (up to 65 mJ)".
+    """
     if value.high == 0:
         return f"≈ {quantity(0, scale)}"
-    # A range may start from nothing: then its upper bound, not its middle, has the size.
-    size, symbol = scale_for(value.mid or value.high, scale)
+    # Middle and upper bound share a unit that suits both, so it is one for what lies between.
+    size, symbol = scale_for(math.sqrt(value.mid * value.high) or value.high, scale)
 
     def two(number: float) -> str:
         return _rounded(number / size, 2)
 
-    return f"≈ {two(value.mid)} {symbol} ({two(value.low)}–{two(value.high)} {symbol})"
+    bounds = f"{two(value.low)}–{two(value.high)}" if value.low > 0 else f"up to {two(value.high)}"
+    return f"≈ {two(value.mid)} {symbol} ({bounds} {symbol})"
 
 
 def about(value: float, scale: Scale) -> str:

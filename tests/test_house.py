@@ -53,6 +53,7 @@ LAYERS = (
 )
 # Imports that may go up, each with its reason.
 UPWARD = {
+    ("model", "display"): "a result shows itself in a notebook, as users expect of one",
     ("model", "schema"): "Record.to_dict is promised to users; the noun itself writes no JSON",
 }
 # Files of a folder of registered things that are not registered: what they share.

@@ -13,6 +13,7 @@ from strategies import a_record, in_zone, records
 
 from jupyter_energy.model import Record
 from jupyter_energy.schema import (
+    MIME_TYPE,
     CellJson,
     cell_from_records,
     record_from_document,
@@ -240,3 +241,11 @@ def test_runs_cut_short_are_counted() -> None:
     assert totals["interrupted"] == 2
     assert totals["first"] == "2025-03-01T09:30:00.000000Z"
     assert totals["last"] == "2025-03-01T09:30:03.000000Z"
+
+
+def test_a_result_shows_itself_as_text_and_in_a_notebook() -> None:
+    record = a_record(energies={"gpu": Uncertain(412, 10, 10)})
+    assert "412 ± 28 J measured" in str(record)
+    bundle = record._repr_mimebundle_()
+    assert bundle["text/plain"] == str(record)
+    assert bundle[MIME_TYPE] == record.to_dict()

@@ -52,6 +52,8 @@ def test_a_power_shows_no_digit_that_its_energy_does_not_know(value: Uncertain, 
         (Range(4000, 8000, 16000), "≈ 2.2 Wh (1.1–4.4 Wh)"),
         (Range(0.0004, 0.001, 0.0025), "≈ 1.0 mJ (0.40–2.5 mJ)"),
         (Range(0, 0, 0), "≈ 0 J"),
+        (Range(0.46, 0.998, 2.2), "≈ 1.0 J (0.46–2.2 J)"),
+        (Range(0, 0.00085, 0.065), "≈ 0.85 mJ (up to 65 mJ)"),
     ],
 )
 def test_an_estimate_shows_a_range_and_never_a_plus_minus(value: Range, text: str) -> None:
