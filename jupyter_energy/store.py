@@ -31,6 +31,9 @@ BUSY_MS = 100
 # Opening may have to wait for another kernel that is making the tables.
 OPENING_BUSY_MS = 3000
 # The low byte of SQLite's extended result codes (sqlite.org/rescode.html).
+# sqlite.org/fileformat.html, 1.3
+SQLITE_HEADER = b"SQLite format 3\0"
+DATABASE_SUFFIXES = (".sqlite", ".sqlite3", ".db")
 CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
@@ -233,6 +236,8 @@ class Store:
         """
         if _file_at(self.path) != self._file:
             return True
+        if not self._may_be_ours():
+            return False
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         aside = Path(f"{self.path}.corrupt-{stamp}")
         number = 1
@@ -249,6 +254,16 @@ class Store:
                 return False
         self._warn(f"the store {self.path} was damaged; it is kept as {aside.name}, a new one made")
         return True
+
+    def _may_be_ours(self) -> bool:
+        """Whether a corrupt file was a database, by its name or its first bytes: one that a user
+        named by mistake (results.csv) is theirs, and stays where it is."""
+        try:
+            with self.path.open("rb") as file:
+                is_database = file.read(len(SQLITE_HEADER)) == SQLITE_HEADER
+        except OSError:
+            is_database = False
+        return is_database or self.path.suffix in DATABASE_SUFFIXES
 
     def _warn(self, text: str) -> None:
         if text not in self.warnings:
@@ -284,6 +299,9 @@ def _explained(error: sqlite3.Error | OSError, code: int, path: Path) -> str:
         return f"the store {path} is being written by another program; try again"
     if code == sqlite3.SQLITE_FULL:
         return f"the store {path} cannot grow: the disk is full; free some space"
+    if code == sqlite3.SQLITE_NOTADB:
+        why = "it is no database"
+        return f"the store {path} cannot be used: {why}; set JUPYTER_ENERGY_STORE to another file"
     if code in CORRUPT:
         return f"the store {path} is damaged and could not be set aside; move it away"
     why = error.strerror if isinstance(error, OSError) else str(error)

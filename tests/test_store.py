@@ -447,3 +447,17 @@ def test_a_path_that_is_no_unicode_is_kept(store: Store) -> None:
     first = store.notebook_for(NotebookRef(path, "caf"))
     assert first.path == path
     assert store.find_notebook(NotebookRef(path, "caf")).id == first.id
+
+
+@pytest.mark.parametrize("name", ["results.csv", "analysis.ipynb", "notes"])
+def test_a_file_of_the_users_own_that_was_named_by_mistake_stays_as_it_is(
+    tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / name
+    path.write_text("a,b\n" * 2000)
+    store = Store(path)
+    with pytest.raises(StoreError, match=f"{name} cannot be used"):
+        store.open()
+    store.close()
+    assert path.read_text() == "a,b\n" * 2000
+    assert [p.name for p in tmp_path.iterdir()] == [name]
