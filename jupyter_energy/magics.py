@@ -10,12 +10,16 @@ from __future__ import annotations
 import _thread
 import ast
 import atexit
+import linecache
 import os
 import signal
 import sys
 import threading
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from IPython.core.error import UsageError
@@ -57,8 +61,7 @@ class EnergyExtension:
         self.settings = Energy(shell.config, os.environ, remembered.values)
         self.settings.complaints += filter(None, [remembered.warning])
         self.shell = shell
-        kernel = getattr(shell, "kernel", None)
-        self.kernel_id = str(getattr(kernel, "ident", "") or os.getpid())
+        self.kernel_id = _kernel_id(shell)
         self.monitor = Monitor(self.settings, self._notebook)
         self.silent = True
         self._frames: dict[int, list[Frame]] = {}
@@ -161,8 +164,10 @@ class EnergyExtension:
             if not frames:
                 return
             frame = frames[-1]
-            if frame.window is not None:
-                self.monitor.drop_window(frame.window)
+            silent, frame.window = frame.window, None
+            if silent is not None:
+                self.monitor.drop_window(silent)
+            _quote(line)
             frame.window = self.monitor.open_window(options, shown=True)
             frame.shown = shown
         except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
@@ -299,6 +304,28 @@ def _interrupt() -> None:
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
     else:
         _thread.interrupt_main()
+
+
+def _kernel_id(shell: InteractiveShell) -> str:
+    """What a kernel keeps when it is restarted: the name of its connection file. (Its `ident` is
+    new in each process.) Made up where there is no kernel, as in a terminal."""
+    application = getattr(getattr(shell, "kernel", None), "parent", None)
+    file = str(getattr(application, "connection_file", "") or "")
+    return Path(file).stem.removeprefix("kernel-") if file else uuid.uuid4().hex
+
+
+def _quote(asked: str) -> None:
+    """Let tracebacks of the running cell quote the user's line, not the call that stands for it.
+
+    As a comment, so that the cell's text is still the program that runs, line by line.
+    """
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        entry = linecache.cache.get(frame.f_code.co_filename)
+        if entry is not None and len(entry) == 4 and entry[2] and BEGIN in entry[2][0]:
+            entry[2][0] = f"# {MAGIC} {asked}".rstrip() + "\n"
+            return
+        frame = frame.f_back
 
 
 def _is_ours(line: str) -> bool:

@@ -299,10 +299,9 @@ def _explained(error: sqlite3.Error | OSError, code: int, path: Path) -> str:
         return f"the store {path} is being written by another program; try again"
     if code == sqlite3.SQLITE_FULL:
         return f"the store {path} cannot grow: the disk is full; free some space"
-    if code == sqlite3.SQLITE_NOTADB:
-        why = "it is no database"
-        return f"the store {path} cannot be used: {why}; set JUPYTER_ENERGY_STORE to another file"
-    if code in CORRUPT:
+    if code == sqlite3.SQLITE_CORRUPT:
         return f"the store {path} is damaged and could not be set aside; move it away"
     why = error.strerror if isinstance(error, OSError) else str(error)
+    if code == sqlite3.SQLITE_NOTADB:
+        why = "it is no database"
     return f"the store {path} cannot be used: {why}; set JUPYTER_ENERGY_STORE to another file"

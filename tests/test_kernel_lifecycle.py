@@ -160,6 +160,10 @@ def test_ctrl_c_that_hits_our_hook_interrupts_the_cell_and_nothing_else(
     kernel.run("os.environ['ARMED'] = str(os.getpid())", cell_id="arms")
     # Armed at the closing edge of that cell already: the interrupt came after its code.
     assert kernel.value("__import__('os').environ.get('ARMED')") is None
+    kernel.run("1", cell_id="after")
+    totals = kernel.value(SUMMARY)
+    assert [c["cell_id"] for c in totals["cells"] if c["cell_id"] == "after"] == ["after"]
+    assert totals["totals"]["runs"] >= 1  # what comes later lies in no window left open
     kernel.run(
         "class Arm:\n"
         "    def __call__(self, info):\n"
@@ -246,6 +250,24 @@ def test_a_restart_continues_the_notebooks_totals(
     assert after["notebook"]["id"] == before["notebook"]["id"]
     runs = {c["cell_id"]: c["runs"] for c in after["cells"]}
     assert runs == {"aaaaaaaa-1": 2, "bbbbbbbb-2": 1}
+
+
+def test_a_restart_of_an_unsaved_notebook_continues_its_totals(
+    start_kernel: StartKernel, tmp_path: Path
+) -> None:
+    """The file is there but blank until the first save, and the restarted kernel is another
+    process; what stays is its connection file."""
+    path = tmp_path / "home" / "Untitled.ipynb"
+    path.parent.mkdir()
+    path.write_text('{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": []}')
+    kernel = start_kernel({"JPY_SESSION_NAME": str(path)})
+    kernel.run(LOAD)
+    kernel.run("1", cell_id="aaaaaaaa-1")
+    kernel.manager.restart_kernel(now=True)
+    kernel.client.wait_for_ready(timeout=LIMIT_S)
+    kernel.run(LOAD)
+    kernel.run("1", cell_id="aaaaaaaa-1")
+    assert {c["cell_id"]: c["runs"] for c in kernel.value(SUMMARY)["cells"]} == {"aaaaaaaa-1": 2}
 
 
 def test_fifty_comm_messages_in_mid_cell_neither_open_nor_close_a_window(
