@@ -13,6 +13,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -39,6 +40,11 @@ if TYPE_CHECKING:
 STORE_DEADLINE_S = 0.25
 # A shown measurement waits this long for sensors that are still being looked for.
 FIND_DEADLINE_S = 2.0
+# And the first silent cell this long, since people run all cells right after %load_ext. Files are
+# found within it, drivers mostly later: their GPU then counts from the moment it is found.
+FIRST_CELL_DEADLINE_S = 0.1
+# About 1 kB each: what an unusable store may cost in memory.
+MOST_PENDING = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +106,9 @@ class Monitor:
         self._main: OpenWindow | None = None  # the outermost window of the main thread
         self._intensities: dict[tuple[str | None, str], CarbonIntensity] = {}
         self._pid = os.getpid()
-        self._waited = False
+        self._waited_s = 0.0
+        self._late: Future[None] | None = None
+        self._generation = 0
 
     # -- life ------------------------------------------------------------------------------
 
@@ -141,17 +149,14 @@ class Monitor:
         if options.zone is not None:
             self.intensity(options.zone)
         if options.choice.wanted:
-            self.sampler.wait_until_found(FIND_DEADLINE_S)
+            self._wait_for_sensors(FIND_DEADLINE_S)
             seen = [s.domain for s in self.sampler.sensors()]
             devices.check(options.choice, [*seen, *(a.domain for a in self.sampler.absences())])
 
     def open_window(self, options: Options, shown: bool = False) -> OpenWindow:
-        """Begin a window now. A shown one first waits for sensors still being looked for."""
+        """Begin a window now. The first ones wait for sensors that are still being looked for."""
         warnings: list[str] = []
-        if shown and not self._waited:
-            # Once: a driver that hangs for ever must not cost every cell its deadline.
-            self._waited = True
-            self.sampler.wait_until_found(FIND_DEADLINE_S)
+        self._wait_for_sensors(FIND_DEADLINE_S if shown else FIRST_CELL_DEADLINE_S)
         if options.sync:
             warnings += self._wait_for_gpu()
         counts = devices.selector(
@@ -241,6 +246,14 @@ class Monitor:
             self._keep(record)
         return record
 
+    def _wait_for_sensors(self, limit_s: float) -> None:
+        """Wait until all sensors are found, all in all no longer than `limit_s`: a driver that
+        hangs for ever must not cost every cell its deadline."""
+        left_s = limit_s - self._waited_s
+        if left_s > 0 and not self.sampler.wait_until_found(0):
+            self._waited_s = limit_s
+            self.sampler.wait_until_found(left_s)
+
     def _wait_for_gpu(self) -> list[str]:
         """Wait for queued GPU work; what kept us from it, in words."""
         from .gpu_sync import wait_for_gpu  # most sessions show no measurement, and wait for none
@@ -283,17 +296,26 @@ class Monitor:
 
     def flush(self, timeout_s: float = 1.0) -> None:
         """Try to write what is pending. Raises StoreError when it cannot be written."""
-        try:
-            self._writer.submit(self._flush).result(timeout_s)
-        except (FutureTimeout, TimeoutError):
-            raise StoreError(
-                f"the store {self.store.path} did not answer within {timeout_s:g} s; "
-                "the records wait in memory"
-            ) from None
+        late = self._late
+        # A store that hangs is waited for once: the call that hangs writes all when it goes on.
+        if late is None or late.done():
+            writing = self._writer.submit(self._flush)
+            try:
+                return writing.result(timeout_s)
+            except (FutureTimeout, TimeoutError):
+                self._late = writing
+        raise StoreError(
+            f"the store {self.store.path} did not answer in time; the records wait in memory"
+        )
 
     def _keep(self, record: Record) -> None:
         """Hand a record to the store; what it cannot take waits here and is tried again."""
         self._pending.append(record)
+        while len(self._pending) > MOST_PENDING:
+            self._pending.popleft()
+            self.tell(
+                "dropped", f"the store took none of {MOST_PENDING} records: the oldest are lost"
+            )
         try:
             self.flush(STORE_DEADLINE_S)
         except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
@@ -301,13 +323,17 @@ class Monitor:
 
     def _flush(self) -> None:
         """Write the pending records in order; runs on the writer's thread."""
-        if self._notebook is None:
+        self.store.open()  # anew, where somebody has deleted the file since
+        if self._notebook is None or self._generation != self.store.generation:
             self._notebook = self.store.notebook_for(self._find_notebook())
+            self._generation = self.store.generation
         for text in self.store.warnings:
             self.tell("store", text)
         while self._pending:
-            self.store.append(replace(self._pending[0], notebook_id=self._notebook.id))
-            self._pending.popleft()
+            record = self._pending[0]
+            self.store.append(replace(record, notebook_id=self._notebook.id))
+            if self._pending and self._pending[0] is record:  # not dropped meanwhile
+                self._pending.popleft()
 
 
 def _still_open(window: OpenWindow | None) -> OpenWindow | None:

@@ -94,7 +94,8 @@ class Sampler:
 
     def wait_until_found(self, timeout_s: float) -> bool:
         """Wait until every family has said what it has; False when one still looks."""
-        return self._ready.wait(timeout_s)
+        # Asking alone takes no lock, so a forked child may ask as well.
+        return self._ready.is_set() or (timeout_s > 0 and self._ready.wait(timeout_s))
 
     def close(self) -> None:
         """Stop the threads and let go of the sensors. A driver that hangs is left behind."""

@@ -56,6 +56,7 @@ class Store:
     def __init__(self, path: Path, host: str | None = None, procfs: Path = Path("/proc")) -> None:
         self.path = Path(path)
         self.warnings: list[str] = []
+        self.generation = 0  # counts openings: after a new one, the file may be another
         self._host = host if host is not None else platform.node()
         self._procfs = procfs
         self._connection: sqlite3.Connection | None = None
@@ -196,6 +197,7 @@ class Store:
             # that nobody has open yet: closing any descriptor of it drops SQLite's locks.
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         self._file = _file_at(self.path)
+        self.generation += 1
         connection = sqlite3.connect(
             self.path,
             timeout=OPENING_BUSY_MS / 1000,

@@ -365,3 +365,26 @@ def test_a_kernel_that_was_killed_needs_no_cleaning_up(
     (cell,) = second.run("%%energy\n1", cell_id="kept-0002").energy
     assert cell["outcome"] == "ok"
     assert set(outcomes(second)) == {"kept-0001", "kept-0002"}
+
+
+def test_a_store_that_is_deleted_while_the_kernel_runs_is_made_anew_and_goes_on(
+    start_kernel: StartKernel, tmp_path: Path
+) -> None:
+    store = tmp_path / "s" / "energy.sqlite"
+    kernel = start_kernel({"JUPYTER_ENERGY_STORE": str(store)})
+    kernel.run(LOAD)
+    kernel.run("1", cell_id="before-1")
+    for file in store.parent.iterdir():
+        file.unlink()
+    kernel.run("1", cell_id="after-11")
+    assert set(outcomes(kernel)) == {"after-11"}
+
+
+def test_the_first_cell_after_loading_is_measured(start_kernel: StartKernel) -> None:
+    kernel = start_kernel()
+    loading = kernel.send(LOAD)
+    first = kernel.send("1", cell_id="first-01")
+    kernel.collect(loading)
+    kernel.collect(first)
+    (cell,) = kernel.value(SUMMARY)["cells"]
+    assert cell["estimated_j"] is not None or cell["measured_j"] is not None
