@@ -163,6 +163,14 @@ def test_a_part_of_the_package_is_shown_and_not_added() -> None:
     assert [d["energy_j"] for d in cell["domains"]] == [9.0, 5.0]
 
 
+@pytest.mark.parametrize("outer", ["package", "module"])
+@pytest.mark.parametrize("part", ["core", "uncore"])
+def test_a_part_counts_only_where_nothing_around_it_was_measured(part: str, outer: str) -> None:
+    inside, around = {part: Uncertain(5.0)}, {outer: Uncertain(9.0)}
+    for energies, counted_j in ((inside | around, 9.0), (inside | {outer: None}, 5.0)):
+        assert a_record(energies=energies).energy_j == counted_j
+
+
 @given(st.lists(records(), min_size=1, max_size=5))
 def test_every_share_of_a_cell_lies_between_0_and_1(runs: list[Record]) -> None:
     cell = cell_from_records(runs)
