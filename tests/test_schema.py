@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
@@ -19,6 +19,7 @@ from jupyter_energy.schema import (
     record_to_document,
     to_json,
     totals_from_records,
+    utc_text,
 )
 from jupyter_energy.uncertainty import COVERAGE_FACTOR_95, Range, Uncertain
 
@@ -26,6 +27,13 @@ from jupyter_energy.uncertainty import COVERAGE_FACTOR_95, Range, Uncertain
 @given(records())
 def test_a_record_comes_back_from_its_document_as_it_was(record: Record) -> None:
     assert record_from_document(json.loads(to_json(record_to_document(record)))) == record
+
+
+@given(records())
+def test_a_document_has_every_field_of_a_record_and_of_all_that_it_holds(record: Record) -> None:
+    whole = json.loads(json.dumps(asdict(record), default=utc_text))
+    measurement = whole.pop("measurement")
+    assert json.loads(to_json(record_to_document(record))) == {**whole, **measurement}
 
 
 def test_fields_of_a_newer_version_are_passed_over() -> None:
