@@ -23,8 +23,8 @@ Scope = Literal["device", "board", "process"]
 # Sources: the kernel's powercap documentation (core and uncore are parts of the package;
 # dram is listed under it but is not part of its energy) and measuring.md 1.7 (Grace-Hopper).
 CONTAINED_IN: dict[str, tuple[str, ...]] = {
-    "core": ("package",),
-    "uncore": ("package",),
+    "core": ("package", "module"),  # each names all that it lies in: a package may be unreadable
+    "uncore": ("package", "module"),
     "gpu": ("module",),
     "package": ("module",),
     "dram": ("module",),

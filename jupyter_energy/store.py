@@ -63,6 +63,7 @@ class Store:
         self._file: tuple[int, int] | None = None
         self._pid = 0
         self._inherited: list[sqlite3.Connection] = []
+        self._cells: set[tuple[str, str]] = set()  # (notebook, cell) known to be in the open file
 
     def open(self) -> None:
         """Make the file and its tables, or bring them up to date."""
@@ -72,6 +73,9 @@ class Store:
         """Keep a record; the same `run_id` a second time changes nothing."""
         document = to_json(record_to_document(record))
         row = (record.run_id, record.notebook_id, record.session_id, utc_text(record.start))
+        cell = None
+        if record.cell_id is not None and is_cell_id(record.cell_id):
+            cell = record.notebook_id, record.cell_id
 
         def write(connection: sqlite3.Connection) -> None:
             with _transaction(connection):
@@ -80,8 +84,10 @@ class Store:
                     "VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                     (*row, document),
                 )
-                if record.cell_id is not None and is_cell_id(record.cell_id):
-                    notebook_rows.add_cells(connection, record.notebook_id, [record.cell_id])
+                if cell is not None and cell not in self._cells:
+                    notebook_rows.add_cells(connection, cell[0], [cell[1]])
+            if cell is not None:
+                self._cells.add(cell)
 
         self._run(write)
 
@@ -198,6 +204,7 @@ class Store:
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         self._file = _file_at(self.path)
         self.generation += 1
+        self._cells.clear()  # it may be another file now
         connection = sqlite3.connect(
             self.path,
             timeout=OPENING_BUSY_MS / 1000,

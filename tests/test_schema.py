@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
@@ -20,6 +20,7 @@ from jupyter_energy.schema import (
     record_to_document,
     to_json,
     totals_from_records,
+    utc_text,
 )
 from jupyter_energy.uncertainty import COVERAGE_FACTOR_95, Range, Uncertain
 
@@ -27,6 +28,13 @@ from jupyter_energy.uncertainty import COVERAGE_FACTOR_95, Range, Uncertain
 @given(records())
 def test_a_record_comes_back_from_its_document_as_it_was(record: Record) -> None:
     assert record_from_document(json.loads(to_json(record_to_document(record)))) == record
+
+
+@given(records())
+def test_a_document_has_every_field_of_a_record_and_of_all_that_it_holds(record: Record) -> None:
+    whole = json.loads(json.dumps(asdict(record), default=utc_text))
+    measurement = whole.pop("measurement")
+    assert json.loads(to_json(record_to_document(record))) == {**whole, **measurement}
 
 
 def test_fields_of_a_newer_version_are_passed_over() -> None:
@@ -162,6 +170,14 @@ def test_a_part_of_the_package_is_shown_and_not_added() -> None:
     )
     assert cell["measured_j"]["value"] == 9.0
     assert [d["energy_j"] for d in cell["domains"]] == [9.0, 5.0]
+
+
+@pytest.mark.parametrize("outer", ["package", "module"])
+@pytest.mark.parametrize("part", ["core", "uncore"])
+def test_a_part_counts_only_where_nothing_around_it_was_measured(part: str, outer: str) -> None:
+    inside, around = {part: Uncertain(5.0)}, {outer: Uncertain(9.0)}
+    for energies, counted_j in ((inside | around, 9.0), (inside | {outer: None}, 5.0)):
+        assert a_record(energies=energies).energy_j == counted_j
 
 
 @given(st.lists(records(), min_size=1, max_size=5))

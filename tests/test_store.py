@@ -246,6 +246,13 @@ def test_after_the_file_was_deleted_records_go_into_a_new_one(store: Store) -> N
     other.close()
 
 
+def test_a_new_file_holds_the_cells_that_the_old_one_held(store: Store) -> None:
+    store.append(a_record("a", cell_id=CELLS[0]))
+    store.path.unlink()
+    store.append(a_record("b", cell_id=CELLS[0]))
+    assert rows(store.path, "SELECT notebook_id, cell_id FROM notebook_cell") == [("n1", CELLS[0])]
+
+
 def test_a_store_of_a_newer_version_is_left_alone(store: Store) -> None:
     store.append(a_record())
     store.close()
