@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
-from shell import Shell, by_id, code, notebook, one_line
+from shell import OBEYING_MODES, Shell, by_id, code, notebook, one_line
 
 KEYS = {
     "summary": {"schema", "version", "notebook", "totals", "cells"},
@@ -448,6 +449,28 @@ def test_a_store_that_cannot_be_written_is_said_once_and_the_figures_are_told(
     assert line.endswith("This run is measured but not kept.")
     assert "estimated in" in done.stdout
     assert by_id(shell.run_json(path))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="file modes")
+@pytest.mark.parametrize("kind", ["file", "folder", "both"])
+def test_a_store_that_may_only_be_read_is_said_and_the_figures_are_told(
+    shell: Shell, kind: str
+) -> None:
+    path = notebook(shell.folder / "a.ipynb", [BUSY, BUSY])
+    shell.run_json(path)  # makes the store
+    changed = {"file": [shell.store], "folder": [shell.store.parent]}
+    for item in changed.get(kind, [shell.store, shell.store.parent]):
+        item.chmod(0o555 if item.is_dir() else 0o444)
+    if os.geteuid() == 0:
+        shell.within = OBEYING_MODES
+    try:
+        done, seen = shell("run", path), shell("doctor")
+    finally:
+        shell.store.parent.chmod(0o700)
+    assert done.returncode == 0, done.stderr
+    assert one_line(done.stderr).endswith("This run is measured but not kept.")
+    assert "2 runs of 2 cells" in done.stdout
+    assert f"Store: {shell.store} (failed: " in seen.stdout
 
 
 def test_a_corrupt_store_is_said_and_the_notebook_runs(shell: Shell) -> None:
