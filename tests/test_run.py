@@ -12,6 +12,8 @@ import nbformat
 import pytest
 from shell import OBEYING_MODES, Shell, by_id, code, notebook, one_line
 
+from jupyter_energy.commands.limit import NOT_SURE, verdict
+
 KEYS = {
     "summary": {"schema", "version", "notebook", "totals", "cells"},
     "notebook": {"id", "path", "name"},
@@ -173,21 +175,51 @@ def test_a_failing_run_with_json_still_prints_its_document(shell: Shell) -> None
 @pytest.mark.parametrize(
     ("limit", "status", "said"),
     [
-        ("5Wh", 0, "under the limit of 5.00 Wh"),
-        ("3g", 0, "under the limit of 3.00 g"),
-        ("0.0001J", 3, "over the limit of 100 µJ"),
-        ("0.000000001mg", 3, "over the limit of"),
+        ("5Wh", 0, "under the limit of 5Wh"),
+        ("5wh", 0, "under the limit of 5wh"),
+        ("3g", 0, "CO2e: under the limit of 3g"),
+        ("1e-9 Wh", 3, "over the limit of 1e-9 Wh"),
+        ("0.000000001mg", 3, "CO2e: over the limit of 0.000000001mg"),
     ],
 )
-def test_a_passed_limit_is_status_3_and_said_with_both_figures(
+def test_a_passed_limit_is_status_3_and_said_as_the_user_wrote_it(
     shell: Shell, limit: str, status: int, said: str
 ) -> None:
     path = notebook(shell.folder / "a.ipynb", [BUSY])
     done = shell("run", path, "--assert-under", limit)
     assert done.returncode == status, done.stderr
-    (line,) = [line for line in done.stderr.splitlines() if "limit" in line]
-    assert said in line
-    assert "estimated in part" in line
+    line = one_line(done.stderr)
+    assert line.endswith(said)
+    assert line.startswith("≈ ")  # the estimate with its range, as in the summary
+    assert line.partition(":")[0].removesuffix(" estimated").removesuffix(" CO2e") in done.stdout
+
+
+MEASURED = {"value": 95.0, "u95_repeat": 1.0, "u95": 4.0}
+ESTIMATED = {"low": 2.6, "mid": 5.2, "high": 10.0}
+BOTH = "95.0 ± 4.0 J measured and ≈ 5.2 J (2.6–10 J) estimated"
+
+
+@pytest.mark.parametrize(
+    ("limit", "measured", "estimated", "passed", "said"),
+    [
+        ("80J", MEASURED, ESTIMATED, True, f"{BOTH}: over the limit of 80J"),
+        ("200 j", MEASURED, ESTIMATED, False, f"{BOTH}: under the limit of 200 j"),
+        ("94J", MEASURED, ESTIMATED, True, f"{BOTH}: over the limit of 94J{NOT_SURE}"),
+        ("100.2J", MEASURED, ESTIMATED, True, f"{BOTH}: over the limit of 100.2J{NOT_SURE}"),
+        ("108J", MEASURED, ESTIMATED, False, f"{BOTH}: under the limit of 108J{NOT_SURE}"),
+        ("92J", MEASURED, None, True, f"95.0 ± 4.0 J measured: over the limit of 92J{NOT_SURE}"),
+        ("90J", MEASURED, None, True, "95.0 ± 4.0 J measured: over the limit of 90J"),
+        ("2J", None, ESTIMATED, True, "≈ 5.2 J (2.6–10 J) estimated: over the limit of 2J"),
+        ("9J", None, None, True, "nothing was measured or estimated, so it is unknown"),
+        ("9g", None, None, True, "nothing was measured or estimated, so it is unknown"),
+    ],
+)
+def test_a_limit_is_held_against_what_is_known_and_doubt_is_said(
+    limit: str, measured: Any, estimated: Any, passed: bool, said: str
+) -> None:
+    totals: Any = {"measured_j": measured, "estimated_j": estimated, "carbon_g": None}
+    over, line = verdict(limit, totals)
+    assert (over, line.endswith(said)) == (passed, True), line
 
 
 @pytest.mark.parametrize("limit", ["5", "Wh", "5 apples", "-5Wh", ""])
