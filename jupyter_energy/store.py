@@ -69,6 +69,26 @@ class Store:
         """Make the file and its tables, or bring them up to date."""
         self._run(lambda _connection: None)
 
+    def check_writable(self) -> None:
+        """Raises StoreError where nothing could be kept: a file that opens may be read-only.
+
+        Nothing is changed. Another program's write is waited out as when opening.
+        """
+
+        def probe(connection: sqlite3.Connection) -> None:
+            connection.execute(f"PRAGMA busy_timeout = {OPENING_BUSY_MS}")
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    connection.execute("CREATE TABLE probe (x)")
+                finally:
+                    with suppress(sqlite3.Error):  # after some errors there is nothing left to undo
+                        connection.execute("ROLLBACK")
+            finally:
+                connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+
+        self._run(probe)
+
     def append(self, record: Record) -> None:
         """Keep a record; the same `run_id` a second time changes nothing."""
         document = to_json(record_to_document(record))

@@ -157,15 +157,17 @@ def carbon_g(energy_j: float, g_per_kwh: float, pue: float = 1.0) -> float:
     return energy_j / J_PER_KWH * g_per_kwh * pue
 
 
-_LIMIT = re.compile(r"^\s*(\d+(?:\.\d+)?|\.\d+)\s*(mJ|kJ|MJ|J|mWh|Wh|kWh|mg|g|kg)\s*$")
+_LIMIT = re.compile(r"^\s*((?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-z]+)\s*$")
+# Any case will do but that of m and M, which are a factor of 10⁹ apart.
 _LIMIT_SIZES = {
-    "mJ": 1e-3,
-    "J": 1.0,
-    "kJ": 1e3,
-    "MJ": 1e6,
-    "mWh": 3.6,
-    "Wh": J_PER_WH,
-    "kWh": J_PER_KWH,
+    "mj": 1e-3,
+    "j": 1.0,
+    "kj": 1e3,
+    "Mj": 1e6,
+    "mwh": 3.6,
+    "wh": J_PER_WH,
+    "kwh": J_PER_KWH,
+    "Mwh": 1e3 * J_PER_KWH,
     "mg": 1e-3,
     "g": 1.0,
     "kg": 1e3,
@@ -178,7 +180,8 @@ def parse_limit(text: str) -> tuple[float, str]:
     Raises WrongUse without a number or a unit.
     """
     found = _LIMIT.match(text)
-    if not found:
+    number, unit = found.groups() if found else ("", "")
+    unit = unit[:1] + unit[1:].lower() if unit[:1] in "mM" else unit.lower()
+    if unit not in _LIMIT_SIZES:
         raise WrongUse(f"{text!r} is no limit: write a number and a unit, such as 5Wh, 20kJ or 3g")
-    number, unit = found.groups()
     return float(number) * _LIMIT_SIZES[unit], "g" if unit.endswith("g") else "J"

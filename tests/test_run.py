@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
-from shell import Shell, by_id, code, notebook, one_line
+from shell import OBEYING_MODES, Shell, by_id, code, notebook, one_line
+
+from jupyter_energy.commands.limit import NOT_SURE, verdict
 
 KEYS = {
     "summary": {"schema", "version", "notebook", "totals", "cells"},
@@ -172,21 +175,51 @@ def test_a_failing_run_with_json_still_prints_its_document(shell: Shell) -> None
 @pytest.mark.parametrize(
     ("limit", "status", "said"),
     [
-        ("5Wh", 0, "under the limit of 5.00 Wh"),
-        ("3g", 0, "under the limit of 3.00 g"),
-        ("0.0001J", 3, "over the limit of 100 µJ"),
-        ("0.000000001mg", 3, "over the limit of"),
+        ("5Wh", 0, "under the limit of 5Wh"),
+        ("5wh", 0, "under the limit of 5wh"),
+        ("3g", 0, "CO2e: under the limit of 3g"),
+        ("1e-9 Wh", 3, "over the limit of 1e-9 Wh"),
+        ("0.000000001mg", 3, "CO2e: over the limit of 0.000000001mg"),
     ],
 )
-def test_a_passed_limit_is_status_3_and_said_with_both_figures(
+def test_a_passed_limit_is_status_3_and_said_as_the_user_wrote_it(
     shell: Shell, limit: str, status: int, said: str
 ) -> None:
     path = notebook(shell.folder / "a.ipynb", [BUSY])
     done = shell("run", path, "--assert-under", limit)
     assert done.returncode == status, done.stderr
-    (line,) = [line for line in done.stderr.splitlines() if "limit" in line]
-    assert said in line
-    assert "estimated in part" in line
+    line = one_line(done.stderr)
+    assert line.endswith(said)
+    assert line.startswith("≈ ")  # the estimate with its range, as in the summary
+    assert line.partition(":")[0].removesuffix(" estimated").removesuffix(" CO2e") in done.stdout
+
+
+MEASURED = {"value": 95.0, "u95_repeat": 1.0, "u95": 4.0}
+ESTIMATED = {"low": 2.6, "mid": 5.2, "high": 10.0}
+BOTH = "95.0 ± 4.0 J measured and ≈ 5.2 J (2.6–10 J) estimated"
+
+
+@pytest.mark.parametrize(
+    ("limit", "measured", "estimated", "passed", "said"),
+    [
+        ("80J", MEASURED, ESTIMATED, True, f"{BOTH}: over the limit of 80J"),
+        ("200 j", MEASURED, ESTIMATED, False, f"{BOTH}: under the limit of 200 j"),
+        ("94J", MEASURED, ESTIMATED, True, f"{BOTH}: over the limit of 94J{NOT_SURE}"),
+        ("100.2J", MEASURED, ESTIMATED, True, f"{BOTH}: over the limit of 100.2J{NOT_SURE}"),
+        ("108J", MEASURED, ESTIMATED, False, f"{BOTH}: under the limit of 108J{NOT_SURE}"),
+        ("92J", MEASURED, None, True, f"95.0 ± 4.0 J measured: over the limit of 92J{NOT_SURE}"),
+        ("90J", MEASURED, None, True, "95.0 ± 4.0 J measured: over the limit of 90J"),
+        ("2J", None, ESTIMATED, True, "≈ 5.2 J (2.6–10 J) estimated: over the limit of 2J"),
+        ("9J", None, None, True, "nothing was measured or estimated, so it is unknown"),
+        ("9g", None, None, True, "nothing was measured or estimated, so it is unknown"),
+    ],
+)
+def test_a_limit_is_held_against_what_is_known_and_doubt_is_said(
+    limit: str, measured: Any, estimated: Any, passed: bool, said: str
+) -> None:
+    totals: Any = {"measured_j": measured, "estimated_j": estimated, "carbon_g": None}
+    over, line = verdict(limit, totals)
+    assert (over, line.endswith(said)) == (passed, True), line
 
 
 @pytest.mark.parametrize("limit", ["5", "Wh", "5 apples", "-5Wh", ""])
@@ -448,6 +481,28 @@ def test_a_store_that_cannot_be_written_is_said_once_and_the_figures_are_told(
     assert line.endswith("This run is measured but not kept.")
     assert "estimated in" in done.stdout
     assert by_id(shell.run_json(path))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="file modes")
+@pytest.mark.parametrize("kind", ["file", "folder", "both"])
+def test_a_store_that_may_only_be_read_is_said_and_the_figures_are_told(
+    shell: Shell, kind: str
+) -> None:
+    path = notebook(shell.folder / "a.ipynb", [BUSY, BUSY])
+    shell.run_json(path)  # makes the store
+    changed = {"file": [shell.store], "folder": [shell.store.parent]}
+    for item in changed.get(kind, [shell.store, shell.store.parent]):
+        item.chmod(0o555 if item.is_dir() else 0o444)
+    if os.geteuid() == 0:
+        shell.within = OBEYING_MODES
+    try:
+        done, seen = shell("run", path), shell("doctor")
+    finally:
+        shell.store.parent.chmod(0o700)
+    assert done.returncode == 0, done.stderr
+    assert one_line(done.stderr).endswith("This run is measured but not kept.")
+    assert "2 runs of 2 cells" in done.stdout
+    assert f"Store: {shell.store} (failed: " in seen.stdout
 
 
 def test_a_corrupt_store_is_said_and_the_notebook_runs(shell: Shell) -> None:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from ..errors import EnergyError, WrongUse
 from ..identity import SCRIPT_SUFFIXES, from_file
-from ..schema import SummaryJson
-from ..units import ENERGY_J, MASS_G, parse_limit, quantity
+from ..units import parse_limit
 from .base import Context
+from .limit import verdict
 from .session import Session
 
 IN_NOTEBOOK, IN_SHELL = False, True
@@ -30,13 +30,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", metavar="NOTEBOOK_OR_SCRIPT", help="an .ipynb or a .py file")
     parser.add_argument("arguments", nargs="*", help="arguments of a script, behind --")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON only")
-    parser.add_argument("--assert-under", metavar="LIMIT", help="such as 5Wh or 3g; else exit 3")
+    parser.add_argument(
+        "--assert-under",
+        metavar="LIMIT",
+        help="such as 5Wh or 3g: exit status 3 where the measured energy plus the middle of the "
+        "estimate, or the middle of the CO2e, is not under it",
+    )
     parser.add_argument("--output", metavar="OUT.ipynb", help="write the executed notebook here")
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Run it, print what it cost; the exit status."""
-    limit = None if arguments.assert_under is None else parse_limit(arguments.assert_under)
+    limit: str | None = arguments.assert_under
+    if limit is not None:
+        parse_limit(limit)  # a mistake is told before anything runs
     path = Path(arguments.path)
     ref = from_file(path)
     session = Session(context, ref, quiet=arguments.json)
@@ -57,7 +64,11 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         context.out("\n" + summary_text(summary, context.command))
     if failed:
         return 1
-    return LIMIT_PASSED if limit is not None and _passed(limit, summary, context) else 0
+    if limit is None:
+        return 0
+    passed, said = verdict(limit, summary["totals"])
+    context.err(said)
+    return LIMIT_PASSED if passed else 0
 
 
 def _run_notebook(path: Path, session: Session, output: str | None) -> bool:
@@ -100,33 +111,3 @@ def _run_script(path: Path, arguments: list[str], session: Session) -> bool:
         context.err(f"jupyter-energy: {error}")
     session.print_new_rows()
     return outcome != "ok"
-
-
-def _passed(limit: tuple[float, str], summary: SummaryJson, context: Context) -> bool:
-    """Whether a run drew more than its limit, said on stderr either way.
-
-    Compared is the measured energy plus the middle of the estimate, or the middle of the CO2e.
-    """
-    size, unit = limit
-    totals = summary["totals"]
-    if unit == "g":
-        carbon = totals["carbon_g"]
-        value, scale = (None if carbon is None else carbon["mid"]), MASS_G
-    else:
-        known = [
-            part
-            for part in (
-                None if totals["measured_j"] is None else totals["measured_j"]["value"],
-                None if totals["estimated_j"] is None else totals["estimated_j"]["mid"],
-            )
-            if part is not None
-        ]
-        value, scale = (sum(known) if known else None), ENERGY_J
-    asked = quantity(size, scale)
-    if value is None:
-        context.err(f"--assert-under {asked}: nothing was measured or estimated, so it is unknown")
-        return True
-    estimated = "" if totals["estimated_j"] is None else ", estimated in part"
-    word = "over" if value >= size else "under"
-    context.err(f"{quantity(value, scale)}{estimated}: {word} the limit of {asked}")
-    return value >= size

@@ -28,7 +28,7 @@ class Session:
         self.store_path = context.settings.store_path()
         try:
             store = Store(self.store_path)
-            store.open()
+            store.check_writable()
             store.close()
             for text in store.warnings:
                 context.err(f"jupyter-energy: {text}")
