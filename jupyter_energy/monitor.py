@@ -294,6 +294,10 @@ class Monitor:
         """Which notebook this is, as far as the kernel can tell."""
         return self._find_notebook()
 
+    def known_notebook(self) -> Notebook | None:
+        """The notebook that this kernel's records go to; None before the store has been asked."""
+        return self._notebook
+
     def flush(self, timeout_s: float = 1.0) -> None:
         """Try to write what is pending. Raises StoreError when it cannot be written."""
         late = self._late

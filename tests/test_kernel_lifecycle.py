@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -388,3 +389,27 @@ def test_the_first_cell_after_loading_is_measured(start_kernel: StartKernel) -> 
     kernel.collect(first)
     (cell,) = kernel.value(SUMMARY)["cells"]
     assert cell["estimated_j"] is not None or cell["measured_j"] is not None
+
+
+def test_a_kernel_keeps_its_notebook_when_it_is_renamed_and_another_takes_the_name(
+    start_kernel: StartKernel, tmp_path: Path
+) -> None:
+    path = tmp_path / "home" / "Untitled.ipynb"
+    path.parent.mkdir()
+
+    def save(name: str, cell_id: str) -> None:
+        cell = {"cell_type": "code", "id": cell_id, "source": "1", "metadata": {}, "outputs": []}
+        document = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell]}
+        path.with_name(name).write_text(json.dumps(document))
+
+    save("Untitled.ipynb", "aaaaaaaa-1")
+    more = {"JPY_SESSION_NAME": str(path), "JUPYTER_ENERGY_STORE": str(tmp_path / "e.sqlite")}
+    kernel = start_kernel(more)
+    kernel.run(LOAD)
+    kernel.run("1", cell_id="aaaaaaaa-1")
+    path.rename(path.with_name("train.ipynb"))
+    save("Untitled.ipynb", "bbbbbbbb-2")
+    other = start_kernel(more, home="other")
+    other.run(LOAD)
+    other.run("1", cell_id="bbbbbbbb-2")
+    assert set(outcomes(kernel)) == {"aaaaaaaa-1"}
