@@ -113,25 +113,37 @@ class Store:
 
     def records(self, notebook_id: str, session_id: str | None = None) -> list[Record]:
         """A notebook's records in the order they began, of one session or of all."""
+        return self.records_after(0, notebook_id, session_id)[0]
 
-        def read(connection: sqlite3.Connection) -> list[str]:
+    def records_after(
+        self, last: int, notebook_id: str, session_id: str | None = None
+    ) -> tuple[list[Record], int]:
+        """The records that were kept since the call that gave `last`, and what to give next time.
+
+        0 stands for all. Where another file has taken the store's place, all are new.
+        """
+
+        def read(connection: sqlite3.Connection) -> list[tuple[int, str]]:
+            # No record is ever deleted, so that a later one has a higher rowid.
             rows = connection.execute(
-                "SELECT document FROM record WHERE notebook_id = ?1 "
-                "AND (?2 IS NULL OR session_id = ?2) ORDER BY started, rowid",
-                (notebook_id, session_id),
+                "SELECT rowid, document FROM record WHERE notebook_id = ?1 "
+                "AND (?2 IS NULL OR session_id = ?2) "
+                "AND (rowid > ?3 OR ?3 > (SELECT max(rowid) FROM record)) "
+                "ORDER BY started, rowid",
+                (notebook_id, session_id, last),
             )
-            return [row[0] for row in rows]
+            return list(rows)
 
         records, unread = [], 0
-        documents: list[str] = self._read(read, [])
-        for document in documents:
+        found: list[tuple[int, str]] = self._read(read, [])
+        for _, document in found:
             try:
                 records.append(record_from_document(json.loads(document)))
             except (KeyError, TypeError, ValueError):
                 unread += 1
         if unread:
             self._warn(f"{unread} records in {self.path} cannot be read; totals leave them out")
-        return records
+        return records, max((row for row, _ in found), default=last)
 
     def notebook_for(self, ref: NotebookRef) -> Notebook:
         """The notebook that `ref` is, by the rule of `identity.match`; made where it is new.

@@ -92,6 +92,31 @@ def test_records_are_those_of_the_notebook_and_of_the_session_asked_for(store: S
     assert [r.run_id for r in store.records("n1", "s2")] == ["b"]
 
 
+def test_only_what_was_kept_since_is_read_whenever_it_began(store: Store) -> None:
+    assert store.records_after(0, "n1", "s1") == ([], 0)
+    store.append(a_record("a", after_s=5))
+    found, last = store.records_after(0, "n1", "s1")
+    assert [r.run_id for r in found] == ["a"]
+    store.append(a_record("b", after_s=9))
+    store.append(a_record("c", after_s=1))
+    store.append(a_record("d", "n2"))
+    store.append(a_record("e", session_id="s2"))
+    found, last = store.records_after(last, "n1", "s1")
+    assert [r.run_id for r in found] == ["c", "b"]
+    assert store.records_after(last, "n1", "s1") == ([], last)
+
+
+def test_in_a_file_that_took_the_stores_place_every_record_is_new(store: Store) -> None:
+    store.append(a_record("a"))
+    store.append(a_record("b", after_s=1))
+    _, last = store.records_after(0, "n1")
+    store.path.unlink()
+    store.append(a_record("c"))
+    found, last = store.records_after(last, "n1")
+    assert [r.run_id for r in found] == ["c"]
+    assert store.records_after(last, "n1") == ([], last)
+
+
 def test_a_record_is_there_for_another_process_as_soon_as_it_is_appended(store: Store) -> None:
     store.append(a_record())
     other = Store(store.path)
