@@ -272,12 +272,47 @@ def test_the_copy_of_a_failing_run_holds_the_error(shell: Shell) -> None:
     assert output["ename"] == "ZeroDivisionError"
 
 
-def test_a_copy_that_cannot_be_written_is_status_2_and_the_run_is_kept(shell: Shell) -> None:
-    path = notebook(shell.folder / "a.ipynb", [BUSY])
-    done = shell("run", path, "--output", shell.folder / "no" / "such" / "folder.ipynb")
-    assert done.returncode == 2
-    assert "could not be written" in done.stderr.splitlines()[-1]
-    assert shell.summary(path)["totals"]["runs"] == 1
+@pytest.mark.parametrize("place", ["no folder", "is a folder", "in a file", "read-only"])
+def test_a_copy_that_could_not_be_written_is_status_2_before_anything_runs(
+    shell: Shell, place: str
+) -> None:
+    ran = shell.folder / "ran"
+    path = notebook(shell.folder / "a.ipynb", [f"open({str(ran)!r}, 'w')"])
+    output = shell.folder / "out.ipynb"
+    if place == "no folder":
+        output = shell.folder / "no" / "such" / "folder.ipynb"
+    elif place == "is a folder":
+        output.mkdir()
+    elif place == "in a file":
+        output = path / "out.ipynb"
+    else:
+        output.write_text("mine")
+        output.chmod(0o444)
+        if os.name == "posix" and os.geteuid() == 0:
+            shell.within = OBEYING_MODES
+    done = shell("run", path, "--output", output)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{output} could not be written: " in one_line(done.stderr)
+    assert not ran.exists()
+    assert place != "read-only" or output.read_text() == "mine"
+
+
+def test_a_copy_that_was_there_is_replaced_and_nothing_is_left_beside_it(shell: Shell) -> None:
+    path, output = notebook(shell.folder / "a.ipynb", [BUSY]), shell.folder / "copies" / "out.ipynb"
+    output.parent.mkdir()
+    for _ in range(2):
+        assert shell("run", path, "--output", output).returncode == 0
+        assert nbformat.read(output, as_version=4).cells[0].execution_count == 1
+    assert list(output.parent.iterdir()) == [output]
+
+
+def test_a_copy_that_fails_after_all_is_status_1_and_the_summary_is_told(shell: Shell) -> None:
+    output = shell.folder / "out.ipynb"
+    path = notebook(shell.folder / "a.ipynb", [f"import os; os.mkdir({str(output)!r})"])
+    done = shell("run", path, "--output", output)
+    assert done.returncode == 1
+    assert one_line(done.stderr).startswith(f"{output} could not be written: ")
+    assert "1 run of 1 cell" in done.stdout
 
 
 @pytest.mark.parametrize(

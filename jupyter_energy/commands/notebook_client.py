@@ -134,6 +134,8 @@ class Execution:
 def execute(path: Path, session: Session, output: str | None) -> bool:
     """Run every cell of a notebook, printing a row after each; True when one failed.
 
+    True as well where the executed copy could not be written; both are said.
+
     Raises NoSuchNotebook for a file that is none, WrongUse where its kernel is not here or has
     no jupyter-energy.
     """
@@ -146,11 +148,11 @@ def execute(path: Path, session: Session, output: str | None) -> bool:
     failure = Execution(notebook, _kernel_for(notebook, session), session).run(
         path.resolve().parent
     )
-    if output is not None:
-        _write(notebook, output)
-    if failure is not None:
-        session.context.err(f"{path}: {failure}")
-    return failure is not None
+    unwritten = None if output is None else _write(notebook, output)
+    for text in (failure and f"{path}: {failure}", unwritten):
+        if text is not None:
+            session.context.err(text)
+    return failure is not None or unwritten is not None
 
 
 def _kernel_for(notebook: Any, session: Session) -> str:
@@ -168,8 +170,10 @@ def _kernel_for(notebook: Any, session: Session) -> str:
     return name
 
 
-def _write(notebook: Any, output: str) -> None:
+def _write(notebook: Any, output: str) -> str | None:
+    """Write the executed copy; why it could not be, or None."""
     try:
         nbformat.write(notebook, output)  # type: ignore[no-untyped-call]  # nbformat has no types
-    except OSError as error:
-        raise WrongUse(f"{output} could not be written: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # the latter for text that no file can hold
+        return f"{output} could not be written: {getattr(error, 'strerror', None) or error}"
+    return None

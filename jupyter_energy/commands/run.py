@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
+import tempfile
+from errno import EISDIR
 from pathlib import Path
 
 from ..errors import EnergyError, WrongUse
@@ -46,6 +49,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         parse_limit(limit)  # a mistake is told before anything runs
     path = Path(arguments.path)
     ref = from_file(path)
+    if arguments.output is not None:
+        _check_output(Path(arguments.output))
     session = Session(context, ref, quiet=arguments.json)
     if path.suffix.lower() not in SCRIPT_SUFFIXES:  # then `from_file` has found a notebook in it
         if arguments.arguments:
@@ -69,6 +74,19 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     passed, said = verdict(limit, summary["totals"])
     context.err(said)
     return LIMIT_PASSED if passed else 0
+
+
+def _check_output(output: Path) -> None:
+    """Raises WrongUse where a copy could not be written: nothing has run yet that would be lost."""
+    try:
+        if output.is_dir():
+            raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
+        if output.is_file():
+            output.open("ab").close()  # changes nothing
+        elif not output.exists():
+            tempfile.TemporaryFile(dir=output.parent).close()
+    except OSError as error:
+        raise WrongUse(f"{output} could not be written: {error.strerror}") from None
 
 
 def _run_notebook(path: Path, session: Session, output: str | None) -> bool:
