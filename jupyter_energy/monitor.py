@@ -116,8 +116,8 @@ class Monitor:
         """Begin to look for sensors and to open the store, off this thread."""
         self.sampler.start()
         self._writer.submit(self._flush)
-        for complaint in self.settings.complaints:
-            self.tell("settings", complaint)
+        if self.settings.complaints:
+            self.tell("settings", "; ".join(self.settings.complaints))
 
     def close(self) -> None:
         """Write what is pending, stop the threads, let go of sensors and store."""
@@ -332,7 +332,7 @@ class Monitor:
             self._notebook = self.store.notebook_for(self._find_notebook())
             self._generation = self.store.generation
         for text in self.store.warnings:
-            self.tell("store", text)
+            self.tell(text, text)
         while self._pending:
             record = self._pending[0]
             self.store.append(replace(record, notebook_id=self._notebook.id))

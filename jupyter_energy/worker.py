@@ -12,6 +12,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
+from .errors import EnergyError
+
 T = TypeVar("T")
 
 
@@ -23,6 +25,7 @@ class Worker:
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
+        self._closed = False
 
     def submit(self, call: Callable[[], T]) -> Future[T]:
         """The future of a call, which runs after all calls submitted before it."""
@@ -36,7 +39,10 @@ class Worker:
             except BaseException as error:  # noqa: BLE001  handed to whoever waits for the result
                 future.set_exception(error)
 
-        if self._started():
+        if self._closed:
+            # By a block that outlives the extension: no new thread is begun for it.
+            future.set_exception(EnergyError("jupyter-energy has been unloaded"))
+        elif self._started():
             self._calls.put(run)
         else:
             run()
@@ -59,6 +65,7 @@ class Worker:
     def close(self, timeout_s: float = 0.5) -> bool:
         """Stop after the calls that wait; True when the thread ended within `timeout_s`."""
         with self._lock:
+            self._closed = True
             thread, self._thread = self._thread, None
         if thread is None:
             return True

@@ -11,6 +11,7 @@ from concurrent.futures import Future
 import pytest
 from standins.sensors import LIMIT_S
 
+from jupyter_energy.errors import EnergyError
 from jupyter_energy.worker import Worker
 
 
@@ -118,3 +119,12 @@ def test_where_no_thread_is_to_be_had_a_call_is_made_at_once() -> None:
         check=False,
     )
     assert (done.stdout, done.stderr) == ("42 True\n", "")
+
+
+def test_a_call_after_the_end_begins_no_thread_and_says_so() -> None:
+    worker = Worker("ended")
+    assert worker.submit(lambda: 1).result(LIMIT_S) == 1
+    assert worker.close(LIMIT_S)
+    with pytest.raises(EnergyError, match="unloaded"):
+        worker.submit(lambda: 2).result(0)
+    assert "ended" not in names()
