@@ -28,6 +28,7 @@ from .schema import (
     ValueJson,
     cell_from_records,
     cell_key,
+    grams_of_a_part,
     range_json,
     totals_from_records,
     value_json,
@@ -147,6 +148,7 @@ def _saved_cell(cell: Mapping[str, Any]) -> CellJson | None:
 def _totals(cells: Sequence[CellJson]) -> TotalsJson:
     """The totals of cells of which only the JSON is left."""
     starts = sorted(c["started"] for c in cells)
+    known = [c for c in cells if _cost_j(c) is not None]
     measured = sum_over_time(_uncertain(c["measured_j"]) for c in cells if c["measured_j"])
     estimated = sum_of_ranges(Range(**c["estimated_j"]) for c in cells if c["estimated_j"])
     carbon: list[tuple[CarbonJson, float]] = [
@@ -162,6 +164,7 @@ def _totals(cells: Sequence[CellJson]) -> TotalsJson:
         "first": starts[0] if starts else None,
         "last": starts[-1] if starts else None,
         "interrupted": sum(c["outcome"] in ("interrupted", "lost") for c in cells),
+        "warnings": grams_of_a_part(sum(c["carbon_g"] is None for c in known), len(known), "cells"),
     }
 
 

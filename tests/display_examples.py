@@ -154,6 +154,7 @@ def summary(cells: list[CellJson], **totals: object) -> SummaryJson:
         first="2026-11-22T10:00:00Z",
         last="2026-11-22T10:05:00Z",
         interrupted=0,
+        warnings=[],
     )
     made.update(totals)  # type: ignore[typeddict-item]
     return SummaryJson(
@@ -304,6 +305,10 @@ SUMMARIES: dict[str, SummaryJson] = {
         estimated_j=estimate(12.0, 24.0, 48.0),
         carbon_g=carbon(0.0207, estimated_share=0.014),
         interrupted=1,
+        warnings=[
+            "2 runs overlapped; the time they share is counted once, at mean power",
+            "1 of 6 runs has energy but no CO2e: the grams are of the others",
+        ],
     ),
     "summary_estimated": summary(
         [
@@ -324,6 +329,7 @@ SUMMARIES: dict[str, SummaryJson] = {
         [HOSTILE_CELL],
         estimated_j=estimate(6.0, 12.0, 24.0),
         carbon_g=HOSTILE_CELL["carbon_g"],
+        warnings=[EVIL],
     ),
 }
 SUMMARIES["summary_hostile"]["notebook"] = NotebookJson(id=EVIL, path=EVIL, name=HOSTILE)

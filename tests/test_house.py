@@ -34,7 +34,7 @@ LAYERS = (
     ("window",),
     ("sampler",),
     # carbon, and how figures are written down
-    ("carbon", "carbon_sums", "documents"),
+    ("carbon", "carbon_sums", "documents", "overlaps"),
     ("schema",),
     # keeping
     ("identity", "migrations", "saved"),

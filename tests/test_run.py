@@ -19,7 +19,7 @@ KEYS = {
     "notebook": {"id", "path", "name"},
     "totals": {
         *("runs", "cells", "duration_s", "measured_j", "estimated_j", "carbon_g"),
-        *("first", "last", "interrupted"),
+        *("first", "last", "interrupted", "warnings"),
     },
     "cell": {
         *("cell_id", "name", "runs", "execution_count", "started", "duration_s", "outcome"),

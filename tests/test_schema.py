@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import a_record, in_zone, records
+from strategies import a_record, in_zone, one_after_another, records
 
 from jupyter_energy.model import Record
 from jupyter_energy.schema import (
@@ -205,7 +205,10 @@ def test_average_and_marginal_grams_never_meet_in_one_figure() -> None:
     runs = [
         a_record("a", energies={"gpu": Uncertain(3e6)}, emitted=in_zone("FR", 50, 3e6)),
         a_record(
-            "b", energies={"gpu": Uncertain(1e6)}, emitted=in_zone("FR", 700, 1e6, "marginal")
+            "b",
+            energies={"gpu": Uncertain(1e6)},
+            emitted=in_zone("FR", 700, 1e6, "marginal"),
+            after_s=9,
         ),
     ]
     carbon = totals_from_records(runs)["carbon_g"]
@@ -222,13 +225,13 @@ def test_energy_without_grams_beside_energy_with_grams_is_told() -> None:
         a_record("c"),
     ]
     (told,) = cell_from_records(runs)["warnings"]
-    assert told == "1 of 3 runs have energy but no CO2e: the grams leave them out"
+    assert told == "1 of 2 runs has energy but no CO2e: the grams are of the others"
     assert cell_from_records(runs[1:])["warnings"] == []
 
 
 @given(st.lists(records(), min_size=1, max_size=5))
 def test_the_mean_factor_lies_between_the_factors_it_is_made_of(runs: list[Record]) -> None:
-    carbon = totals_from_records(runs)["carbon_g"]
+    carbon = totals_from_records(one_after_another(runs))["carbon_g"]
     for part in [] if carbon is None else carbon["parts"] or [carbon]:
         factors = [
             r.emissions.intensity.g_per_kwh
@@ -240,6 +243,33 @@ def test_the_mean_factor_lies_between_the_factors_it_is_made_of(runs: list[Recor
         grams = [r.carbon_g.mid for r in runs if r.emissions is not None
                  and r.emissions.intensity.kind == part["kind"]]  # fmt: skip
         assert part["mid"] == pytest.approx(math.fsum(grams))
+
+
+def test_totals_whose_grams_are_of_a_part_of_the_runs_say_so() -> None:
+    runs = [
+        a_record("a", energies={"gpu": Uncertain(3e6)}, emitted=in_zone("FR", 50, 3e6)),
+        a_record("b", energies={"gpu": Uncertain(1e6)}, after_s=9),
+        a_record("c", energies={"gpu": Uncertain(1e6)}, after_s=19),
+        a_record("d", after_s=29),
+    ]
+    (told,) = totals_from_records(runs)["warnings"]
+    assert told == "2 of 3 runs have energy but no CO2e: the grams are of the others"
+    assert totals_from_records(runs[1:])["warnings"] == totals_from_records([])["warnings"] == []
+
+
+def test_the_time_that_runs_share_counts_once_in_totals_which_say_so() -> None:
+    runs = [
+        a_record("cell", energies={"gpu": Uncertain(200.0)}),
+        a_record("thread", name="t", energies={"gpu": Uncertain(300.0)}, duration_s=3, after_s=1),
+        a_record("inside", cell_id="4567cdef", energies={"gpu": Uncertain(100.0)}, duration_s=1,
+                 after_s=2, outcome="interrupted"),
+    ]  # fmt: skip
+    totals = totals_from_records(runs)
+    assert (totals["duration_s"], totals["measured_j"]["value"]) == (4.0, pytest.approx(400.0))
+    assert (totals["runs"], totals["cells"], totals["interrupted"]) == (3, 2, 1)
+    assert totals["warnings"] == [
+        "3 runs overlapped; the time they share is counted once, at mean power"
+    ]
 
 
 def test_runs_inside_other_runs_do_not_enter_totals() -> None:

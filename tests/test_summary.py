@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import a_record, in_zone, measurements, records
+from strategies import a_record, in_zone, measurements, one_after_another, records
 
 from jupyter_energy.errors import NoSuchNotebook
 from jupyter_energy.model import Record
@@ -28,6 +28,7 @@ def summary_of(*runs: Record) -> SummaryJson:
 def test_cells_add_up_to_the_totals_with_measured_and_estimated_kept_apart(
     runs: list[Record],
 ) -> None:
+    runs = one_after_another(runs)
     summary = summary_of(*runs)
     cells, totals = summary["cells"], summary["totals"]
     assert totals["cells"] == len(cells)
@@ -170,7 +171,7 @@ def test_without_the_store_the_last_output_of_each_cell_counts(tmp_path: Path) -
 @settings(deadline=None)
 def test_the_saved_outputs_tell_the_same_energies_as_the_store(tmp_path_factory, runs) -> None:
     path = tmp_path_factory.getbasetemp() / "same.ipynb"
-    from_store = summary_of(*runs)
+    from_store = summary_of(*one_after_another(runs))
     path = saved(path, *([json.loads(to_json(c))] for c in from_store["cells"]))
     from_file = from_notebook_file(path)
     # A cell without an id of its own takes the one that it has in the file.
@@ -224,6 +225,14 @@ def test_a_saved_factor_next_to_nothing_weighs_nothing(tmp_path: Path) -> None:
     one["carbon_g"]["g_per_kwh"] = 1e-320
     summary = from_notebook_file(saved(tmp_path / "a.ipynb", [one], [other]))
     assert summary["totals"]["carbon_g"]["g_per_kwh"] == 350
+
+
+def test_saved_cells_without_grams_beside_others_with_grams_are_told(tmp_path: Path) -> None:
+    gpu = {"gpu": Uncertain(9.0)}
+    made = [a_record("a", energies=gpu, emitted=in_zone("FR", 50, 9)), a_record("b", energies=gpu)]
+    cells = [[cell_from_records([record])] for record in made]
+    (told,) = from_notebook_file(saved(tmp_path / "a.ipynb", *cells))["totals"]["warnings"]
+    assert told == "1 of 2 cells has energy but no CO2e: the grams are of the others"
 
 
 def test_a_notebook_that_was_never_measured_has_no_totals(tmp_path: Path) -> None:

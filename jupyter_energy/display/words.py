@@ -140,8 +140,7 @@ def remarks(cell: CellJson) -> tuple[str, ...]:
     share = cell["kernel_share"]
     if share is not None and share < _ALONE:
         said.append(f"{units.percent(share)} of the machine's CPU time was this kernel's")
-    said.extend(f"note: {clean(w, REASON_LIMIT)}" for w in cell["warnings"])
-    return tuple(said)
+    return (*said, *notes(cell["warnings"]))
 
 
 def shares(
@@ -186,6 +185,11 @@ def span(totals: TotalsJson) -> str:
     stopped = totals["interrupted"]
     ended = f", {counted(stopped, 'run')} interrupted" if stopped else ""
     return f" in {units.duration(totals['duration_s'])}, {runs} of {cells}{ended}"
+
+
+def notes(warnings: Sequence[str]) -> tuple[str, ...]:
+    """Warnings as lines for people."""
+    return tuple(f"note: {clean(w, REASON_LIMIT)}" for w in warnings)
 
 
 NOTHING_YET = "Nothing measured yet. Put %%energy on the first line of a cell, or type %energy on."
