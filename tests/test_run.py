@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import socket
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
-from shell import OBEYING_MODES, Shell, by_id, code, notebook, one_line
+from shell import LIMIT_S, OBEYING_MODES, PROGRAM, Shell, by_id, code, notebook, one_line
 
 from jupyter_energy.commands.limit import NOT_SURE, verdict
 
@@ -100,8 +103,126 @@ def test_a_kernel_that_dies_is_said_in_one_line_and_what_was_measured_is_summed_
     done = shell("run", path)
     assert done.returncode == 1
     (line,) = [line for line in done.stderr.splitlines() if "a.ipynb" in line]
-    assert line.endswith("the kernel died")
+    assert line.endswith("the kernel died in [2]: what that cell drew is not known")
     assert "1 run of 1 cell" in done.stdout
+
+
+# -- Ctrl-C --------------------------------------------------------------------------------
+
+
+class Pressed:
+    """A run whose code tells when it is where Ctrl-C is to be pressed."""
+
+    def __init__(self, shell: Shell) -> None:
+        self.shell = shell
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._server.settimeout(LIMIT_S)
+        self.here = (
+            "import socket\n"
+            f"line = socket.create_connection(('127.0.0.1', {self._server.getsockname()[1]}))\n"
+            "line.sendall(b'.')\n"
+        )
+
+    def start(self, *words: str | Path) -> subprocess.Popen[str]:
+        """Start `jupyter energy WORDS`, as a shell does: in a process group of its own."""
+        return subprocess.Popen(
+            [*PROGRAM, *map(str, words)],
+            cwd=self.shell.folder,
+            env=self.shell.environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def wait_here(self) -> None:
+        """Wait until the code says that it is there."""
+        line, _ = self._server.accept()
+        line.settimeout(LIMIT_S)
+        with line:
+            assert line.recv(1)
+
+    def end(self, child: subprocess.Popen[str]) -> tuple[int, str, str]:
+        """The exit status, stdout and stderr of a run; no traceback of ours is in them."""
+        out, err = child.communicate(timeout=LIMIT_S)
+        self._server.close()
+        assert "Traceback" not in out + err, err
+        return child.returncode, out, err
+
+
+@pytest.fixture
+def pressed(shell: Shell) -> Pressed:
+    return Pressed(shell)
+
+
+WAIT_FOREVER = "import time\nwhile True:\n    time.sleep(0.01)"
+TO_ONE_OR_ALL = pytest.mark.parametrize(
+    "press", [os.kill, getattr(os, "killpg", None)], ids=["to us", "to the process group"]
+)
+needs_signals = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+
+
+@needs_signals
+@TO_ONE_OR_ALL
+def test_an_interrupt_ends_the_cell_and_all_that_was_measured_is_told(
+    shell: Shell, pressed: Pressed, press: Any
+) -> None:
+    copy, later = shell.folder / "out.ipynb", f"open({str(shell.folder / 'later')!r}, 'w')"
+    path = notebook(
+        shell.folder / "a.ipynb", [BUSY, f"print('so far')\n{pressed.here}{WAIT_FOREVER}", later]
+    )
+    child = pressed.start("run", path, "--output", copy)
+    pressed.wait_here()
+    press(child.pid, signal.SIGINT)
+    status, out, err = pressed.end(child)
+    assert (status, one_line(err)) == (1, f"{path}: interrupted")
+    rows, _, summary = out.partition("\n\n")
+    assert [row.split()[0] for row in rows.splitlines()] == ["[1]", "[2]"]
+    assert rows.endswith("interrupted")
+    assert "2 runs of 2 cells, 1 run interrupted" in summary
+    cell = by_id(shell.summary(path))["cell-0002"]
+    assert (cell["outcome"], cell["estimated_j"]["mid"] > 0) == ("interrupted", True)
+    assert not (shell.folder / "later").exists()
+    stream, error = nbformat.read(copy, as_version=4).cells[1].outputs
+    assert (stream["text"], error["ename"]) == ("so far\n", "KeyboardInterrupt")
+
+
+@needs_signals
+def test_a_cell_that_takes_an_interrupt_as_its_end_is_the_last_one(
+    shell: Shell, pressed: Pressed
+) -> None:
+    later = shell.folder / "later"
+    saves = f"{pressed.here}import time\ntry:\n    time.sleep(600)\nexcept KeyboardInterrupt: pass"
+    path = notebook(shell.folder / "a.ipynb", [saves, f"open({str(later)!r}, 'w')"])
+    child = pressed.start("run", path)
+    pressed.wait_here()
+    os.kill(child.pid, signal.SIGINT)
+    status, out, err = pressed.end(child)
+    assert (status, one_line(err)) == (1, f"{path}: interrupted")
+    assert "1 run of 1 cell" in out
+    assert not later.exists()
+
+
+@needs_signals
+@TO_ONE_OR_ALL
+def test_a_second_interrupt_ends_a_run_whose_cell_does_not_heed_the_first(
+    shell: Shell, pressed: Pressed, press: Any
+) -> None:
+    deaf = (
+        f"{pressed.here}import time\nwhile True:\n    try:\n        time.sleep(600)\n"
+        "    except KeyboardInterrupt:\n"
+    ) + "\n".join(f"        {line}" for line in pressed.here.splitlines())
+    path = notebook(shell.folder / "a.ipynb", [BUSY, deaf])
+    child = pressed.start("run", path)
+    for _ in range(2):
+        pressed.wait_here()
+        press(child.pid, signal.SIGINT)
+    status, out, err = pressed.end(child)
+    assert (status, err.splitlines()[-1]) == (1, f"{path}: interrupted")
+    assert "1 run of 1 cell" in out
+
+
+# -- what a notebook asks for --------------------------------------------------------------
 
 
 def test_tags_that_allow_an_error_or_skip_a_cell_are_kept_to(shell: Shell) -> None:
