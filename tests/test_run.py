@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -494,6 +495,23 @@ def test_without_its_kernel_a_notebook_runs_in_this_python_and_says_so(
     assert done.returncode == 0, done.stderr
     assert ("no kernel" in done.stderr) == (said is not None)
     assert said is None or said in done.stderr
+
+
+@pytest.mark.parametrize("program", [[sys.executable, "-c", "exit(1)"], ["no-such-program"]])
+def test_a_kernel_that_does_not_start_is_told_without_a_traceback(
+    shell: Shell, program: list[str]
+) -> None:
+    spec = shell.folder / "home" / "jupyter-data" / "kernels" / "bad" / "kernel.json"
+    spec.parent.mkdir(parents=True)
+    argv = [*program, "{connection_file}"]
+    spec.write_text(json.dumps({"argv": argv, "display_name": "x", "language": "python"}))
+    path = notebook(
+        shell.folder / "a.ipynb", [BUSY], kernelspec={"name": "bad", "display_name": "x"}
+    )
+    done = shell("run", path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr, done.stderr
+    assert "the kernel 'bad' could not be started" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

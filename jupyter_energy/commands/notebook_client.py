@@ -6,6 +6,7 @@ Built on nbclient, which this module imports; so `run` imports it only when it i
 from __future__ import annotations
 
 import asyncio
+import atexit
 import re
 import signal
 import sys
@@ -43,6 +44,7 @@ NOT_THERE = (
     "the kernel {name!r} cannot load jupyter-energy ({error}); install jupyter-energy in that "
     "kernel's environment"
 )
+NOT_STARTED = "the kernel {name!r} could not be started: {error}"
 
 
 class CellSession(MessageSession):
@@ -89,15 +91,27 @@ class Client(NotebookClient):
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         self._tasks: list[asyncio.Task[None]] = []  # a loop keeps no hold of its tasks
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def async_start_new_kernel(self, **kwargs: Any) -> None:
         """Start the kernel, with Ctrl-C in our hands from here on."""
-        loop, run = asyncio.get_running_loop(), asyncio.current_task()
+        self._loop = loop = asyncio.get_running_loop()
+        run = asyncio.current_task()
         with suppress(NotImplementedError):
             loop.add_signal_handler(
                 signal.SIGINT, lambda: self._tasks.append(loop.create_task(self._interrupt(run)))
             )
         await super().async_start_new_kernel(**kwargs)
+
+    def end(self) -> None:
+        """Let go of whatever a run that did not end by itself has left; safe at any time."""
+        # At exit it would fail on a kernel that has gone since.
+        atexit.unregister(self._cleanup_kernel)
+        if self.km is not None:
+            self._cleanup_kernel()
+        if self._loop is not None and not self._loop.is_closed():
+            with suppress(NotImplementedError):
+                self._loop.remove_signal_handler(signal.SIGINT)
 
     async def _interrupt(self, run: asyncio.Task[Any] | None) -> None:
         manager: Any = self.km
@@ -181,7 +195,14 @@ class Execution:
         except (CellExecutionError, CellControlSignal) as error:
             text = str(error).strip()
             return text if sys.stderr.isatty() else COLOURS.sub("", text)
+        except (RuntimeError, OSError) as error:
+            if self.client.interrupts:
+                return "interrupted"
+            if self.client.code_cells_executed:
+                raise
+            raise WrongUse(NOT_STARTED.format(name=self._kernel_name, error=error)) from None
         finally:
+            self.client.end()
             self.print_rows()
         return "interrupted" if self.client.interrupts else None
 
