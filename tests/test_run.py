@@ -9,6 +9,8 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -116,11 +118,11 @@ class Pressed:
 
     def __init__(self, shell: Shell) -> None:
         self.shell = shell
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self._server.settimeout(LIMIT_S)
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.server.settimeout(LIMIT_S)
         self.here = (
             "import socket\n"
-            f"line = socket.create_connection(('127.0.0.1', {self._server.getsockname()[1]}))\n"
+            f"line = socket.create_connection(('127.0.0.1', {self.server.getsockname()[1]}))\n"
             "line.sendall(b'.')\n"
         )
 
@@ -138,7 +140,7 @@ class Pressed:
 
     def wait_here(self) -> None:
         """Wait until the code says that it is there."""
-        line, _ = self._server.accept()
+        line, _ = self.server.accept()
         line.settimeout(LIMIT_S)
         with line:
             assert line.recv(1)
@@ -146,14 +148,15 @@ class Pressed:
     def end(self, child: subprocess.Popen[str]) -> tuple[int, str, str]:
         """The exit status, stdout and stderr of a run; no traceback of ours is in them."""
         out, err = child.communicate(timeout=LIMIT_S)
-        self._server.close()
         assert "Traceback" not in out + err, err
         return child.returncode, out, err
 
 
 @pytest.fixture
-def pressed(shell: Shell) -> Pressed:
-    return Pressed(shell)
+def pressed(shell: Shell) -> Iterator[Pressed]:
+    made = Pressed(shell)
+    with made.server:
+        yield made
 
 
 WAIT_FOREVER = "import time\nwhile True:\n    time.sleep(0.01)"
@@ -633,6 +636,86 @@ def test_blocks_of_a_script_have_rows_within_its_record_and_count_once(shell: Sh
     assert known_j(totals) == pytest.approx(whole["estimated_j"]["mid"])
     assert rows["step"]["duration_s"] <= rows["epoch"]["duration_s"] <= whole["duration_s"]
     assert shell.summary(path)["totals"]["runs"] == 1
+
+
+# Needs longer to save than subprocess.run grants; counts every Ctrl-C that reaches it.
+SAVES = """
+import signal, time
+def save(*_):
+    print("saving", flush=True)
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end:
+        time.sleep(0.01)
+    print("saved", flush=True)
+    raise SystemExit(0)
+signal.signal(signal.SIGINT, save)
+"""
+
+# Becomes the leader of a session whose terminal is its stdin, then the program.
+IN_A_TERMINAL = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@needs_signals
+def test_a_script_has_the_time_that_it_needs_to_end_after_an_interrupt(
+    shell: Shell, pressed: Pressed
+) -> None:
+    path = script(shell, f"{SAVES}{pressed.here}{WAIT_FOREVER}")
+    child = pressed.start("run", path)
+    pressed.wait_here()
+    os.kill(child.pid, signal.SIGINT)
+    status, out, err = pressed.end(child)
+    assert (status, err) == (1, "interrupted\n")
+    assert out.startswith("saving\nsaved\n")
+    assert "1 run interrupted" in out
+    (row,) = shell.summary(path)["cells"]
+    assert (row["outcome"], row["duration_s"] > 1.5) == ("interrupted", True)
+
+
+@needs_signals
+def test_ctrl_c_in_a_terminal_reaches_a_script_once(shell: Shell, pressed: Pressed) -> None:
+    path = script(shell, f"{SAVES}{pressed.here}{WAIT_FOREVER}")
+    ours, its = os.openpty()
+    child = subprocess.Popen(
+        [sys.executable, "-c", IN_A_TERMINAL, *PROGRAM, "run", str(path)],
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        cwd=shell.folder,
+        env=shell.environ,
+    )
+    os.close(its)
+    pressed.wait_here()
+    os.write(ours, b"\x03")
+    shown = b""
+    with suppress(OSError):  # Linux's word for the end of a terminal
+        while piece := os.read(ours, 4096):
+            shown += piece
+    os.close(ours)
+    assert child.wait(LIMIT_S) == 1
+    lines = shown.decode().replace("^C", "").splitlines()
+    assert lines[:3] == ["saving", "saved", "interrupted"]
+    assert "1 run interrupted" in shown.decode()
+
+
+@needs_signals
+def test_a_second_interrupt_ends_a_script_that_does_not_heed_the_first(
+    shell: Shell, pressed: Pressed
+) -> None:
+    heard = "".join(f"    {line}\n" for line in pressed.here.splitlines())
+    deaf = f"import signal\ndef hear(*_):\n{heard}signal.signal(signal.SIGINT, hear)\n"
+    path = script(shell, f"{deaf}{pressed.here}{WAIT_FOREVER}")
+    child = pressed.start("run", path)
+    for _ in range(2):
+        pressed.wait_here()
+        os.kill(child.pid, signal.SIGINT)
+    status, out, err = pressed.end(child)
+    assert (status, err) == (1, "interrupted\n")
+    assert "1 run interrupted" in out
 
 
 # -- our own failures ----------------------------------------------------------------------
