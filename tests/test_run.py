@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
-from shell import OBEYING_MODES, Shell, by_id, code, notebook, one_line
+from shell import LIMIT_S, OBEYING_MODES, PROGRAM, Shell, by_id, code, notebook, one_line
 
 from jupyter_energy.commands.limit import NOT_SURE, verdict
 
@@ -100,8 +106,127 @@ def test_a_kernel_that_dies_is_said_in_one_line_and_what_was_measured_is_summed_
     done = shell("run", path)
     assert done.returncode == 1
     (line,) = [line for line in done.stderr.splitlines() if "a.ipynb" in line]
-    assert line.endswith("the kernel died")
+    assert line.endswith("the kernel died in [2]: what that cell drew is not known")
     assert "1 run of 1 cell" in done.stdout
+
+
+# -- Ctrl-C --------------------------------------------------------------------------------
+
+
+class Pressed:
+    """A run whose code tells when it is where Ctrl-C is to be pressed."""
+
+    def __init__(self, shell: Shell) -> None:
+        self.shell = shell
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.server.settimeout(LIMIT_S)
+        self.here = (
+            "import socket\n"
+            f"line = socket.create_connection(('127.0.0.1', {self.server.getsockname()[1]}))\n"
+            "line.sendall(b'.')\n"
+        )
+
+    def start(self, *words: str | Path) -> subprocess.Popen[str]:
+        """Start `jupyter energy WORDS`, as a shell does: in a process group of its own."""
+        return subprocess.Popen(
+            [*PROGRAM, *map(str, words)],
+            cwd=self.shell.folder,
+            env=self.shell.environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def wait_here(self) -> None:
+        """Wait until the code says that it is there."""
+        line, _ = self.server.accept()
+        line.settimeout(LIMIT_S)
+        with line:
+            assert line.recv(1)
+
+    def end(self, child: subprocess.Popen[str]) -> tuple[int, str, str]:
+        """The exit status, stdout and stderr of a run; no traceback of ours is in them."""
+        out, err = child.communicate(timeout=LIMIT_S)
+        assert "Traceback" not in out + err, err
+        return child.returncode, out, err
+
+
+@pytest.fixture
+def pressed(shell: Shell) -> Iterator[Pressed]:
+    made = Pressed(shell)
+    with made.server:
+        yield made
+
+
+WAIT_FOREVER = "import time\nwhile True:\n    time.sleep(0.01)"
+TO_ONE_OR_ALL = pytest.mark.parametrize(
+    "press", [os.kill, getattr(os, "killpg", None)], ids=["to us", "to the process group"]
+)
+needs_signals = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+
+
+@needs_signals
+@TO_ONE_OR_ALL
+def test_an_interrupt_ends_the_cell_and_all_that_was_measured_is_told(
+    shell: Shell, pressed: Pressed, press: Any
+) -> None:
+    copy, later = shell.folder / "out.ipynb", f"open({str(shell.folder / 'later')!r}, 'w')"
+    path = notebook(
+        shell.folder / "a.ipynb", [BUSY, f"print('so far')\n{pressed.here}{WAIT_FOREVER}", later]
+    )
+    child = pressed.start("run", path, "--output", copy)
+    pressed.wait_here()
+    press(child.pid, signal.SIGINT)
+    status, out, err = pressed.end(child)
+    assert (status, one_line(err)) == (1, f"{path}: interrupted")
+    rows, _, summary = out.partition("\n\n")
+    assert [row.split()[0] for row in rows.splitlines()] == ["[1]", "[2]"]
+    assert rows.endswith("interrupted")
+    assert "2 runs of 2 cells, 1 run interrupted" in summary
+    cell = by_id(shell.summary(path))["cell-0002"]
+    assert (cell["outcome"], cell["estimated_j"]["mid"] > 0) == ("interrupted", True)
+    assert not (shell.folder / "later").exists()
+    stream, error = nbformat.read(copy, as_version=4).cells[1].outputs
+    assert (stream["text"], error["ename"]) == ("so far\n", "KeyboardInterrupt")
+
+
+@needs_signals
+def test_a_cell_that_takes_an_interrupt_as_its_end_is_the_last_one(
+    shell: Shell, pressed: Pressed
+) -> None:
+    later = shell.folder / "later"
+    saves = f"{pressed.here}import time\ntry:\n    time.sleep(600)\nexcept KeyboardInterrupt: pass"
+    path = notebook(shell.folder / "a.ipynb", [saves, f"open({str(later)!r}, 'w')"])
+    child = pressed.start("run", path)
+    pressed.wait_here()
+    os.kill(child.pid, signal.SIGINT)
+    status, out, err = pressed.end(child)
+    assert (status, one_line(err)) == (1, f"{path}: interrupted")
+    assert "1 run of 1 cell" in out
+    assert not later.exists()
+
+
+@needs_signals
+@TO_ONE_OR_ALL
+def test_a_second_interrupt_ends_a_run_whose_cell_does_not_heed_the_first(
+    shell: Shell, pressed: Pressed, press: Any
+) -> None:
+    deaf = (
+        f"{pressed.here}import time\nwhile True:\n    try:\n        time.sleep(600)\n"
+        "    except KeyboardInterrupt:\n"
+    ) + "\n".join(f"        {line}" for line in pressed.here.splitlines())
+    path = notebook(shell.folder / "a.ipynb", [BUSY, deaf])
+    child = pressed.start("run", path)
+    for _ in range(2):
+        pressed.wait_here()
+        press(child.pid, signal.SIGINT)
+    status, out, err = pressed.end(child)
+    assert (status, err.splitlines()[-1]) == (1, f"{path}: interrupted")
+    assert "1 run of 1 cell" in out
+
+
+# -- what a notebook asks for --------------------------------------------------------------
 
 
 def test_tags_that_allow_an_error_or_skip_a_cell_are_kept_to(shell: Shell) -> None:
@@ -375,6 +500,23 @@ def test_without_its_kernel_a_notebook_runs_in_this_python_and_says_so(
     assert said is None or said in done.stderr
 
 
+@pytest.mark.parametrize("program", [[sys.executable, "-c", "exit(1)"], ["no-such-program"]])
+def test_a_kernel_that_does_not_start_is_told_without_a_traceback(
+    shell: Shell, program: list[str]
+) -> None:
+    spec = shell.folder / "home" / "jupyter-data" / "kernels" / "bad" / "kernel.json"
+    spec.parent.mkdir(parents=True)
+    argv = [*program, "{connection_file}"]
+    spec.write_text(json.dumps({"argv": argv, "display_name": "x", "language": "python"}))
+    path = notebook(
+        shell.folder / "a.ipynb", [BUSY], kernelspec={"name": "bad", "display_name": "x"}
+    )
+    done = shell("run", path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr, done.stderr
+    assert "the kernel 'bad' could not be started" in done.stderr.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     "metadata",
     [
@@ -494,6 +636,86 @@ def test_blocks_of_a_script_have_rows_within_its_record_and_count_once(shell: Sh
     assert known_j(totals) == pytest.approx(whole["estimated_j"]["mid"])
     assert rows["step"]["duration_s"] <= rows["epoch"]["duration_s"] <= whole["duration_s"]
     assert shell.summary(path)["totals"]["runs"] == 1
+
+
+# Needs longer to save than subprocess.run grants; counts every Ctrl-C that reaches it.
+SAVES = """
+import signal, time
+def save(*_):
+    print("saving", flush=True)
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end:
+        time.sleep(0.01)
+    print("saved", flush=True)
+    raise SystemExit(0)
+signal.signal(signal.SIGINT, save)
+"""
+
+# Becomes the leader of a session whose terminal is its stdin, then the program.
+IN_A_TERMINAL = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@needs_signals
+def test_a_script_has_the_time_that_it_needs_to_end_after_an_interrupt(
+    shell: Shell, pressed: Pressed
+) -> None:
+    path = script(shell, f"{SAVES}{pressed.here}{WAIT_FOREVER}")
+    child = pressed.start("run", path)
+    pressed.wait_here()
+    os.kill(child.pid, signal.SIGINT)
+    status, out, err = pressed.end(child)
+    assert (status, err) == (1, "interrupted\n")
+    assert out.startswith("saving\nsaved\n")
+    assert "1 run interrupted" in out
+    (row,) = shell.summary(path)["cells"]
+    assert (row["outcome"], row["duration_s"] > 1.5) == ("interrupted", True)
+
+
+@needs_signals
+def test_ctrl_c_in_a_terminal_reaches_a_script_once(shell: Shell, pressed: Pressed) -> None:
+    path = script(shell, f"{SAVES}{pressed.here}{WAIT_FOREVER}")
+    ours, its = os.openpty()
+    child = subprocess.Popen(
+        [sys.executable, "-c", IN_A_TERMINAL, *PROGRAM, "run", str(path)],
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        cwd=shell.folder,
+        env=shell.environ,
+    )
+    os.close(its)
+    pressed.wait_here()
+    os.write(ours, b"\x03")
+    shown = b""
+    with suppress(OSError):  # Linux's word for the end of a terminal
+        while piece := os.read(ours, 4096):
+            shown += piece
+    os.close(ours)
+    assert child.wait(LIMIT_S) == 1
+    lines = shown.decode().replace("^C", "").splitlines()
+    assert lines[:3] == ["saving", "saved", "interrupted"]
+    assert "1 run interrupted" in shown.decode()
+
+
+@needs_signals
+def test_a_second_interrupt_ends_a_script_that_does_not_heed_the_first(
+    shell: Shell, pressed: Pressed
+) -> None:
+    heard = "".join(f"    {line}\n" for line in pressed.here.splitlines())
+    deaf = f"import signal\ndef hear(*_):\n{heard}signal.signal(signal.SIGINT, hear)\n"
+    path = script(shell, f"{deaf}{pressed.here}{WAIT_FOREVER}")
+    child = pressed.start("run", path)
+    for _ in range(2):
+        pressed.wait_here()
+        os.kill(child.pid, signal.SIGINT)
+    status, out, err = pressed.end(child)
+    assert (status, err) == (1, "interrupted\n")
+    assert "1 run interrupted" in out
 
 
 # -- our own failures ----------------------------------------------------------------------
