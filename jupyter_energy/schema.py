@@ -109,10 +109,14 @@ class DomainJson(TypedDict):
 
 
 class CellJson(TypedDict):
-    """One cell, or one named block: energies and durations summed over its `runs`."""
+    """One cell, or one named block: energies and durations summed over its `runs`.
+
+    `inside` where every run lies in another one, whose row its energy is a part of.
+    """
 
     cell_id: str | None
     name: str | None
+    inside: bool
     runs: int
     execution_count: int | None
     started: str
@@ -190,6 +194,7 @@ def cell_from_records(records: Sequence[Record]) -> CellJson:
     return {
         "cell_id": last.cell_id,
         "name": names[-1] if names else None,
+        "inside": all(r.within is not None for r in runs),
         "runs": len(runs),
         "execution_count": last.execution_count,
         "started": utc_text(runs[0].start),

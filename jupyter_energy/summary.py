@@ -75,7 +75,8 @@ def most_expensive_first(cells: Iterable[CellJson]) -> list[CellJson]:
 def from_notebook_file(path: str | os.PathLike[str]) -> SummaryJson:
     """The summary that the outputs saved in a notebook still tell, without the store.
 
-    Each cell counts with the last measurement among its outputs. The systematic uncertainties of
+    Each cell counts with the last measurement among its outputs, and one that lies inside another
+    only with its row. The systematic uncertainties of
     all cells add linearly, as if all energy had gone through one device: the split by device over
     time is no longer known, and this bound is never too narrow.
     Raises NoSuchNotebook.
@@ -145,8 +146,9 @@ def _saved_cell(cell: Mapping[str, Any]) -> CellJson | None:
     return last
 
 
-def _totals(cells: Sequence[CellJson]) -> TotalsJson:
+def _totals(rows: Sequence[CellJson]) -> TotalsJson:
     """The totals of cells of which only the JSON is left."""
+    cells = [row for row in rows if not row["inside"]]
     starts = sorted(c["started"] for c in cells)
     known = [c for c in cells if _cost_j(c) is not None]
     measured = sum_over_time(_uncertain(c["measured_j"]) for c in cells if c["measured_j"])

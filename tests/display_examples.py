@@ -124,6 +124,7 @@ def cell(name: str | None = "train", **fields: object) -> CellJson:
     made = CellJson(
         cell_id="1a2b3c4d-5e6f",
         name=name,
+        inside=False,
         runs=1,
         execution_count=4,
         started="2026-11-22T10:00:00Z",
@@ -144,10 +145,11 @@ def cell(name: str | None = "train", **fields: object) -> CellJson:
 
 
 def summary(cells: list[CellJson], **totals: object) -> SummaryJson:
+    counted = [c for c in cells if not c["inside"]]
     made = TotalsJson(
-        runs=sum(c["runs"] for c in cells),
-        cells=len(cells),
-        duration_s=sum(c["duration_s"] for c in cells),
+        runs=sum(c["runs"] for c in counted),
+        cells=len(counted),
+        duration_s=sum(c["duration_s"] for c in counted),
         measured_j=None,
         estimated_j=None,
         carbon_g=None,
@@ -292,6 +294,13 @@ SUMMARIES: dict[str, SummaryJson] = {
         [
             RUNS,
             MIXED,
+            cell(
+                "epoch 1",
+                inside=True,
+                measured_j=value(206.0, 11.0),
+                average_w=100.0,
+                carbon_g=carbon(0.0026),
+            ),
             SMALL,
             cell(
                 "plain python",

@@ -28,7 +28,16 @@ KEYS = {
         *("first", "last", "interrupted", "warnings"),
     },
     "cell": {
-        *("cell_id", "name", "runs", "execution_count", "started", "duration_s", "outcome"),
+        *(
+            "cell_id",
+            "name",
+            "inside",
+            "runs",
+            "execution_count",
+            "started",
+            "duration_s",
+            "outcome",
+        ),
         *("measured_j", "estimated_j", "above_idle_j", "kernel_share", "average_w", "peak_w"),
         *("domains", "carbon_g", "warnings"),
     },

@@ -116,7 +116,8 @@ def test_a_block_inside_a_cell_has_a_row_only_where_it_has_a_name() -> None:
         a_record("c", within="a", name="epoch", energies=gpu),
         a_record("d", within="a", energies=gpu),
     )
-    assert [(c["name"], c["runs"]) for c in summary["cells"]] == [(None, 1), ("epoch", 2)]
+    rows = [(c["name"], c["runs"], c["inside"]) for c in summary["cells"]]
+    assert rows == [(None, 1, False), ("epoch", 2, True)]
 
 
 def test_a_measured_function_that_calls_itself_counts_its_inner_calls_once() -> None:
@@ -225,6 +226,25 @@ def test_a_saved_factor_next_to_nothing_weighs_nothing(tmp_path: Path) -> None:
     one["carbon_g"]["g_per_kwh"] = 1e-320
     summary = from_notebook_file(saved(tmp_path / "a.ipynb", [one], [other]))
     assert summary["totals"]["carbon_g"]["g_per_kwh"] == 350
+
+
+@pytest.mark.parametrize(("inside", "total_j"), [(True, 9.0), (False, 14.0), ("yes", 14.0)])
+def test_a_saved_block_that_lies_inside_a_cell_is_not_counted_again(
+    tmp_path: Path, inside: object, total_j: float
+) -> None:
+    outer = cell_from_records([a_record("a", energies={"gpu": Uncertain(9.0)})])
+    block = cell_from_records([a_record("b", name="epoch", energies={"gpu": Uncertain(5.0)})])
+    block["inside"] = inside
+    summary = from_notebook_file(saved(tmp_path / "a.ipynb", [outer], [block]))
+    assert summary["totals"]["measured_j"]["value"] == total_j
+    assert [c["inside"] for c in summary["cells"]] == [False, inside is True]
+
+
+def test_a_saved_cell_of_a_version_that_did_not_say_lies_in_no_other(tmp_path: Path) -> None:
+    cell = cell_from_records([a_record(energies={"gpu": Uncertain(9.0)})])
+    del cell["inside"]
+    summary = from_notebook_file(saved(tmp_path / "a.ipynb", [cell]))
+    assert (summary["totals"]["runs"], summary["cells"][0]["inside"]) == (1, False)
 
 
 def test_saved_cells_without_grams_beside_others_with_grams_are_told(tmp_path: Path) -> None:

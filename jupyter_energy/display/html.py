@@ -74,7 +74,7 @@ def summary(summary: SummaryJson, command: str = words.COMMAND) -> str:
     rows = ["".join(heading)]
     rows += [_cell_row(c, share) for c, share in zip(cells, shares, strict=True)]
     parts.append(_table(rows))
-    legend = words.legend(totals)
+    legend = words.legend(summary)
     if legend:
         parts.append(_faint(legend))
     return _box(parts, energies)
