@@ -173,6 +173,18 @@ def pressed(shell: Shell) -> Iterator[Pressed]:
 
 
 WAIT_FOREVER = "import time\nwhile True:\n    time.sleep(0.01)"
+
+
+def indented(source: str) -> str:
+    """The lines, as they stand in a block."""
+    return "".join(f"    {line}\n" for line in source.splitlines())
+
+
+def deaf_to_interrupts(heard: str) -> str:
+    """Code after which Ctrl-C only runs `heard`."""
+    return f"import signal\ndef hear(*_):\n{indented(heard)}signal.signal(signal.SIGINT, hear)\n"
+
+
 TO_ONE_OR_ALL = pytest.mark.parametrize(
     "press", [os.kill, getattr(os, "killpg", None)], ids=["to us", "to the process group"]
 )
@@ -209,7 +221,10 @@ def test_a_cell_that_takes_an_interrupt_as_its_end_is_the_last_one(
     shell: Shell, pressed: Pressed
 ) -> None:
     later = shell.folder / "later"
-    saves = f"{pressed.here}import time\ntry:\n    time.sleep(600)\nexcept KeyboardInterrupt: pass"
+    saves = (
+        "import time\ntry:\n"
+        f"{indented(pressed.here)}    time.sleep(600)\nexcept KeyboardInterrupt:\n    pass"
+    )
     path = notebook(shell.folder / "a.ipynb", [saves, f"open({str(later)!r}, 'w')"])
     child = pressed.start("run", path)
     pressed.wait_here()
@@ -225,10 +240,7 @@ def test_a_cell_that_takes_an_interrupt_as_its_end_is_the_last_one(
 def test_a_second_interrupt_ends_a_run_whose_cell_does_not_heed_the_first(
     shell: Shell, pressed: Pressed, press: Any
 ) -> None:
-    deaf = (
-        f"{pressed.here}import time\nwhile True:\n    try:\n        time.sleep(600)\n"
-        "    except KeyboardInterrupt:\n"
-    ) + "\n".join(f"        {line}" for line in pressed.here.splitlines())
+    deaf = f"{deaf_to_interrupts(pressed.here)}{pressed.here}{WAIT_FOREVER}"
     path = notebook(shell.folder / "a.ipynb", [BUSY, deaf])
     child = pressed.start("run", path)
     for _ in range(2):
@@ -719,9 +731,7 @@ def test_ctrl_c_in_a_terminal_reaches_a_script_once(shell: Shell, pressed: Press
 def test_a_second_interrupt_ends_a_script_that_does_not_heed_the_first(
     shell: Shell, pressed: Pressed
 ) -> None:
-    heard = "".join(f"    {line}\n" for line in pressed.here.splitlines())
-    deaf = f"import signal\ndef hear(*_):\n{heard}signal.signal(signal.SIGINT, hear)\n"
-    path = script(shell, f"{deaf}{pressed.here}{WAIT_FOREVER}")
+    path = script(shell, f"{deaf_to_interrupts(pressed.here)}{pressed.here}{WAIT_FOREVER}")
     child = pressed.start("run", path)
     for _ in range(2):
         pressed.wait_here()
