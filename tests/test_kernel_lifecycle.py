@@ -67,9 +67,12 @@ def test_a_record_is_in_the_store_when_the_reply_is_sent(
 
 def test_a_real_interrupt_ends_the_cell_and_its_window(kernel: Kernel) -> None:
     running = kernel.send(
-        "%%energy -n long\nprint('begun', flush=True)\nimport time\ntime.sleep(600)"
+        "%%energy -n long\nimport pathlib, time\npathlib.Path('asleep').touch()\ntime.sleep(600)"
     )
-    kernel.wait_for_output(running, "begun")
+    deadline_s = time.monotonic() + LIMIT_S
+    while not (kernel.folder / "asleep").exists():  # so that it hits the cell, not a print
+        assert time.monotonic() < deadline_s, "the cell has not begun"
+        time.sleep(0.01)
     kernel.manager.interrupt_kernel()
     result = kernel.collect(running)
     assert result.error is not None
