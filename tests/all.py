@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +47,13 @@ KERNELS = {
 }
 NEWEST_KERNEL = "ipython9"
 SECOND_PYTHON = "3.13"
+
+# The oldest JupyterLab that the front end promises to work in, and one in between; the newest
+# lies in the test environment itself.
+LABS = {
+    "lab40": ["jupyterlab==4.0.*", "ipykernel>=6.17"],
+    "lab44": ["jupyterlab==4.4.*", "ipykernel>=6.17"],
+}
 
 # A Debian package and how to see that it is not needed: the browser is for the browser tests,
 # the compiler builds stand-ins for C libraries.
@@ -175,29 +182,57 @@ def kernels(options: Options) -> None:
     """Make an environment for each kernel we promise to work in, with the wheel installed."""
     if options.fast:
         raise LeftOutError("--fast")
+    make_with_wheel("kernels", matrix(options))
+
+
+def labs(options: Options) -> None:
+    """Make an environment for each older JupyterLab we promise to work in, with the wheel."""
+    if options.fast:
+        raise LeftOutError("--fast")
+    make_with_wheel("labs", {name: (options.python, pins) for name, pins in LABS.items()})
+
+
+def make_with_wheel(kind: str, wanted: dict[str, tuple[str, list[str]]]) -> None:
+    """Make environments of a kind, by name: which python and pins; the wheel is installed."""
     dependencies = project()["project"]["dependencies"]
     (built,) = DIST.glob("*.whl")
 
     def make(name: str, python: str, pins: list[str]) -> None:
-        inside = make_environment(WORK / "kernels" / name, python, [*pins, *dependencies])
+        inside = make_environment(WORK / kind / name, python, [*pins, *dependencies])
         install_wheel(inside, built)
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        made = [pool.submit(make, name, *how) for name, how in matrix(options).items()]
+        made = [pool.submit(make, name, *how) for name, how in wanted.items()]
     for one in made:
         one.result()
 
 
+def ready(kind: str, names: Iterable[str]) -> str:
+    """Return those environments of a kind that hold a wheel, as the tests are told of them."""
+    pythons = {name: WORK / kind / name / "bin" / "python" for name in names}
+    return ",".join(
+        f"{name}={path}" for name, path in pythons.items() if wheel_stamp(path).exists()
+    )
+
+
 def pytest(options: Options) -> None:
     """Run the Python tests against the installed wheel, with the kernels that are ready."""
-    names = [] if options.fast else matrix(options)
-    pythons = {name: WORK / "kernels" / name / "bin" / "python" for name in names}
-    ready = [f"{name}={path}" for name, path in pythons.items() if wheel_stamp(path).exists()]
     run(
-        # the wheel's own tests ran when it was built
-        ["pytest", "--ignore=tests/test_wheel.py", *(["-m", "not slow"] if options.fast else [])],
-        JUPYTER_ENERGY_TEST_KERNELS=",".join(ready),
+        # the wheel's own tests ran when it was built; those in a browser are a part of their own
+        [
+            *("pytest", "--ignore=tests/test_wheel.py", "--ignore=tests/browser"),
+            *(["-m", "not slow"] if options.fast else []),
+        ],
+        JUPYTER_ENERGY_TEST_KERNELS=ready("kernels", [] if options.fast else matrix(options)),
         JUPYTER_ENERGY_TEST_DIST=str(DIST),
+    )
+
+
+def browser(options: Options) -> None:
+    """Drive the installed wheel in Chromium: JupyterLab, Notebook 7, and what `labs` made."""
+    run(
+        ["pytest", "tests/browser", *(["-m", "not slow"] if options.fast else [])],
+        JUPYTER_ENERGY_TEST_LABS=ready("labs", [] if options.fast else LABS),
     )
 
 
@@ -210,6 +245,8 @@ PARTS = (
     Part("wheel", wheel, needs=("venv",)),
     Part("kernels", kernels, needs=("venv", "wheel")),
     Part("pytest", pytest, needs=("venv", "wheel"), refreshes=("kernels",)),
+    Part("labs", labs, needs=("venv", "wheel")),
+    Part("browser", browser, needs=("venv", "wheel"), refreshes=("labs",)),
 )
 
 
@@ -247,7 +284,9 @@ def main() -> int:
     parser.add_argument("--only", choices=names, help="this part, and what it builds on")
     parser.add_argument("--python", default=sys.executable, help="makes the test environment")
     parser.add_argument(
-        "--fast", action="store_true", help="no Debian packages, other kernels or slow tests"
+        "--fast",
+        action="store_true",
+        help="no Debian packages, other kernels or labs, or slow tests",
     )
     arguments = parser.parse_args()
     options = Options(python=arguments.python, fast=arguments.fast)

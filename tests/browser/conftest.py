@@ -1,0 +1,129 @@
+"""Servers shared by all browser tests, and a page of its own for each."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from browser.page import Page
+from browser.server import Server, chromium, serving
+
+ROOT = Path(__file__).resolve().parents[2]
+# Screenshots that are asked for, and what is left of a test that failed; git ignores it.
+RESULTS = ROOT / "test-results"
+OPTIONS = [
+    "--no-sandbox",  # which root, as in most containers, cannot have
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+OpenPage = Callable[..., Page]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark all tests here, and skip them where there is no browser."""
+    here = [item for item in items if Path(__file__).parent in item.path.parents]
+    for item in here:
+        item.add_marker(pytest.mark.browser)
+        if chromium() is None:
+            item.add_marker(pytest.mark.skip(reason="no chromium on this machine"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Let fixtures know, when they end, whether their test failed."""
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = True
+    return report
+
+
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium. Ends with these tests: Playwright keeps an event loop running in the
+    main thread, and others have their own."""
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium(), args=OPTIONS)
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="package")
+def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """JupyterLab of the environment that runs the tests; no sensors."""
+    with serving(sys.executable, tmp_path_factory.mktemp("lab") / "server") as server:
+        yield server
+
+
+@pytest.fixture(scope="package")
+def notebook_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Notebook 7 of the environment that runs the tests; no sensors."""
+    folder = tmp_path_factory.mktemp("notebook") / "server"
+    with serving(sys.executable, folder, "notebook") as server:
+        yield server
+
+
+@pytest.fixture
+def slug(request: pytest.FixtureRequest) -> str:
+    """The name of the test as files and addresses take it."""
+    return re.sub(r"\W+", "-", request.node.name).strip("-")
+
+
+@pytest.fixture
+def open_page(request: pytest.FixtureRequest, browser: Browser, slug: str) -> Iterator[OpenPage]:
+    """Opens tabs on a server; at the end they are closed and the server's kernels ended.
+
+    Whatever goes wrong in a page fails its test. Of a failed test the screenshots and the
+    server's log stay under `test-results/`.
+    """
+    pages: list[Page] = []
+    with ExitStack() as stack:
+
+        def new(server: Server, **how: object) -> Page:
+            if server not in [page.server for page in pages]:
+                stack.callback(server.end_kernels)
+            context = browser.new_context(viewport={"width": 1280, "height": 720}, **how)
+            stack.callback(context.close)
+            pages.append(Page(context.new_page(), server, f"{slug}-{len(pages)}"))
+            return pages[-1]
+
+        yield new
+        if FAILED in request.node.stash:
+            keep(pages, RESULTS / "failed" / slug)
+        else:
+            assert [error for page in pages for error in page.errors] == []
+
+
+def keep(pages: list[Page], folder: Path) -> None:
+    """Keep what tells why a test failed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, page in enumerate(pages):
+        page.tab.screenshot(path=folder / f"page-{number}.png")
+        (folder / f"errors-{number}.txt").write_text("\n".join(page.errors))
+        shutil.copy(page.server.log, folder / f"server-{number}.log")
+
+
+@pytest.fixture
+def lab(open_page: OpenPage, lab_server: Server) -> Page:
+    """A tab for the newest JupyterLab."""
+    return open_page(lab_server)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_results_of_earlier_runs() -> None:
+    shutil.rmtree(RESULTS / "failed", ignore_errors=True)
+    os.umask(0o022)

@@ -1,0 +1,80 @@
+"""What passes between a page and its kernel, read from the websocket itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal
+
+from playwright.sync_api import Page, WebSocket
+
+COMM_ID = "jupyter-energy"
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One message of the kernel's protocol, as it passed."""
+
+    way: Literal["sent", "received"]
+    channel: str
+    kind: str
+    content: dict[str, Any]
+    parent_kind: str | None
+
+    @property
+    def ours(self) -> dict[str, Any] | None:
+        """What jupyter-energy says in it, if it is a message of ours."""
+        is_ours = self.kind == "comm_msg" and self.content.get("comm_id") == COMM_ID
+        data: dict[str, Any] | None = self.content["data"] if is_ours else None
+        return data
+
+
+class Frames:
+    """All messages of a page's kernels, from the moment that this is made.
+
+    They come while the test waits in Playwright, in order: `page.evaluate` brings what passed.
+    """
+
+    def __init__(self, page: Page) -> None:
+        self.all: list[Frame] = []
+        page.on("websocket", self._follow)
+
+    def clear(self) -> None:
+        """Forget what passed."""
+        self.all.clear()
+
+    def ours(self, way: Literal["sent", "received"] = "received") -> list[dict[str, Any]]:
+        """What jupyter-energy's halves said to each other."""
+        return [f.ours for f in self.all if f.way == way and f.ours is not None]
+
+    def sent(self) -> list[str]:
+        """The types of the messages that the page sent."""
+        return [frame.kind for frame in self.all if frame.way == "sent"]
+
+    def _follow(self, socket: WebSocket) -> None:
+        if "/api/kernels/" not in socket.url:  # JupyterLab has others, for its own events
+            return
+        socket.on("framesent", lambda data: self._keep("sent", data))
+        socket.on("framereceived", lambda data: self._keep("received", data))
+
+    def _keep(self, way: Literal["sent", "received"], data: str | bytes) -> None:
+        channel, header, parent, _metadata, content, *_buffers = _parts(data)
+        self.all.append(
+            Frame(
+                way,
+                channel.decode(),
+                json.loads(header)["msg_type"],
+                json.loads(content),
+                json.loads(parent).get("msg_type"),
+            )
+        )
+
+
+def _parts(data: str | bytes) -> Iterator[bytes]:
+    """The parts of a message of the websocket protocol v1.kernel.websocket.jupyter.org."""
+    assert isinstance(data, bytes), "the server does not speak protocol v1"
+    count = int.from_bytes(data[:8], "little")
+    offsets = [int.from_bytes(data[8 * n : 8 * n + 8], "little") for n in range(1, count + 1)]
+    return (data[start:end] for start, end in pairwise(offsets))
