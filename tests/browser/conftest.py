@@ -11,9 +11,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from kernels import lab_pythons
 from playwright.sync_api import Browser, sync_playwright
+from standins import FakeNvml, build_nvml
+from standins.powercap import FakePowercap
 
-from browser.page import Page
+from browser.page import Gate, Page
 from browser.server import Server, chromium, serving
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,6 +52,13 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     return report
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every test that takes `everywhere` runs once in each application."""
+    if "everywhere" in metafunc.fixturenames:
+        names = ["lab", "notebook", *lab_pythons()]
+        metafunc.parametrize("everywhere", names, indirect=True, scope="package")
+
+
 FAILED = pytest.StashKey[bool]()
 
 
@@ -75,6 +85,39 @@ def notebook_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
     folder = tmp_path_factory.mktemp("notebook") / "server"
     with serving(sys.executable, folder, "notebook") as server:
         yield server
+
+
+@pytest.fixture(scope="package")
+def everywhere(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """Each application in turn: the newest JupyterLab, Notebook 7, older JupyterLabs."""
+    if request.param in ("lab", "notebook"):
+        yield request.getfixturevalue(f"{request.param}_server")
+        return
+    python = str(lab_pythons()[request.param])
+    with serving(python, tmp_path_factory.mktemp(request.param) / "server") as server:
+        yield server
+
+
+@pytest.fixture(scope="package")
+def measured(lab_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A kernel on a machine with sensors for all: NVIDIA's driver, counters of CPU and memory."""
+    folder = tmp_path_factory.mktemp("measured")
+    nvml = FakeNvml(build_nvml(folder), folder)
+    nvml.set('gpu 0 uuid=GPU-a name="NVIDIA H100 80GB HBM3" mode=clock power_mw=312000')
+    powercap = FakePowercap(folder / "sys")
+    powercap.zone("package-0", "intel-rapl:0")
+    powercap.zone("dram", "intel-rapl:0:0")
+    with powercap.run({"intel-rapl:0": 65.0, "intel-rapl:0:0": 4.0}):
+        environ = {**nvml.environ, "JUPYTER_ENERGY_SYSFS": str(folder / "sys")}
+        yield lab_server.add_kernel("measured", environ)
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    """A cell that runs until the test lets it end."""
+    return Gate(tmp_path / "open")
 
 
 @pytest.fixture

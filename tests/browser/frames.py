@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -60,21 +59,22 @@ class Frames:
         socket.on("framereceived", lambda data: self._keep("received", data))
 
     def _keep(self, way: Literal["sent", "received"], data: str | bytes) -> None:
-        channel, header, parent, _metadata, content, *_buffers = _parts(data)
-        self.all.append(
-            Frame(
-                way,
-                channel.decode(),
-                json.loads(header)["msg_type"],
-                json.loads(content),
-                json.loads(parent).get("msg_type"),
-            )
-        )
+        self.all.append(_from_text(way, data) if isinstance(data, str) else _from_parts(way, data))
 
 
-def _parts(data: str | bytes) -> Iterator[bytes]:
-    """The parts of a message of the websocket protocol v1.kernel.websocket.jupyter.org."""
-    assert isinstance(data, bytes), "the server does not speak protocol v1"
+def _from_text(way: Literal["sent", "received"], data: str) -> Frame:
+    """A message as JSON, which is how a server sends it that has its kernels on a gateway."""
+    message = json.loads(data)
+    parent = message["parent_header"].get("msg_type")
+    kind = message["header"]["msg_type"]
+    return Frame(way, message["channel"], kind, message["content"], parent)
+
+
+def _from_parts(way: Literal["sent", "received"], data: bytes) -> Frame:
+    """A message of the websocket protocol v1.kernel.websocket.jupyter.org: offsets, then parts."""
     count = int.from_bytes(data[:8], "little")
     offsets = [int.from_bytes(data[8 * n : 8 * n + 8], "little") for n in range(1, count + 1)]
-    return (data[start:end] for start, end in pairwise(offsets))
+    parts = [data[start:end] for start, end in pairwise(offsets)]
+    channel, header, parent, _metadata, content, *_buffers = parts
+    kind, parent_kind = json.loads(header)["msg_type"], json.loads(parent).get("msg_type")
+    return Frame(way, channel.decode(), kind, json.loads(content), parent_kind)

@@ -7,6 +7,7 @@ events, never for time.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Locator, expect
@@ -28,12 +29,15 @@ window.harness = {
   panel(path) {
     return this.widgets().find(w => (w.context?.path ?? w.sessionContext?.path) === path);
   },
-  async ready(path) {
+  async ready(path, busy) {
     await window.jupyterapp.restored;
     const panel = this.panel(path);
     await panel.context?.ready;
     await panel.sessionContext.ready;
-    await panel.sessionContext.session?.kernel?.info;
+    if (!busy) {
+      // a kernel answers this only when it is idle
+      await panel.sessionContext.session?.kernel?.info;
+    }
     if (!panel.harnessed) {
       panel.harnessed = true;
       panel.sessionContext.statusChanged.connect((_, status) => this.statuses.push(status));
@@ -51,6 +55,22 @@ window.harness = {
 """
 
 
+class Gate:
+    """A cell that runs until `open` is called."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self.cell = (
+            "import pathlib, time\n"
+            f"while not pathlib.Path({str(file)!r}).exists():\n"
+            "    time.sleep(0.02)"
+        )
+
+    def open(self) -> None:
+        """Let the cell end."""
+        self._file.touch()
+
+
 class Page:
     """One tab of the browser with JupyterLab or Notebook 7 in it.
 
@@ -66,25 +86,28 @@ class Page:
         self.frames = Frames(tab)
         tab.add_init_script(_HELPERS)
 
-    def open(self, path: str) -> Notebook:
-        """Load the page with this notebook; it is ready, and so is its kernel if it has one."""
+    def open(self, path: str, *, busy: bool = False) -> Notebook:
+        """Load the page with this notebook; it is ready, and so is its kernel if it has one.
+
+        `busy`: its kernel runs a cell, so it cannot tell that it is ready.
+        """
         self.tab.goto(self.server.page_url(path, self.workspace))
-        return self.wait_for(path)
+        return self.wait_for(path, busy=busy)
 
     def open_beside(self, path: str, **how: Any) -> Notebook:
         """Open another notebook in the same page, in front."""
         self.command("docmanager:open", {"path": path, "factory": "Notebook", **how})
         return self.wait_for(path)
 
-    def reload(self, path: str) -> Notebook:
+    def reload(self, path: str, *, busy: bool = False) -> Notebook:
         """Load the page again; the notebook in it is ready."""
         self.tab.reload()
-        return self.wait_for(path)
+        return self.wait_for(path, busy=busy)
 
-    def wait_for(self, path: str) -> Notebook:
+    def wait_for(self, path: str, *, busy: bool = False) -> Notebook:
         """The notebook or console of this path, once it and its kernel are ready."""
         self.tab.wait_for_function("path => window.harness.panel(path)?.sessionContext", arg=path)
-        self.tab.evaluate("path => window.harness.ready(path)", path)
+        self.tab.evaluate("([path, busy]) => window.harness.ready(path, busy)", [path, busy])
         return Notebook(self, path)
 
     def command(self, name: str, arguments: object = None) -> None:

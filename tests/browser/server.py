@@ -29,17 +29,16 @@ LIMIT_S = 60.0
 # What a Jupyter server logs once it listens: its port may be another than it was told to take.
 _LISTENS = re.compile(r"http://127\.0\.0\.1:\d+(?=/)")
 App = Literal["lab", "notebook"]
+# A kernel without a debugger: after each cell JupyterLab asks a debugger for news, and a test that
+# counts messages would count those.
+PLAIN = "plain"
 _OPTIONS = {
     "lab": (
         "jupyterlab",
         "--LabApp.expose_app_in_browser=True",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     ),
-    "notebook": (
-        "notebook",
-        "--JupyterNotebookApp.expose_app_in_browser=True",
-        "--JupyterNotebookApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-    ),
+    "notebook": ("notebook", "--JupyterNotebookApp.expose_app_in_browser=True"),
 }
 _LAUNCH = ["-m", "ipykernel_launcher", "-f", "{connection_file}"]
 
@@ -73,7 +72,7 @@ class Server:
         place = f"lab/workspaces/{workspace}/tree" if self.app == "lab" else "notebooks"
         return f"{self.url}{place}/{urllib.parse.quote(path)}?token={self.token}"
 
-    def notebook(self, path: str, cells: Sequence[Any], kernel: str = "python3") -> str:
+    def notebook(self, path: str, cells: Sequence[Any], kernel: str = PLAIN) -> str:
         """A new notebook file of these cells; its contents path."""
         spec = {"name": kernel, "display_name": kernel, "language": "python"}
         notebook(self.root / path, cells, kernelspec=spec)
@@ -122,7 +121,7 @@ class Server:
 
     def set_settings(self, plugin: str, settings: Mapping[str, object]) -> None:
         """Store a user's settings of a plugin; pages opened from now on follow them."""
-        self.api(f"{self.app}/api/settings/{plugin}", "PUT", {"raw": json.dumps(settings)})
+        self.api(f"lab/api/settings/{plugin}", "PUT", {"raw": json.dumps(settings)})
 
 
 def write_kernel(
@@ -196,7 +195,9 @@ def serving(
         address = listens.get(timeout=LIMIT_S)
         if address is None:
             raise RuntimeError(f"no server:\n{(folder / 'server.log').read_text()}")
-        yield Server(app, python, folder, address + base_url, token)
+        server = Server(app, python, folder, address + base_url, token)
+        server.add_kernel(PLAIN)
+        yield server
     finally:
         _end(process)
         reader.join()

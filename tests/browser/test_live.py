@@ -1,16 +1,103 @@
-"""The main situation: a figure that changes while a cell runs, and totals after it."""
+"""A figure that changes while a cell runs, totals after it, and how each kind of figure looks."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from playwright.sync_api import expect
 
-from browser.page import LOAD, Page
+from browser.conftest import OpenPage
+from browser.page import CARBON, ENERGY, LOAD, POWER, Gate, Page
+from browser.server import LIMIT_S, Server
+
+# Holds the interpreter as C code does that never lets go of it: no thread of ours can run.
+HOG = "import ctypes\nctypes.PyDLL(None).sleep(7)"
 
 
-def test_the_harness_runs_a_cell_and_finds_the_item(lab: Page, slug: str) -> None:
-    path = lab.server.notebook(f"{slug}.ipynb", [LOAD, "print('out')"])
-    opened = lab.open(path)
-    opened.run(0, 1)
-    expect(opened.output(1)).to_have_text("out\n")
-    expect(lab.item).to_be_attached()
-    print(lab.statuses, [(f.way, f.kind) for f in lab.frames.all])
+def test_figures_change_while_a_cell_runs_and_the_totals_stay_after_it(
+    everywhere: Server, open_page: OpenPage, slug: str, gate: Gate
+) -> None:
+    page = open_page(everywhere)
+    path = page.server.notebook(f"{slug}.ipynb", [LOAD, gate.cell], "python3")
+    opened = page.open(path)
+    opened.run(0)
+    opened.start(1)
+    expect(page.item).to_contain_text(POWER)
+    first = page.item.inner_text()
+    expect(page.item).not_to_have_text(first)
+    assert opened.is_running(1)
+    gate.open()
+    opened.wait_until_done(1)
+    expect(page.item).not_to_contain_text(POWER)
+    expect(page.item).to_contain_text(ENERGY)
+    expect(page.item).to_contain_text(CARBON)
+
+
+def test_an_estimate_says_so_and_looks_otherwise_than_a_measurement(
+    lab: Page, measured: str, slug: str, gate: Gate, tmp_path: Path
+) -> None:
+    second = Gate(tmp_path / "second")
+    estimating = lab.open(lab.server.notebook(f"{slug}-e.ipynb", [LOAD, gate.cell]))
+    estimating.run(0)
+    estimating.start(1)
+    expect(lab.item).to_contain_text(POWER)
+    expect(lab.item).to_contain_text("≈")
+    estimated_look = lab.look()
+    gate.open()
+    estimating.wait_until_done(1)
+    measuring = lab.open_beside(
+        lab.server.notebook(f"{slug}-m.ipynb", [LOAD, second.cell], measured)
+    )
+    measuring.run(0)
+    measuring.start(1)
+    expect(lab.item).to_contain_text("381 W")  # what the three stand-ins draw
+    expect(lab.item).not_to_contain_text("≈")
+    assert lab.look() != estimated_look
+    second.open()
+    measuring.wait_until_done(1)
+
+
+def test_what_is_stale_turns_grey_while_a_cell_holds_the_interpreter_and_recovers(
+    lab: Page, slug: str, gate: Gate
+) -> None:
+    held = f"{HOG}\n{gate.cell}"
+    opened = lab.open(lab.server.notebook(f"{slug}.ipynb", [LOAD, held]))
+    opened.run(0)
+    fresh_look = lab.look()
+    opened.start(1)
+    expect(lab.item).to_have_class(STALE)
+    assert opened.is_running(1)
+    assert lab.look() != fresh_look
+    expect(lab.item).not_to_have_class(STALE)
+    expect(lab.item).to_contain_text(POWER)
+    gate.open()
+    opened.wait_until_done(1)
+    expect(lab.item).to_contain_text(ENERGY)
+
+
+def test_a_gpu_that_sleeps_is_said_to_be_asleep(
+    lab_server: Server, open_page: OpenPage, asleep: str, slug: str, gate: Gate
+) -> None:
+    page = open_page(lab_server)
+    opened = page.open(lab_server.notebook(f"{slug}.ipynb", [LOAD, gate.cell], asleep))
+    opened.run(0)
+    opened.start(1)
+    expect(page.item).to_contain_text(POWER)
+    expect(page.item).to_contain_text("GPU asleep")
+    gate.open()
+    opened.wait_until_done(1)
+
+
+def test_digits_change_without_the_layout_moving(
+    lab: Page, measured: str, slug: str, gate: Gate
+) -> None:
+    opened = lab.open(lab.server.notebook(f"{slug}.ipynb", [LOAD, gate.cell], measured))
+    opened.run(0)
+    opened.start(1)
+    expect(lab.item).to_contain_text(POWER)
+    lab.tab.evaluate(WATCH_LAYOUT)
+    lab.tab.wait_for_function("window.seen.texts.size >= 4", timeout=1000 * LIMIT_S)
+    seen = lab.tab.evaluate("({texts: [...seen.texts], boxes: [...seen.boxes]})")
+    assert len(seen["boxes"]) == 1, seen
+    gate.open()
+    opened.wait_until_done(1)

@@ -1,0 +1,94 @@
+"""Whose figures they are: the notebook or console in front, whatever it is called."""
+
+from __future__ import annotations
+
+from playwright.sync_api import expect
+
+from browser.conftest import OpenPage
+from browser.page import ENERGY, LOAD, POWER, Gate, Notebook, Page
+from browser.server import PLAIN, Server
+
+WORK = "import time\ntime.sleep(0.3)"
+
+
+def test_the_item_follows_the_notebook_in_front(lab: Page, slug: str) -> None:
+    first = lab.open(lab.server.notebook(f"{slug}-a.ipynb", [LOAD, WORK]))
+    first.run(0, 1)
+    expect(lab.item).to_contain_text(ENERGY)
+    shown = lab.settled_text()
+    lab.open_beside(lab.server.notebook(f"{slug}-b.ipynb", ["1"]))
+    expect(lab.item).to_have_text("–")
+    first.activate()
+    expect(lab.item).to_have_text(shown)
+
+
+def test_the_item_follows_a_console(lab: Page, slug: str) -> None:
+    first = lab.open(lab.server.notebook(f"{slug}.ipynb", [LOAD]))
+    first.run(0)
+    expect(lab.item).to_contain_text(ENERGY)
+    console = lab.open_console(PLAIN)
+    expect(lab.item).to_have_text("–")
+    console.inject(LOAD)
+    console.inject(WORK)
+    expect(lab.item).to_contain_text(ENERGY)
+
+
+def test_a_renamed_notebook_keeps_its_totals_and_they_go_on(lab: Page, slug: str) -> None:
+    path = lab.server.notebook(f"{slug}-old.ipynb", [LOAD, WORK, "%energy", "%energy"])
+    opened = lab.open(path)
+    opened.run(0, 1, 2)
+    expect(opened.output(2)).to_contain_text("2 runs")
+    before = lab.settled_text()
+    renamed = opened.rename(f"{slug}-new.ipynb")
+    expect(lab.item).to_have_text(before)
+    lab.frames.wait_for(lambda frame: (frame.ours or {}).get("path") == renamed.path)
+    renamed.run(1)
+    renamed.run(3)
+    expect(renamed.output(3)).to_contain_text(f"{slug}-new.ipynb")
+    expect(renamed.output(3)).to_contain_text("4 runs")
+
+
+def test_two_notebooks_on_one_kernel_have_each_its_own_totals(lab: Page, slug: str) -> None:
+    first = lab.open(lab.server.notebook(f"{slug}-a.ipynb", [LOAD, WORK]))
+    first.run(0, 1)
+    of_first = lab.settled_text()
+    second = lab.open_beside(lab.server.notebook(f"{slug}-b.ipynb", ["pass", WORK]))
+    second.session("await s.changeKernel({id: x})", first.kernel_id)
+    lab.wait_for(second.path)
+    second.run(0)
+    of_second = lab.settled_text()
+    assert of_second != of_first
+    first.activate()
+    expect(lab.item).to_have_text(of_first)
+    second.activate()
+    expect(lab.item).to_have_text(of_second)
+
+
+def test_a_second_tab_shows_the_same(lab_server: Server, open_page: OpenPage, slug: str) -> None:
+    path = lab_server.notebook(f"{slug}.ipynb", [LOAD, WORK])
+    first, second = open_page(lab_server), open_page(lab_server)
+    opened = first.open(path)
+    opened.run(0, 1)
+    second.open(path)
+    expect(second.item).to_have_text(first.settled_text())
+    opened.run(1)
+    expect(second.item).to_have_text(first.settled_text())
+
+
+def test_a_page_that_is_opened_in_mid_cell_is_live(
+    lab_server: Server, open_page: OpenPage, slug: str, gate: Gate
+) -> None:
+    path = lab_server.notebook(f"{slug}.ipynb", [LOAD, gate.cell])
+    first, late = open_page(lab_server), open_page(lab_server)
+    opened = first.open(path)
+    opened.run(0)
+    opened.start(1)
+    late.open(path, busy=True)
+    expect(late.item).to_contain_text(POWER)
+    assert opened.is_running(1)
+    gate.open()
+    opened.wait_until_done(1)
+    expect(late.item).not_to_contain_text(POWER)
+    expect(late.item).to_contain_text(ENERGY)
+
+
