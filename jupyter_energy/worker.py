@@ -23,9 +23,13 @@ class Worker:
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
+        self._closed = False
 
     def submit(self, call: Callable[[], T]) -> Future[T]:
-        """The future of a call, which runs after all calls submitted before it."""
+        """The future of a call, which runs after all calls submitted before it.
+
+        After the end nothing runs, and the future raises RuntimeError.
+        """
         future: Future[T] = Future()
 
         def run() -> None:
@@ -36,29 +40,34 @@ class Worker:
             except BaseException as error:  # noqa: BLE001  handed to whoever waits for the result
                 future.set_exception(error)
 
-        if self._started():
-            self._calls.put(run)
-        else:
+        with self._lock:
+            if self._closed:
+                future.set_exception(RuntimeError(f"{self.name} has ended"))
+                return future
+            threaded = self._started()
+            if threaded:
+                self._calls.put(run)
+        if not threaded:
             run()
         return future
 
     def _started(self) -> bool:
         """Whether there is a thread to run the calls. Where none is to be had (Pyodide has none,
         a process may have all it may have) a call is made at once, without a deadline."""
-        with self._lock:
-            if self._thread is None:
-                # A daemon: a driver that hangs must not keep the process from ending.
-                thread = threading.Thread(target=self._run, name=self.name, daemon=True)
-                try:
-                    thread.start()
-                except RuntimeError:
-                    return False
-                self._thread = thread
+        if self._thread is None:
+            # A daemon: a driver that hangs must not keep the process from ending.
+            thread = threading.Thread(target=self._run, name=self.name, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                return False
+            self._thread = thread
         return True
 
     def close(self, timeout_s: float = 0.5) -> bool:
         """Stop after the calls that wait; True when the thread ended within `timeout_s`."""
         with self._lock:
+            self._closed = True
             thread, self._thread = self._thread, None
         if thread is None:
             return True

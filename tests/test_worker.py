@@ -68,9 +68,17 @@ def test_what_was_submitted_before_the_end_is_still_done() -> None:
 def test_closing_twice_or_before_any_call_is_no_fault() -> None:
     worker = Worker("idle")
     assert worker.close()
-    worker.submit(lambda: None)
     assert worker.close(LIMIT_S)
-    assert worker.close()
+
+
+def test_after_the_end_nothing_runs_and_no_thread_is_made() -> None:
+    worker, made = Worker("ended"), []
+    worker.submit(lambda: None).result(LIMIT_S)
+    assert worker.close(LIMIT_S)
+    refused = worker.submit(lambda: made.append("after the end"))
+    assert isinstance(refused.exception(LIMIT_S), RuntimeError)
+    assert made == []
+    assert "ended" not in names()
 
 
 def test_a_call_that_was_given_up_is_not_made() -> None:
