@@ -92,7 +92,12 @@ class Sampler:
             self._thread = thread
 
     def wait_until_found(self, timeout_s: float) -> bool:
-        """Wait until every family has said what it has; False when one still looks."""
+        """Wait until every family has said what it has; False when one still looks.
+
+        No lock is taken where nothing is waited for, as in a forked child, which finds no more.
+        """
+        if timeout_s <= 0 or os.getpid() != self._pid:
+            return self._ready.is_set()
         return self._ready.wait(timeout_s)
 
     def close(self) -> None:
