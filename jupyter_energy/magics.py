@@ -10,12 +10,15 @@ from __future__ import annotations
 import _thread
 import ast
 import atexit
+import hashlib
 import os
 import signal
 import sys
 import threading
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from IPython.core.error import UsageError
@@ -57,8 +60,7 @@ class EnergyExtension:
         self.settings = Energy(shell.config, os.environ, remembered.values)
         self.settings.complaints += filter(None, [remembered.warning])
         self.shell = shell
-        kernel = getattr(shell, "kernel", None)
-        self.kernel_id = str(getattr(kernel, "ident", "") or os.getpid())
+        self.kernel_id = _kernel_id(shell)
         self.monitor = Monitor(self.settings, self._notebook)
         self.silent = True
         self._frames: dict[int, list[Frame]] = {}
@@ -161,8 +163,9 @@ class EnergyExtension:
             if not frames:
                 return
             frame = frames[-1]
-            if frame.window is not None:
-                self.monitor.drop_window(frame.window)
+            silent, frame.window = frame.window, None  # else, if opening fails, it is closed twice
+            if silent is not None:
+                self.monitor.drop_window(silent)
             frame.window = self.monitor.open_window(options, shown=True)
             frame.shown = shown
         except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
@@ -299,6 +302,22 @@ def _interrupt() -> None:
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
     else:
         _thread.interrupt_main()
+
+
+def _kernel_id(shell: InteractiveShell) -> str:
+    """What a kernel keeps when it is restarted; a new id where the shell is in no kernel.
+
+    The process and `kernel.ident` are new ones after a restart, the connection file and the
+    session's key in it stay. Its name alone may be as common as "kernel-7.json"; the key is
+    secret, so only a hash of both is kept.
+    """
+    kernel = getattr(shell, "kernel", None)
+    file = getattr(getattr(kernel, "parent", None), "connection_file", "")
+    if not file:
+        return uuid.uuid4().hex
+    key = getattr(getattr(kernel, "session", None), "key", b"")
+    stem = os.fsencode(Path(file).stem)
+    return hashlib.sha256(stem + b"\0" + key).hexdigest()[:32]
 
 
 def _is_ours(line: str) -> bool:
