@@ -13,7 +13,6 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import TimeoutError as FutureTimeout
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -23,20 +22,18 @@ from . import devices
 from .carbon import intensity
 from .carbon.emissions import emissions
 from .config import Energy
-from .errors import EnergyError, StoreError
+from .errors import EnergyError
 from .model import CarbonIntensity, Domain, Measurement, Outcome, Record
+from .outbox import Outbox
 from .sampler import FORKED, Sampler
 from .sensors import families
 from .sensors.base import Absence, Sensor
 from .store import Store
 from .window import Edge, measure
-from .worker import Worker
 
 if TYPE_CHECKING:
-    from .identity import Notebook, NotebookRef
+    from .identity import NotebookRef
 
-# A cell's reply waits this long for its record to be written, and no longer.
-STORE_DEADLINE_S = 0.25
 # A shown measurement waits this long for sensors that are still being looked for.
 FIND_DEADLINE_S = 2.0
 
@@ -91,9 +88,7 @@ class Monitor:
         machine = settings.machine(environ)
         self.sampler = Sampler(machine, lambda: families(machine), settings.interval_s)
         self.store = Store(settings.store_path())
-        self._writer = Worker("jupyter-energy-store")
-        self._pending: deque[Record] = deque()
-        self._notebook: Notebook | None = None
+        self._outbox = Outbox(self.store, notebook, self.tell)
         # A context and not a thread: two tasks of one thread are not inside of one another, and
         # a task is inside of the block that made it.
         self._innermost: ContextVar[OpenWindow | None] = ContextVar("innermost", default=None)
@@ -107,17 +102,15 @@ class Monitor:
     def start(self) -> None:
         """Begin to look for sensors and to open the store, off this thread."""
         self.sampler.start()
-        self._writer.submit(self._flush)
-        for complaint in self.settings.complaints:
-            self.tell("settings", complaint)
+        self._outbox.start()
+        if self.settings.complaints:
+            self.tell("settings", "; ".join(self.settings.complaints))
 
     def close(self) -> None:
         """Write what is pending, stop the threads, let go of sensors and store."""
         if os.getpid() != self._pid:
             return
-        self._writer.submit(self._flush)
-        self._writer.submit(self.store.close)
-        self._writer.close()
+        self._outbox.close()
         self.sampler.close()
 
     def tell(self, topic: str, text: str) -> None:
@@ -141,17 +134,15 @@ class Monitor:
         if options.zone is not None:
             self.intensity(options.zone)
         if options.choice.wanted:
-            self.sampler.wait_until_found(FIND_DEADLINE_S)
+            self._wait_until_found()
             seen = [s.domain for s in self.sampler.sensors()]
             devices.check(options.choice, [*seen, *(a.domain for a in self.sampler.absences())])
 
     def open_window(self, options: Options, shown: bool = False) -> OpenWindow:
         """Begin a window now. A shown one first waits for sensors still being looked for."""
         warnings: list[str] = []
-        if shown and not self._waited:
-            # Once: a driver that hangs for ever must not cost every cell its deadline.
-            self._waited = True
-            self.sampler.wait_until_found(FIND_DEADLINE_S)
+        if shown:
+            self._wait_until_found()
         if options.sync:
             warnings += self._wait_for_gpu()
         counts = devices.selector(
@@ -216,7 +207,7 @@ class Monitor:
             window.warnings.append(_failed(error))
         record = Record(
             run_id=window.run_id,
-            notebook_id="" if self._notebook is None else self._notebook.id,
+            notebook_id=self._outbox.notebook_id,
             session_id=self.session_id,
             host=self._host,
             cell_id=cell_id,
@@ -238,8 +229,14 @@ class Monitor:
             window.warnings.append(FORKED)
         record = replace(record, warnings=tuple(dict.fromkeys(window.warnings)))
         if not forked:  # the thread that writes has stayed with the parent
-            self._keep(record)
+            self._outbox.put(record)
         return record
+
+    def _wait_until_found(self) -> None:
+        """Wait for the sensors, once: a driver that hangs must not cost every cell its deadline."""
+        if not self._waited:
+            self._waited = True
+            self.sampler.wait_until_found(FIND_DEADLINE_S)
 
     def _wait_for_gpu(self) -> list[str]:
         """Wait for queued GPU work; what kept us from it, in words."""
@@ -275,7 +272,7 @@ class Monitor:
 
     def pending(self) -> list[Record]:
         """The records of this session that the store could not take yet."""
-        return list(self._pending)
+        return self._outbox.pending()
 
     def notebook(self) -> NotebookRef:
         """Which notebook this is, as far as the kernel can tell."""
@@ -283,31 +280,7 @@ class Monitor:
 
     def flush(self, timeout_s: float = 1.0) -> None:
         """Try to write what is pending. Raises StoreError when it cannot be written."""
-        try:
-            self._writer.submit(self._flush).result(timeout_s)
-        except (FutureTimeout, TimeoutError):
-            raise StoreError(
-                f"the store {self.store.path} did not answer within {timeout_s:g} s; "
-                "the records wait in memory"
-            ) from None
-
-    def _keep(self, record: Record) -> None:
-        """Hand a record to the store; what it cannot take waits here and is tried again."""
-        self._pending.append(record)
-        try:
-            self.flush(STORE_DEADLINE_S)
-        except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
-            self.tell("store", f"{error}. The cell is not affected.")
-
-    def _flush(self) -> None:
-        """Write the pending records in order; runs on the writer's thread."""
-        if self._notebook is None:
-            self._notebook = self.store.notebook_for(self._find_notebook())
-        for text in self.store.warnings:
-            self.tell("store", text)
-        while self._pending:
-            self.store.append(replace(self._pending[0], notebook_id=self._notebook.id))
-            self._pending.popleft()
+        self._outbox.flush(timeout_s)
 
 
 def _still_open(window: OpenWindow | None) -> OpenWindow | None:
