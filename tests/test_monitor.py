@@ -197,11 +197,13 @@ class Hanging:
         return NOTEBOOK
 
 
-def hanging_monitor(tmp_path: Path, notebook: Callable[[], NotebookRef]) -> Monitor:
+def bare_monitor(tmp_path: Path, notebook: Callable[[], NotebookRef], **more: str) -> Monitor:
+    """A monitor that is not started, on a machine without sensors of our own."""
     environ = {
         "JUPYTER_ENERGY_STORE": str(tmp_path / "data/energy.sqlite"),
         "JUPYTER_ENERGY_SYSFS": str(tmp_path / "sys"),
         "JUPYTER_ENERGY_PROCFS": str(tmp_path / "proc"),
+        **more,
     }
     return Monitor(Energy(environ=environ), notebook, environ)
 
@@ -209,7 +211,7 @@ def hanging_monitor(tmp_path: Path, notebook: Callable[[], NotebookRef]) -> Moni
 def test_a_store_that_hangs_is_waited_for_once_and_no_call_piles_up(tmp_path: Path) -> None:
     notebook = Hanging()
     (tmp_path / "data").write_text("so that each call asks for the notebook again")
-    monitor = hanging_monitor(tmp_path, notebook)
+    monitor = bare_monitor(tmp_path, notebook)
     monitor.start()
     for number in range(20):
         run(monitor, str(number))
@@ -230,7 +232,7 @@ def test_what_was_done_to_a_damaged_store_is_told_after_it_did_not_answer(tmp_pa
     notebook = Hanging()
     (tmp_path / "data").mkdir()
     (tmp_path / "data/energy.sqlite").write_bytes(b"no database at all" * 500)
-    monitor = hanging_monitor(tmp_path, notebook)
+    monitor = bare_monitor(tmp_path, notebook)
     monitor.start()
     run(monitor, "one")
     notebook.gate.set()
@@ -402,13 +404,8 @@ def test_a_gpu_that_is_found_while_a_silent_cell_runs_counts(
     visible: str | None, energy_j: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     late = late_gpu(f"late_gpu_{visible}", tmp_path, monkeypatch)
-    environ = {
-        "JUPYTER_ENERGY_STORE": str(tmp_path / "data/energy.sqlite"),
-        "JUPYTER_ENERGY_SYSFS": str(tmp_path / "sys"),
-        "JUPYTER_ENERGY_PROCFS": str(tmp_path / "proc"),
-        **({} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}),
-    }
-    monitor = Monitor(Energy(environ=environ), lambda: NOTEBOOK, environ)
+    more = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
+    monitor = bare_monitor(tmp_path, lambda: NOTEBOOK, **more)
     monitor.start()
     began_s = time.monotonic()
     window = monitor.open_window(Options())
@@ -421,3 +418,25 @@ def test_a_gpu_that_is_found_while_a_silent_cell_runs_counts(
     monitor.close()
     found = [d.energy.value for d in record.domains if d.domain.kind == "gpu" and d.energy]
     assert found == ([] if energy_j is None else [pytest.approx(energy_j)])
+
+
+def test_checked_devices_wait_for_a_driver_that_hangs_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = late_gpu("late_gpu_asked", tmp_path, monkeypatch)
+    monitor = bare_monitor(tmp_path, lambda: NOTEBOOK)
+    monitor.start()
+
+    def check_often() -> None:
+        for _ in range(100):
+            with pytest.raises(WrongUse):
+                monitor.check(Options(choice=parse("gpu:0")))
+
+    checks = threading.Thread(target=check_often, daemon=True)
+    checks.start()
+    checks.join(LIMIT_S)  # enough to wait for it once, and far from enough for a hundred times
+    assert not checks.is_alive()
+    late.gate.set()
+    assert monitor.sampler.wait_until_found(LIMIT_S)
+    monitor.check(Options(choice=parse("gpu:0")))
+    monitor.close()
