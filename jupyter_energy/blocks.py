@@ -86,15 +86,25 @@ class measure:  # noqa: N801  it is used as a function, like contextlib's suppre
             _say(f"this block is not measured: {type(failure).__name__}: {failure}")
 
 
-def measured(function: Callable[P, R] | None = None, /, **keywords: object) -> object:
-    """Measures every call of a function: `@je.measured`, or `@je.measured(zone="FR")`.
+def measured(function: Callable[P, R] | str | None = None, /, **keywords: object) -> object:
+    """Measures every call of a function: `@je.measured`, `@je.measured("fit", zone="FR")`.
 
     The function's result is returned as it is; the record is named after the function, and the
-    last one is `function.result`.
+    last one is `function.result`. Raises WrongUse for what is no function.
     """
+    if isinstance(function, str):
+        return measured(None, **{"name": function, **keywords})
 
     def decorate(body: Callable[P, R]) -> Callable[P, R]:
         name = getattr(body, "__qualname__", "call")
+        given: object = body
+        if not callable(given) or inspect.isclass(given):
+            from .errors import WrongUse
+
+            raise WrongUse(
+                f"je.measured measures functions, and {body!r} is none; "
+                "in a class it stands below @classmethod and @staticmethod"
+            )
         if inspect.isgeneratorfunction(body) or inspect.isasyncgenfunction(body):
             from .errors import WrongUse
 

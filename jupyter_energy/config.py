@@ -18,8 +18,9 @@ from .errors import WrongUse
 from .sensors.base import Machine
 
 ENVIRONMENT_PREFIX = "JUPYTER_ENERGY_"
-# The system refuses to wait for longer than some years; an hour is more than anybody needs.
-LONGEST_INTERVAL_S = 3600.0
+# Jittered by half, this is the 2.4 s that a trace lets lie between two readings of a gauge.
+LONGEST_INTERVAL_S = 1.6
+YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 DEFAULT, FILE, PROFILE, SAID = "the default", "the settings file", "the profile", "%config Energy"
 
 
@@ -127,11 +128,20 @@ class Energy(Configurable):
             return
         try:
             if parse:
-                value = self.traits()[name].from_string(str(value))
+                value = self._parsed(name, str(value))
             setattr(self, name, value)
             self._origins[name] = origin
         except (TraitError, ValueError) as error:
             self.complaints.append(f"Energy.{name} from {origin} is left out: {error}")
+
+    def _parsed(self, name: str, text: str) -> object:
+        """What a variable's text means for a setting. Raises ValueError, TraitError."""
+        trait = self.traits()[name]
+        if not isinstance(trait, Bool):
+            return trait.from_string(text)
+        if (word := text.strip().lower()) not in YES + NO:
+            raise TraitError(f"{text!r} is neither yes nor no")
+        return word in YES
 
     def _said(self, change: Mapping[str, str]) -> None:
         self._origins[change["name"]] = SAID

@@ -88,7 +88,8 @@ def selector(
             return False
         if domain.kind != "gpu" or named or value is None:
             return True
-        found = (*sensors(), *absences())  # asked for at each edge: a GPU may be found in between
-        return domain.index in visible([f.domain for f in found if f.domain.kind == "gpu"], value)
+        # Asked for at each edge: a GPU may be found in between.
+        domains = [*(s.domain for s in sensors()), *(a.domain for a in absences())]
+        return domain.index in visible([d for d in domains if d.kind == "gpu"], value)
 
     return counts

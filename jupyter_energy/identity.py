@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Notebooks swollen by outputs are common; beyond this, reading one for its ids costs too much.
 LARGEST_NOTEBOOK_BYTES = 256 * 2**20
+# Reading JSON holds the interpreter (0.56 s for 58 MB), and in a kernel that is the user's.
+LARGEST_IN_A_KERNEL_BYTES = 16 * 2**20
 SCRIPT_SUFFIXES = (".py",)
 # nbformat 4.5, "cell id": 1 to 64 letters, digits, hyphens and underscores. VS Code's document
 # URIs and our own counters ("#3") change from run to run and do not fit.
@@ -185,7 +187,7 @@ def from_kernel(
     ):
         path = _path_of(said)
         if path is not None:
-            ids, blank = _look_inside(path)
+            ids, blank = _look_inside(path, LARGEST_IN_A_KERNEL_BYTES)
             return NotebookRef(path, Path(path).name, ids, kernel_id, blank)
     return NotebookRef(None, f"unsaved (kernel {kernel_id[:8]})", kernel_id=kernel_id)
 
@@ -291,11 +293,15 @@ def _path_of(said: object) -> str | None:
         return None
 
 
-def _look_inside(path: str) -> tuple[frozenset[str], bool]:
+def _look_inside(
+    path: str, most_bytes: int = LARGEST_NOTEBOOK_BYTES
+) -> tuple[frozenset[str], bool]:
     """The cell ids in a file, and whether it is a notebook without any cell."""
     try:
+        if Path(path).stat().st_size > most_bytes:
+            return frozenset(), False
         cells = notebook_cells(read_notebook(path))
-    except (NoSuchNotebook, ValueError):
+    except (NoSuchNotebook, ValueError, OSError):
         return frozenset(), False
     return _ids(cells), not cells
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import keyword
 import shlex
 from dataclasses import dataclass
 from typing import NoReturn
@@ -57,7 +58,9 @@ def split(line: str) -> list[str]:
 def parse(line: str, sync: bool) -> tuple[Options, Shown]:
     """What a line asks for; `sync` is what the settings say of it. Raises WrongUse."""
     asked = options_parser().parse_args(split(line))
-    if asked.variable is not None and not asked.variable.isidentifier():
+    if asked.variable is not None and (
+        not asked.variable.isidentifier() or keyword.iskeyword(asked.variable)
+    ):
         raise WrongUse(f"{MAGIC} -v {asked.variable!r} is no variable name")
     options = Options(
         name=asked.name,

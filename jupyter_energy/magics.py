@@ -11,6 +11,7 @@ import _thread
 import ast
 import atexit
 import hashlib
+import linecache
 import os
 import signal
 import sys
@@ -19,6 +20,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from IPython.core.error import UsageError
@@ -163,9 +165,10 @@ class EnergyExtension:
             if not frames:
                 return
             frame = frames[-1]
-            silent, frame.window = frame.window, None  # else, if opening fails, it is closed twice
+            silent, frame.window = frame.window, None
             if silent is not None:
                 self.monitor.drop_window(silent)
+            _quote(line)
             frame.window = self.monitor.open_window(options, shown=True)
             frame.shown = shown
         except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
@@ -305,19 +308,33 @@ def _interrupt() -> None:
 
 
 def _kernel_id(shell: InteractiveShell) -> str:
-    """What a kernel keeps when it is restarted; a new id where the shell is in no kernel.
+    """What a kernel keeps when it is restarted; made up where there is no kernel.
 
-    The process and `kernel.ident` are new ones after a restart, the connection file and the
-    session's key in it stay. Its name alone may be as common as "kernel-7.json"; the key is
-    secret, so only a hash of both is kept.
+    The process and `kernel.ident` are new ones after a restart; the connection file and the
+    session's key in it stay. A file's name alone may be as common as "kernel-7.json"; the key is
+    secret, so only a hash of it is kept.
     """
     kernel = getattr(shell, "kernel", None)
-    file = getattr(getattr(kernel, "parent", None), "connection_file", "")
+    file = str(getattr(getattr(kernel, "parent", None), "connection_file", "") or "")
     if not file:
         return uuid.uuid4().hex
+    name = Path(file).stem.removeprefix("kernel-").encode(errors="replace").decode()
     key = getattr(getattr(kernel, "session", None), "key", b"")
-    stem = os.fsencode(Path(file).stem)
-    return hashlib.sha256(stem + b"\0" + key).hexdigest()[:32]
+    return f"{name}-{hashlib.sha256(key).hexdigest()[:16]}"
+
+
+def _quote(asked: str) -> None:
+    """Let tracebacks of the running cell quote the user's line, not the call that stands for it.
+
+    As a comment, so that the cell's text is still the program that runs, line by line.
+    """
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        entry = linecache.cache.get(frame.f_code.co_filename)
+        if entry is not None and len(entry) == 4 and entry[2] and BEGIN in entry[2][0]:
+            entry[2][0] = f"# {MAGIC} {asked}".rstrip() + "\n"
+            return
+        frame = frame.f_back
 
 
 def _is_ours(line: str) -> bool:

@@ -23,8 +23,8 @@ Scope = Literal["device", "board", "process"]
 # Sources: the kernel's powercap documentation (core and uncore are parts of the package;
 # dram is listed under it but is not part of its energy) and measuring.md 1.7 (Grace-Hopper).
 CONTAINED_IN: dict[str, tuple[str, ...]] = {
-    "core": ("package",),
-    "uncore": ("package",),
+    "core": ("package", "module"),  # each names all that it lies in: a package may be unreadable
+    "uncore": ("package", "module"),
     "gpu": ("module",),
     "package": ("module",),
     "dram": ("module",),
@@ -208,8 +208,23 @@ class Record:
         """One entry a device."""
         return self.measurement.domains
 
-    def to_dict(self) -> CellJson:
-        """What `--json` prints for one cell (schema 1)."""
+    def __str__(self) -> str:
+        """What a `%%energy` cell shows, as text."""
+        from .display import text
+
+        return text.cell(self._cell())
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, object]:
+        """What Jupyter shows of a result: the block of a `%%energy` cell."""
+        from .display.bundle import cell_bundle
+
+        return cell_bundle(self._cell())
+
+    def _cell(self) -> CellJson:
         from .schema import cell_from_records
 
         return cell_from_records([self])
+
+    def to_dict(self) -> CellJson:
+        """What `--json` prints for one cell (schema 1)."""
+        return self._cell()

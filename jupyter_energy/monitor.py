@@ -32,10 +32,13 @@ from .store import Store
 from .window import Edge, measure
 
 if TYPE_CHECKING:
-    from .identity import NotebookRef
+    from .identity import Notebook, NotebookRef
 
 # A shown measurement waits this long for sensors that are still being looked for.
 FIND_DEADLINE_S = 2.0
+# And the first silent cell this long, since people run all cells right after %load_ext. Files are
+# found within it, drivers mostly later: their GPU then counts from the moment it is found.
+FIRST_CELL_DEADLINE_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ class Monitor:
         self._main: OpenWindow | None = None  # the outermost window of the main thread
         self._intensities: dict[tuple[str | None, str], CarbonIntensity] = {}
         self._pid = os.getpid()
-        self._waited = False
+        self._waited_s = 0.0
 
     # -- life ------------------------------------------------------------------------------
 
@@ -134,15 +137,14 @@ class Monitor:
         if options.zone is not None:
             self.intensity(options.zone)
         if options.choice.wanted:
-            self._wait_until_found()
+            self._wait_for_sensors(FIND_DEADLINE_S)
             seen = [s.domain for s in self.sampler.sensors()]
             devices.check(options.choice, [*seen, *(a.domain for a in self.sampler.absences())])
 
     def open_window(self, options: Options, shown: bool = False) -> OpenWindow:
-        """Begin a window now. A shown one first waits for sensors still being looked for."""
+        """Begin a window now. The first ones wait for sensors that are still being looked for."""
         warnings: list[str] = []
-        if shown:
-            self._wait_until_found()
+        self._wait_for_sensors(FIND_DEADLINE_S if shown else FIRST_CELL_DEADLINE_S)
         if options.sync:
             warnings += self._wait_for_gpu()
         counts = devices.selector(
@@ -232,11 +234,13 @@ class Monitor:
             self._outbox.put(record)
         return record
 
-    def _wait_until_found(self) -> None:
-        """Wait for the sensors, once: a driver that hangs must not cost every cell its deadline."""
-        if not self._waited:
-            self._waited = True
-            self.sampler.wait_until_found(FIND_DEADLINE_S)
+    def _wait_for_sensors(self, limit_s: float) -> None:
+        """Wait until all sensors are found, all in all no longer than `limit_s`: a driver that
+        hangs for ever must not cost every cell its deadline."""
+        left_s = limit_s - self._waited_s
+        if left_s > 0 and not self.sampler.wait_until_found(0):
+            self._waited_s = limit_s
+            self.sampler.wait_until_found(left_s)
 
     def _wait_for_gpu(self) -> list[str]:
         """Wait for queued GPU work; what kept us from it, in words."""
@@ -277,6 +281,10 @@ class Monitor:
     def notebook(self) -> NotebookRef:
         """Which notebook this is, as far as the kernel can tell."""
         return self._find_notebook()
+
+    def known_notebook(self) -> Notebook | None:
+        """The notebook that this kernel's records go to; None before the store has been asked."""
+        return self._outbox.notebook
 
     def flush(self, timeout_s: float = 1.0) -> None:
         """Try to write what is pending. Raises StoreError when it cannot be written."""

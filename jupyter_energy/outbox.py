@@ -43,14 +43,15 @@ class Outbox:
         self._worker = Worker("jupyter-energy-store")
         self._lock = threading.Lock()  # what waits: a thread writes while another drops the oldest
         self._pending: deque[Record] = deque()
-        self._notebook: Notebook | None = None
+        self._generation = 0
+        self.notebook: Notebook | None = None  # None before the store has been asked
         self._late: Future[None] | None = None  # a call that was waited for in vain
         self._closed = False
 
     @property
     def notebook_id(self) -> str:
         """The notebook's id in the store; "" while that is not known."""
-        return "" if self._notebook is None else self._notebook.id
+        return "" if self.notebook is None else self.notebook.id
 
     def start(self) -> None:
         """Begin to open the store."""
@@ -70,7 +71,7 @@ class Outbox:
     def put(self, record: Record) -> None:
         """Hand a record to the store; what it cannot take waits here and is tried again."""
         if self._closed:
-            text = "a block ended after the extension was unloaded; its record is not kept"
+            text = "jupyter-energy has been unloaded: a record that came since is lost"
             self._tell("closed", text)
             return
         with self._lock:
@@ -108,11 +109,13 @@ class Outbox:
     def _write(self) -> None:
         """Write the records in order; runs on the worker's thread."""
         try:
-            if self._notebook is None:
-                self._notebook = self._store.notebook_for(self._find_notebook())
+            self._store.open()  # anew, where somebody has deleted the file since
+            if self.notebook is None or self._generation != self._store.generation:
+                self.notebook = self._store.notebook_for(self._find_notebook())
+                self._generation = self._store.generation
             while self._pending:
                 record = self._pending[0]
-                self._store.append(replace(record, notebook_id=self._notebook.id))
+                self._store.append(replace(record, notebook_id=self.notebook.id))
                 with self._lock:
                     if self._pending and self._pending[0] is record:
                         self._pending.popleft()

@@ -14,7 +14,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
@@ -50,7 +50,7 @@ class Sampler:
     def __init__(
         self,
         machine: Machine,
-        families: Callable[[], Sequence[Family]],
+        families: Callable[[], Iterable[Family]],
         interval_s: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[threading.Condition, float | None], object] = threading.Condition.wait,
@@ -64,7 +64,8 @@ class Sampler:
         self._lock = threading.Lock()  # traces and sensors
         self._traces: dict[Sensor, Trace] = {}
         self._found: dict[str, Discovery] = {}
-        self._looking = 0  # families that have not said yet what they have
+        self._looking = 1  # families that have not said yet what they have, and the asking itself
+        self._names: set[str] = set()
         self._workers: dict[str, Worker] = {}
         self._outstanding: dict[str, Future[dict[Sensor, Reading]]] = {}
         self._late: set[str] = set()
@@ -256,27 +257,43 @@ class Sampler:
             return not self._closing
 
     def _discover(self) -> None:
-        """Ask every family what it has; a driver is asked on its worker, so a hang stays there."""
+        """Ask every family what it has; a driver is asked on its worker, so a hang stays there.
+
+        One by one, as they come: a plug-in that hangs when it is loaded hides no sensor before it.
+        """
         try:
-            families = _named(self._families())
-        except Exception as error:  # noqa: BLE001  broken metadata of some package: no sensors, and cells run
-            families = {}
+            for family in self._families():
+                if self._closing:
+                    return
+                self._ask_family(family)
+        except Exception as error:  # noqa: BLE001  broken metadata of some package: cells run on
             with self._lock:
                 self._found["sensors"] = Discovery(notes=(_failed(error),))
-        # Made whole before it is kept: the edges walk through it on other threads.
-        workers = {name for name in map(_worker_of, families.values()) if name}
-        self._workers = {name: Worker(f"jupyter-energy-{name}") for name in workers}
-        self._looking = len(families)
-        if not families:
+        self._begun(-1)
+
+    def _ask_family(self, family: Family) -> None:
+        whole = str(getattr(family, "__name__", type(family).__name__))
+        name = whole.rpartition(".")[2]
+        while name in self._names:
+            name = whole if whole not in self._names else f"{name} again"
+        self._names.add(name)
+        self._begun(1)
+        worker = _worker_of(family)
+        if worker is None:
+            self._look(name, family)
+            return
+        if worker not in self._workers:
+            # Replaced as a whole: the edges walk through it on other threads.
+            self._workers = {**self._workers, worker: Worker(f"jupyter-energy-{worker}")}
+        self._workers[worker].submit(partial(self._look, name, family))
+
+    def _begun(self, families: int) -> None:
+        """Count a family that begins to look (1), or one that has, or the asking itself (-1)."""
+        with self._lock:
+            self._looking += families
+            complete = self._looking == 0
+        if complete:
             self._ready.set()
-        for name, family in families.items():
-            if self._closing:
-                return
-            worker = _worker_of(family)
-            if worker is None:
-                self._look(name, family)
-            else:
-                self._workers[worker].submit(partial(self._look, name, family))
 
     def _look(self, name: str, family: Family) -> None:
         """Ask one family, on the thread that may ask it, and begin the traces of its sensors."""
@@ -296,15 +313,12 @@ class Sampler:
                 self._read(sensor)  # the window that is open already has what comes from here on
         with self._lock:
             self._found[name] = found
-            self._looking -= 1
-            complete = self._looking == 0
             self._wraps = any(s.wraps_at_j is not None for s in self._traces)
             if any(s.kind == "gauge" for s in self._traces):
                 self._pace_while_open = POLLING
             elif self._wraps:
                 self._pace_while_open = GUARDING
-        if complete:
-            self._ready.set()
+        self._begun(-1)
         with self._wake:
             if self._open_windows and self._pace_while_open > self._pace:
                 self._wake.notify_all()
@@ -351,19 +365,6 @@ def _worker_of(family: Family) -> str | None:
     """The worker on which a family must be asked; None for one that only reads files."""
     name: str | None = getattr(family, "WORKER", None)
     return name
-
-
-def _named(families: Sequence[Family]) -> dict[str, Family]:
-    """Each family by its module's name; by the whole of it where a shorter one is taken."""
-    named: dict[str, Family] = {}
-    for family in families:
-        whole = str(getattr(family, "__name__", type(family).__name__))
-        short = whole.rpartition(".")[2]
-        name = whole if short in named else short
-        while name in named:
-            name += " again"
-        named[name] = family
-    return named
 
 
 def _reading(sensor: Sensor) -> float:

@@ -30,6 +30,7 @@ def cell_from_output(found: object) -> CellJson | None:
     return {
         "cell_id": _text(found.get("cell_id")),
         "name": _text(found.get("name")),
+        "inside": found.get("inside") is True,
         "runs": runs if runs is not None and runs > 0 else 1,
         "execution_count": _whole(found.get("execution_count")),
         "started": started,

@@ -14,6 +14,7 @@ from typing import TypedDict
 from .carbon_sums import carbon_from_records
 from .documents import record_from_document, record_to_document, sound, to_json, utc_text
 from .model import Domain, DomainEnergy, Provenance, Record
+from .overlaps import counted_once
 from .uncertainty import Range, Uncertain, sum_of_ranges, sum_over_devices, sum_over_time
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "cell_from_records",
     "cell_key",
     "estimated_from_records",
+    "grams_of_a_part",
     "measured_from_records",
     "range_json",
     "record_from_document",
@@ -43,6 +45,7 @@ __all__ = [
 
 SCHEMA = 1
 MIME_TYPE = "application/vnd.jupyter-energy+json"
+OVERLAPPED = "{} runs overlapped; the time they share is counted once, at mean power"
 
 
 class ValueJson(TypedDict):
@@ -106,10 +109,14 @@ class DomainJson(TypedDict):
 
 
 class CellJson(TypedDict):
-    """One cell, or one named block: energies and durations summed over its `runs`."""
+    """One cell, or one named block: energies and durations summed over its `runs`.
+
+    `inside` where every run lies in another one, whose row its energy is a part of.
+    """
 
     cell_id: str | None
     name: str | None
+    inside: bool
     runs: int
     execution_count: int | None
     started: str
@@ -127,7 +134,8 @@ class CellJson(TypedDict):
 
 
 class TotalsJson(TypedDict):
-    """A notebook's totals: `runs` of `cells`, and how many of the runs were `interrupted`."""
+    """A notebook's totals: `runs` of `cells`, how many of the runs were `interrupted`, and in
+    `warnings` what else must be known to read the figures."""
 
     runs: int
     cells: int
@@ -138,6 +146,7 @@ class TotalsJson(TypedDict):
     first: str | None
     last: str | None
     interrupted: int
+    warnings: list[str]
 
 
 class NotebookJson(TypedDict):
@@ -185,6 +194,7 @@ def cell_from_records(records: Sequence[Record]) -> CellJson:
     return {
         "cell_id": last.cell_id,
         "name": names[-1] if names else None,
+        "inside": all(r.within is not None for r in runs),
         "runs": len(runs),
         "execution_count": last.execution_count,
         "started": utc_text(runs[0].start),
@@ -212,30 +222,44 @@ def _average_w(energy_j: float | None, duration_s: float) -> float | None:
 def _warnings(runs: Sequence[Record]) -> Iterator[str]:
     for run in runs:
         yield from run.warnings
+    yield from _without_grams(runs)
+
+
+def _without_grams(runs: Sequence[Record]) -> list[str]:
     known = [r for r in runs if r.energy_j is not None or r.estimated_j is not None]
-    without = sum(r.emissions is None for r in known)
-    if 0 < without < len(known):
-        yield f"{without} of {len(runs)} runs have energy but no CO2e: the grams leave them out"
+    return grams_of_a_part(sum(r.emissions is None for r in known), len(known), "runs")
+
+
+def grams_of_a_part(without: int, known: int, noun: str) -> list[str]:
+    """The warning where `without` of `known` runs or cells with energy have no grams, else none."""
+    if not 0 < without < known:
+        return []
+    have = "has" if without == 1 else "have"
+    return [f"{without} of {known} {noun} {have} energy but no CO2e: the grams are of the others"]
 
 
 def totals_from_records(records: Iterable[Record]) -> TotalsJson:
     """A notebook's totals in J, s and g, of the runs that lie in no other: nothing counts twice.
 
-    `first` and `last` are the starts of the first and the last run; `interrupted` counts the runs
-    cut short, by the user or with their kernel.
+    All of these runs are counted in `runs`, `cells` and `interrupted` (cut short by the user or
+    with their kernel); of those that overlap in time, the shared time and its energy count once.
+    `first` and `last` are the starts of the first and the last run.
     """
     runs = [sound(r) for r in records if r.within is None]
     starts = [r.start for r in runs]
+    once, overlapped = counted_once(runs)
+    told = [OVERLAPPED.format(overlapped)] if overlapped else []
     return {
         "runs": len(runs),
         "cells": len({cell_key(r) for r in runs}),
-        "duration_s": math.fsum(r.duration_s for r in runs),
-        "measured_j": value_json(measured_from_records(runs)),
-        "estimated_j": range_json(estimated_from_records(runs)),
-        "carbon_g": carbon_from_records(runs),
+        "duration_s": math.fsum(r.duration_s for r in once),
+        "measured_j": value_json(measured_from_records(once)),
+        "estimated_j": range_json(estimated_from_records(once)),
+        "carbon_g": carbon_from_records(once),
         "first": utc_text(min(starts)) if starts else None,
         "last": utc_text(max(starts)) if starts else None,
         "interrupted": sum(r.outcome in ("interrupted", "lost") for r in runs),
+        "warnings": [*told, *_without_grams(once)],
     }
 
 

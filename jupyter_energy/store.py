@@ -31,6 +31,9 @@ BUSY_MS = 100
 # Opening may have to wait for another kernel that is making the tables.
 OPENING_BUSY_MS = 3000
 # The low byte of SQLite's extended result codes (sqlite.org/rescode.html).
+# sqlite.org/fileformat.html, 1.3
+SQLITE_HEADER = b"SQLite format 3\0"
+DATABASE_SUFFIXES = (".sqlite", ".sqlite3", ".db")
 CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
@@ -53,6 +56,7 @@ class Store:
     def __init__(self, path: Path, host: str | None = None, procfs: Path = Path("/proc")) -> None:
         self.path = Path(path)
         self.warnings: list[str] = []
+        self.generation = 0  # counts openings: after a new one, the file may be another
         self._host = host if host is not None else platform.node()
         self._procfs = procfs
         self._connection: sqlite3.Connection | None = None
@@ -60,15 +64,39 @@ class Store:
         self._pid = 0
         self._waits = True  # for another program's lock; not again before a call has worked
         self._inherited: list[sqlite3.Connection] = []
+        self._cells: set[tuple[str, str]] = set()  # (notebook, cell) known to be in the open file
 
     def open(self) -> None:
         """Make the file and its tables, or bring them up to date."""
         self._run(lambda _connection: None)
 
+    def check_writable(self) -> None:
+        """Raises StoreError where nothing could be kept: a file that opens may be read-only.
+
+        Nothing is changed. Another program's write is waited out as when opening.
+        """
+
+        def probe(connection: sqlite3.Connection) -> None:
+            connection.execute(f"PRAGMA busy_timeout = {OPENING_BUSY_MS}")
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    connection.execute("CREATE TABLE probe (x)")
+                finally:
+                    with suppress(sqlite3.Error):  # after some errors there is nothing left to undo
+                        connection.execute("ROLLBACK")
+            finally:
+                connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+
+        self._run(probe)
+
     def append(self, record: Record) -> None:
         """Keep a record; the same `run_id` a second time changes nothing."""
         document = to_json(record_to_document(record))
         row = (record.run_id, record.notebook_id, record.session_id, utc_text(record.start))
+        cell = None
+        if record.cell_id is not None and is_cell_id(record.cell_id):
+            cell = record.notebook_id, record.cell_id
 
         def write(connection: sqlite3.Connection) -> None:
             with _transaction(connection):
@@ -77,32 +105,46 @@ class Store:
                     "VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                     (*row, document),
                 )
-                if record.cell_id is not None and is_cell_id(record.cell_id):
-                    notebook_rows.add_cells(connection, record.notebook_id, [record.cell_id])
+                if cell is not None and cell not in self._cells:
+                    notebook_rows.add_cells(connection, cell[0], [cell[1]])
+            if cell is not None:
+                self._cells.add(cell)
 
         self._run(write)
 
     def records(self, notebook_id: str, session_id: str | None = None) -> list[Record]:
         """A notebook's records in the order they began, of one session or of all."""
+        return self.records_after(0, notebook_id, session_id)[0]
 
-        def read(connection: sqlite3.Connection) -> list[str]:
+    def records_after(
+        self, last: int, notebook_id: str, session_id: str | None = None
+    ) -> tuple[list[Record], int]:
+        """The records that were kept since the call that gave `last`, and what to give next time.
+
+        0 stands for all. Where another file has taken the store's place, all are new.
+        """
+
+        def read(connection: sqlite3.Connection) -> list[tuple[int, str]]:
+            # No record is ever deleted, so that a later one has a higher rowid.
             rows = connection.execute(
-                "SELECT document FROM record WHERE notebook_id = ?1 "
-                "AND (?2 IS NULL OR session_id = ?2) ORDER BY started, rowid",
-                (notebook_id, session_id),
+                "SELECT rowid, document FROM record WHERE notebook_id = ?1 "
+                "AND (?2 IS NULL OR session_id = ?2) "
+                "AND (rowid > ?3 OR ?3 > (SELECT max(rowid) FROM record)) "
+                "ORDER BY started, rowid",
+                (notebook_id, session_id, last),
             )
-            return [row[0] for row in rows]
+            return list(rows)
 
         records, unread = [], 0
-        documents: list[str] = self._read(read, [])
-        for document in documents:
+        found: list[tuple[int, str]] = self._read(read, [])
+        for _, document in found:
             try:
                 records.append(record_from_document(json.loads(document)))
             except (KeyError, TypeError, ValueError):
                 unread += 1
         if unread:
             self._warn(f"{unread} records in {self.path} cannot be read; totals leave them out")
-        return records
+        return records, max((row for row, _ in found), default=last)
 
     def notebook_for(self, ref: NotebookRef) -> Notebook:
         """The notebook that `ref` is, by the rule of `identity.match`; made where it is new.
@@ -198,6 +240,8 @@ class Store:
             # that nobody has open yet: closing any descriptor of it drops SQLite's locks.
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         self._file = _file_at(self.path)
+        self.generation += 1
+        self._cells.clear()  # it may be another file now
         connection = sqlite3.connect(
             self.path,
             timeout=OPENING_BUSY_MS / 1000 if self._waits else 0,
@@ -248,6 +292,8 @@ class Store:
         """
         if _file_at(self.path) != self._file:
             return True
+        if not self._may_be_ours():
+            return False
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         aside = Path(f"{self.path}.corrupt-{stamp}")
         number = 1
@@ -264,6 +310,16 @@ class Store:
                 return False
         self._warn(f"the store {self.path} was damaged; it is kept as {aside.name}, a new one made")
         return True
+
+    def _may_be_ours(self) -> bool:
+        """Whether a corrupt file was a database, by its name or its first bytes: one that a user
+        named by mistake (results.csv) is theirs, and stays where it is."""
+        try:
+            with self.path.open("rb") as file:
+                is_database = file.read(len(SQLITE_HEADER)) == SQLITE_HEADER
+        except OSError:
+            is_database = False
+        return is_database or self.path.suffix in DATABASE_SUFFIXES
 
     def _warn(self, text: str) -> None:
         if text not in self.warnings:
@@ -299,8 +355,10 @@ def _explained(error: sqlite3.Error | OSError, code: int, path: Path) -> tuple[s
         return f"the store {path} is being written by another program; try again", "busy"
     if code == sqlite3.SQLITE_FULL:
         return f"the store {path} cannot grow: the disk is full; free some space", "full"
-    if code in CORRUPT:
+    if code == sqlite3.SQLITE_CORRUPT:
         return f"the store {path} is damaged and could not be set aside; move it away", "damaged"
     why = error.strerror if isinstance(error, OSError) else str(error)
+    if code == sqlite3.SQLITE_NOTADB:
+        why = "it is no database"
     remedy = "set JUPYTER_ENERGY_STORE to another file"
     return f"the store {path} cannot be used: {why}; {remedy}", "unusable"

@@ -28,6 +28,7 @@ from .schema import (
     ValueJson,
     cell_from_records,
     cell_key,
+    grams_of_a_part,
     range_json,
     totals_from_records,
     value_json,
@@ -74,7 +75,8 @@ def most_expensive_first(cells: Iterable[CellJson]) -> list[CellJson]:
 def from_notebook_file(path: str | os.PathLike[str]) -> SummaryJson:
     """The summary that the outputs saved in a notebook still tell, without the store.
 
-    Each cell counts with the last measurement among its outputs. The systematic uncertainties of
+    Each cell counts with the last measurement among its outputs, and one that lies inside another
+    only with its row. The systematic uncertainties of
     all cells add linearly, as if all energy had gone through one device: the split by device over
     time is no longer known, and this bound is never too narrow.
     Raises NoSuchNotebook.
@@ -144,9 +146,11 @@ def _saved_cell(cell: Mapping[str, Any]) -> CellJson | None:
     return last
 
 
-def _totals(cells: Sequence[CellJson]) -> TotalsJson:
+def _totals(rows: Sequence[CellJson]) -> TotalsJson:
     """The totals of cells of which only the JSON is left."""
+    cells = [row for row in rows if not row["inside"]]
     starts = sorted(c["started"] for c in cells)
+    known = [c for c in cells if _cost_j(c) is not None]
     measured = sum_over_time(_uncertain(c["measured_j"]) for c in cells if c["measured_j"])
     estimated = sum_of_ranges(Range(**c["estimated_j"]) for c in cells if c["estimated_j"])
     carbon: list[tuple[CarbonJson, float]] = [
@@ -162,6 +166,7 @@ def _totals(cells: Sequence[CellJson]) -> TotalsJson:
         "first": starts[0] if starts else None,
         "last": starts[-1] if starts else None,
         "interrupted": sum(c["outcome"] in ("interrupted", "lost") for c in cells),
+        "warnings": grams_of_a_part(sum(c["carbon_g"] is None for c in known), len(known), "cells"),
     }
 
 

@@ -102,16 +102,20 @@ def measured_alone(value: Uncertain, scale: Scale = ENERGY_J) -> str:
 
 
 def estimated(value: Range, scale: Scale = ENERGY_J) -> str:
-    """An estimate, for example "≈ 12 J (6.0–24 J)": never a ±, never three digits."""
+    """An estimate, for example "≈ 12 J (6.0–24 J)": never a ±, never three digits.
+
+    One that may as well be nothing says "≈ 0.85 mJ (up to 65 mJ)".
+    """
     if value.high == 0:
         return f"≈ {quantity(0, scale)}"
-    # A range may start from nothing: then its upper bound, not its middle, has the size.
-    size, symbol = scale_for(value.mid or value.high, scale)
+    # Middle and upper bound share a unit that suits both, so it is one for what lies between.
+    size, symbol = scale_for(math.sqrt(value.mid * value.high) or value.high, scale)
 
     def two(number: float) -> str:
         return _rounded(number / size, 2)
 
-    return f"≈ {two(value.mid)} {symbol} ({two(value.low)}–{two(value.high)} {symbol})"
+    bounds = f"{two(value.low)}–{two(value.high)}" if value.low > 0 else f"up to {two(value.high)}"
+    return f"≈ {two(value.mid)} {symbol} ({bounds} {symbol})"
 
 
 def about(value: float, scale: Scale) -> str:
@@ -153,15 +157,17 @@ def carbon_g(energy_j: float, g_per_kwh: float, pue: float = 1.0) -> float:
     return energy_j / J_PER_KWH * g_per_kwh * pue
 
 
-_LIMIT = re.compile(r"^\s*(\d+(?:\.\d+)?|\.\d+)\s*(mJ|kJ|MJ|J|mWh|Wh|kWh|mg|g|kg)\s*$")
+_LIMIT = re.compile(r"^\s*((?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-z]+)\s*$")
+# Any case will do but that of m and M, which are a factor of 10⁹ apart.
 _LIMIT_SIZES = {
-    "mJ": 1e-3,
-    "J": 1.0,
-    "kJ": 1e3,
-    "MJ": 1e6,
-    "mWh": 3.6,
-    "Wh": J_PER_WH,
-    "kWh": J_PER_KWH,
+    "mj": 1e-3,
+    "j": 1.0,
+    "kj": 1e3,
+    "Mj": 1e6,
+    "mwh": 3.6,
+    "wh": J_PER_WH,
+    "kwh": J_PER_KWH,
+    "Mwh": 1e3 * J_PER_KWH,
     "mg": 1e-3,
     "g": 1.0,
     "kg": 1e3,
@@ -174,7 +180,8 @@ def parse_limit(text: str) -> tuple[float, str]:
     Raises WrongUse without a number or a unit.
     """
     found = _LIMIT.match(text)
-    if not found:
+    number, unit = found.groups() if found else ("", "")
+    unit = unit[:1] + unit[1:].lower() if unit[:1] in "mM" else unit.lower()
+    if unit not in _LIMIT_SIZES:
         raise WrongUse(f"{text!r} is no limit: write a number and a unit, such as 5Wh, 20kJ or 3g")
-    number, unit = found.groups()
     return float(number) * _LIMIT_SIZES[unit], "g" if unit.endswith("g") else "J"

@@ -18,6 +18,8 @@ from .uncertainty import Range, Uncertain
 
 # A window that a sensor saw less than this of has no figure, only a reason.
 LEAST_COVERAGE = 0.5
+# Gauges are read about this often while a window is open (config.py's interval_s).
+GAUGE_STEP_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +62,20 @@ def between(sensor: Sensor, start: Sample, stop: Sample, duration_s: float) -> D
     else:
         energy = Uncertain(
             energy_j,
-            _u_random_j(sensor, energy_j, read_s, duration_s),
+            _u_random_j(sensor, energy_j, read_s, duration_s, read_s * (1 - coverage)),
             sensor.accuracy.gain * energy_j / math.sqrt(3),  # rectangular: half-width/sqrt(3)
         )
-    partial = None if coverage > 0.999 else f"the sensor saw {coverage:.0%} of the window"
+    partial = None if coverage > 0.995 else f"the sensor saw {coverage:.0%} of the window"
+    if sensor.provenance == "integrated" and duration_s < 2 <= 2 * sensor.period_s:
+        partial = f"its power is a mean over {sensor.period_s:g} s, longer than half of this"
     return DomainEnergy(
         sensor.domain, energy, sensor.provenance, sensor.source, coverage, reason=partial
     )
 
 
-def _u_random_j(sensor: Sensor, energy_j: float, read_s: float, duration_s: float) -> float:
+def _u_random_j(
+    sensor: Sensor, energy_j: float, read_s: float, duration_s: float, gap_s: float
+) -> float:
     """Standard uncertainty in J between repeats: age of the values, step, moment of the reads.
 
     measuring.md 6.5. Where the counter did not move at all, the power is unknown: then the most
@@ -79,7 +85,15 @@ def _u_random_j(sensor: Sensor, energy_j: float, read_s: float, duration_s: floa
     boundary_j = boundary_u_j(power_w, power_w, min(sensor.period_s, read_s))
     step_j = sensor.step_j / math.sqrt(6)
     jitter_j = power_w * abs(read_s - duration_s) / math.sqrt(3)
-    return math.hypot(boundary_j, step_j, jitter_j)
+    # What was drawn while nobody looked lies between nothing and the most that the part can draw.
+    most_w = max(power_w, sensor.max_w or PLAUSIBLE_W)
+    gap_j = gap_s * most_w / math.sqrt(3)
+    sampling_j = 0.0
+    if sensor.kind == "gauge":
+        # Power that jumps between two readings: ΔP·h·sqrt(edges/12), here for one jump up and one
+        # down by all that the part can draw (measuring.md 6.4).
+        sampling_j = most_w * min(read_s, GAUGE_STEP_S) * math.sqrt(2 / 12)
+    return math.hypot(boundary_j, step_j, jitter_j, gap_j, sampling_j)
 
 
 def measure(
@@ -119,7 +133,7 @@ def _one_figure_a_domain(found: Sequence[DomainEnergy]) -> tuple[DomainEnergy, .
         if isinstance(d.energy, Range):
             if kind in measured_kinds:
                 continue
-            reason = d.reason or reasons.get(kind, "no sensor")
+            reason = "; ".join(filter(None, (reasons.get(kind, "no sensor"), d.reason)))
             kept.append(
                 DomainEnergy(d.domain, d.energy, d.provenance, d.source, d.coverage, reason)
             )

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
+from .errors import EnergyError
+
 T = TypeVar("T")
 
 
@@ -28,7 +30,7 @@ class Worker:
     def submit(self, call: Callable[[], T]) -> Future[T]:
         """The future of a call, which runs after all calls submitted before it.
 
-        After the end nothing runs, and the future raises RuntimeError.
+        After the end nothing runs, and the future raises EnergyError.
         """
         future: Future[T] = Future()
 
@@ -42,7 +44,8 @@ class Worker:
 
         with self._lock:
             if self._closed:
-                future.set_exception(RuntimeError(f"{self.name} has ended"))
+                # By a block that outlives the extension: no new thread is begun for it.
+                future.set_exception(EnergyError("jupyter-energy has been unloaded"))
                 return future
             threaded = self._started()
             if threaded:

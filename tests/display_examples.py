@@ -124,6 +124,7 @@ def cell(name: str | None = "train", **fields: object) -> CellJson:
     made = CellJson(
         cell_id="1a2b3c4d-5e6f",
         name=name,
+        inside=False,
         runs=1,
         execution_count=4,
         started="2026-11-22T10:00:00Z",
@@ -144,16 +145,18 @@ def cell(name: str | None = "train", **fields: object) -> CellJson:
 
 
 def summary(cells: list[CellJson], **totals: object) -> SummaryJson:
+    counted = [c for c in cells if not c["inside"]]
     made = TotalsJson(
-        runs=sum(c["runs"] for c in cells),
-        cells=len(cells),
-        duration_s=sum(c["duration_s"] for c in cells),
+        runs=sum(c["runs"] for c in counted),
+        cells=len(counted),
+        duration_s=sum(c["duration_s"] for c in counted),
         measured_j=None,
         estimated_j=None,
         carbon_g=None,
         first="2026-11-22T10:00:00Z",
         last="2026-11-22T10:05:00Z",
         interrupted=0,
+        warnings=[],
     )
     made.update(totals)  # type: ignore[typeddict-item]
     return SummaryJson(
@@ -291,6 +294,13 @@ SUMMARIES: dict[str, SummaryJson] = {
         [
             RUNS,
             MIXED,
+            cell(
+                "epoch 1",
+                inside=True,
+                measured_j=value(206.0, 11.0),
+                average_w=100.0,
+                carbon_g=carbon(0.0026),
+            ),
             SMALL,
             cell(
                 "plain python",
@@ -304,6 +314,10 @@ SUMMARIES: dict[str, SummaryJson] = {
         estimated_j=estimate(12.0, 24.0, 48.0),
         carbon_g=carbon(0.0207, estimated_share=0.014),
         interrupted=1,
+        warnings=[
+            "2 runs overlapped; the time they share is counted once, at mean power",
+            "1 of 6 runs has energy but no CO2e: the grams are of the others",
+        ],
     ),
     "summary_estimated": summary(
         [
@@ -324,6 +338,7 @@ SUMMARIES: dict[str, SummaryJson] = {
         [HOSTILE_CELL],
         estimated_j=estimate(6.0, 12.0, 24.0),
         carbon_g=HOSTILE_CELL["carbon_g"],
+        warnings=[EVIL],
     ),
 }
 SUMMARIES["summary_hostile"]["notebook"] = NotebookJson(id=EVIL, path=EVIL, name=HOSTILE)

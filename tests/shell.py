@@ -14,16 +14,24 @@ from harness import environment
 
 LIMIT_S = 120.0  # bounds a hang, measures nothing
 PROGRAM = [sys.executable, "-m", "jupyter_energy"]
+# Root passes over file modes by two capabilities; without them it is told no as anybody is.
+OBEYING_MODES = [
+    "setpriv",
+    "--bounding-set=-dac_override,-dac_read_search",
+    "--inh-caps=-dac_override,-dac_read_search",
+]
 
 
 class Shell:
     """A shell whose home, settings and store lie in `folder`, on a machine without sensors.
 
-    `environ` is what every command gets beyond that; tests add to it.
+    `environ` is what every command gets beyond that; tests add to it. `within` comes before the
+    interpreter: a program that runs it with fewer rights, say.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.within: list[str] = []
         self.sysfs = folder / "sys"
         self.sysfs.mkdir()
         self.store = folder / "store" / "energy.sqlite"
@@ -53,7 +61,7 @@ class Shell:
     ) -> subprocess.CompletedProcess[str]:
         """Run the interpreter under test with these arguments."""
         return subprocess.run(
-            [sys.executable, *map(str, words)],
+            [*self.within, sys.executable, *map(str, words)],
             cwd=cwd or self.folder,
             env={**self.environ, **(more or {})},
             input=stdin,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
@@ -156,6 +157,15 @@ def a_record(
         synced=True,
         warnings=warnings,
     )
+
+
+def one_after_another(runs: list[Record]) -> list[Record]:
+    """The runs moved so that none overlaps another, in the order given."""
+    moved, start = [], datetime(2025, 3, 1, tzinfo=UTC)
+    for run in runs:
+        moved.append(replace(run, measurement=replace(run.measurement, start=start)))
+        start += timedelta(seconds=run.duration_s + 1)
+    return moved
 
 
 def in_zone(zone: str, g_per_kwh: float, energy_j: float, kind: str = "average") -> Emissions:

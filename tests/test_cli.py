@@ -181,7 +181,7 @@ def test_a_summary_is_the_same_from_any_folder_and_by_any_path(
 def test_a_summary_names_the_commands_of_a_shell(measured: tuple[Shell, Path]) -> None:
     shell, path = measured
     shown = " ".join(shell("summary", path).stdout.split())
-    assert "set yours: jupyter energy zone" in shown
+    assert "jupyter energy zone" in shown
     assert "%energy" not in shown
 
 

@@ -74,7 +74,7 @@ def test_without_a_setting_the_world_average_is_shown_as_assumed_with_the_remedy
 def test_a_guess_is_shown_with_the_command_that_pins_it(tmp_path: Path) -> None:
     session = Session(tmp_path / "s.json", {"TZ": "Europe/Paris"}, in_notebook=True)
     shown = session.run()
-    assert shown.splitlines()[0] == "France (FR): 44.2 g CO2e/kWh, assumed"
+    assert shown.splitlines()[0] == "France (FR): 44.2 g CO2e/kWh, guessed"
     assert "guessed from the time zone Europe/Paris" in shown
     assert "To set the place: %energy zone FR" in shown
 

@@ -26,6 +26,8 @@ def test_environment_beats_profile_beats_file_beats_default() -> None:
     [
         ("JUPYTER_ENERGY_PUE", "1.15", "pue", 1.15),
         ("JUPYTER_ENERGY_ESTIMATE", "false", "estimate", False),
+        ("JUPYTER_ENERGY_ESTIMATE", "no", "estimate", False),
+        ("JUPYTER_ENERGY_SYNC", "Off", "sync", False),
         ("JUPYTER_ENERGY_STORE", "/tmp/x.sqlite", "store", "/tmp/x.sqlite"),
         ("JUPYTER_ENERGY_CPU_TDP_W", "45", "cpu_tdp_w", 45.0),
     ],
@@ -40,6 +42,7 @@ def test_each_setting_has_a_variable(variable: str, text: str, name: str, value:
         ("JUPYTER_ENERGY_PUE", "0.8"),
         ("JUPYTER_ENERGY_PUE", "high"),
         ("JUPYTER_ENERGY_INTERVAL_S", "0.001"),
+        ("JUPYTER_ENERGY_INTERVAL_S", "5"),
         ("JUPYTER_ENERGY_ESTIMATE", "perhaps"),
     ],
 )
@@ -47,6 +50,7 @@ def test_a_value_that_cannot_be_is_left_out_and_told(variable: str, text: str) -
     settings = Energy(environ={variable: text})
     (complaint,) = settings.complaints
     assert variable in complaint
+    assert "%" not in complaint
     assert settings.pue == 1.0
     assert settings.interval_s == 1.0
     assert settings.estimate is True

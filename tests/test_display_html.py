@@ -80,6 +80,15 @@ def test_the_html_of_a_cell_says_what_its_text_says(name: str) -> None:
             assert _squeezed(words) in said, words
 
 
+@pytest.mark.parametrize("show", [html.summary, text.summary])
+def test_a_summary_shows_what_must_be_known_to_read_its_totals(show) -> None:
+    made = examples.SUMMARIES["summary_mixed"]
+    said = _squeezed(Reader(show(made)).words)
+    assert made["totals"]["warnings"]
+    for warning in made["totals"]["warnings"]:
+        assert _squeezed(f"note: {warning}") in said
+
+
 @pytest.mark.parametrize("name", BLOCKS)
 def test_every_estimate_has_a_look_that_no_measurement_has(name: str) -> None:
     for style, words in Reader(BLOCKS[name]).spans:

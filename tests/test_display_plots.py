@@ -55,10 +55,21 @@ def test_the_bars_hold_all_the_energy_in_the_unit_of_the_axis() -> None:
     assert sum(lengths(figure)) * 1e3 == pytest.approx(total)
 
 
+def test_a_block_inside_a_cell_is_marked_and_never_among_the_others() -> None:
+    block = examples.cell("epoch", inside=True, measured_j=examples.value(40.0, 1.0))
+    figure = plots.energy_by_cell(examples.summary([*measured(20), block]))
+    assert len(names(figure)) == 20
+    figure = plots.energy_by_cell(examples.summary([block, *measured(21), block]))
+    assert (names(figure)[0], names(figure)[-1]) == ("↳ epoch", "2 others")
+    others_j = sum(c["measured_j"]["value"] for c in measured(21)[19:] if c["measured_j"])
+    assert lengths(figure)[-1] * 1e3 == pytest.approx(others_j)
+    assert figure.axes[0].get_xlabel() == "energy (kJ); ↳ is part of another bar"
+
+
 def test_estimates_are_hatched_and_measurements_solid_and_never_stacked() -> None:
     figure = plots.energy_by_cell(examples.SUMMARIES["summary_mixed"])
     bars = bars_of(figure)
-    assert [bool(b.get_hatch()) for b in bars] == [False] * 3 + [True] * 2
+    assert [bool(b.get_hatch()) for b in bars] == [False] * 4 + [True] * 2
     assert all(b.get_x() == 0 for b in bars)
     spans = sorted((b.get_y(), b.get_y() + b.get_height()) for b in bars)
     assert all(a[1] <= b[0] + 1e-9 for a, b in pairwise(spans))

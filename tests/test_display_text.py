@@ -28,6 +28,7 @@ def cells(draw: st.DrawFn) -> CellJson:
         execution_count=draw(st.one_of(st.none(), st.integers(1, 9999))),
         duration_s=draw(st.one_of(st.just(0.0), st.floats(1e-4, 1e6))),
         outcome=draw(st.sampled_from(["ok", "error", "interrupted", "lost"])),
+        inside=draw(st.booleans()),
     )
     joules = draw(FIGURES)
     if draw(st.booleans()):
@@ -47,6 +48,7 @@ def summary_of(made: list[CellJson]) -> SummaryJson:
     estimated = [c["estimated_j"] for c in made if c["estimated_j"]]
     return examples.summary(
         made,
+        runs=len(made),  # even where the cells around the blocks have not ended yet
         measured_j=examples.value(sum(measured), 1.0) if measured else None,
         estimated_j=examples.estimate(
             sum(e["low"] for e in estimated),
@@ -248,6 +250,15 @@ def test_no_line_of_a_summary_is_wider_than_100_columns(made: list[CellJson]) ->
         assert _columns(line) <= 100, line
 
 
+def test_the_row_that_run_prints_marks_a_block_inside_a_cell() -> None:
+    for name, count, label in (("epoch", 3, "↳ [3] epoch"), ("epoch", None, "↳ epoch")):
+        made = examples.cell(name, inside=True, execution_count=count)
+        assert text.run_row(made).startswith(f"{label}  ")
+        assert text.run_row({**made, "inside": False}).startswith(label.removeprefix("↳ "))
+    unnamed = examples.cell(None, inside=True, execution_count=None)
+    assert text.run_row(unnamed).startswith("↳ 1a2b3c4d-5e…  ")
+
+
 @given(st.lists(cells(), min_size=1, max_size=6))
 def test_the_rows_of_a_summary_are_all_as_wide_as_its_heading(made: list[CellJson]) -> None:
     lines = text.summary(summary_of(made)).splitlines()
@@ -316,7 +327,7 @@ def test_two_devices_of_a_kind_are_told_apart_by_their_number() -> None:
         (units.percent(0.624), "62 %"),
         (units.intensity(472.94), "473 g/kWh"),
         (units.plain(1.2), "1.2"),
-        (units.estimated(Range(0.0, 0.0, 24.0)), "≈ 0 J (0–24 J)"),
+        (units.estimated(Range(0.0, 0.0, 24.0)), "≈ 0 J (up to 24 J)"),
         (units.estimated(Range(0.0, 0.0, 0.0)), "≈ 0 J"),
     ],
 )

@@ -34,7 +34,7 @@ LAYERS = (
     ("window",),
     ("sampler",),
     # carbon, and how figures are written down
-    ("carbon", "carbon_sums", "documents"),
+    ("carbon", "carbon_sums", "documents", "overlaps"),
     ("schema",),
     # keeping
     ("identity", "migrations", "saved"),
@@ -53,13 +53,14 @@ LAYERS = (
 )
 # Imports that may go up, each with its reason.
 UPWARD = {
+    ("model", "display"): "a result shows itself in a notebook, as users expect of one",
     ("model", "schema"): "Record.to_dict is promised to users; the noun itself writes no JSON",
 }
 # Files of a folder of registered things that are not registered: what they share.
 SHARED = {
     "sensors": {"base", "cgroup", "cuda_devices", "nvidia_pci", "nvml_errors", "rapl_access"},
     "carbon": {"base", "emissions", "place"},
-    "commands": {"base", "kernel_context", "notebook_client", "session", "shell_context"},
+    "commands": {"base", "kernel_context", "limit", "notebook_client", "session", "shell_context"},
 }
 REGISTERED = {"sensors": SENSORS, "carbon": PROVIDERS, "commands": COMMANDS}
 # What ends the name of a number in model.py.

@@ -289,3 +289,13 @@ def test_notebooks_without_a_common_cell_share_none(
 @pytest.mark.parametrize("text", [None, "", "#3", "a b", "vscode-notebook-cell:/a#W0", "é"])
 def test_what_changes_from_run_to_run_is_no_cell_id(text: str | None) -> None:
     assert not is_cell_id(text)
+
+
+def test_a_kernel_does_not_read_a_notebook_that_would_hold_the_interpreter(tmp_path: Path) -> None:
+    path = tmp_path / "swollen.ipynb"
+    output = "x" * (17 * 2**20)
+    cell = {"cell_type": "code", "id": "0123abcd", "source": "", "outputs": [output]}
+    path.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "cells": [cell]}))
+    found = from_kernel({"JPY_SESSION_NAME": str(path)}, {}, "k")
+    assert (found.path, found.cell_ids) == (str(path), frozenset())
+    assert from_file(path).cell_ids == {"0123abcd"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -224,7 +225,7 @@ def test_unloading_within_a_block_leaves_no_thread_and_says_what_is_lost(kernel:
         "    get_ipython().run_line_magic('unload_ext', 'jupyter_energy')"
     )
     assert result.status == "ok"
-    assert "not kept" in result.stderr
+    assert "is lost" in result.stderr
     assert (
         kernel.value("[t.name for t in __import__('threading').enumerate() if 'energy' in t.name]")
         == []
@@ -444,3 +445,50 @@ def test_a_kernel_that_was_killed_needs_no_cleaning_up(
     (cell,) = second.run("%%energy\n1", cell_id="kept-0002").energy
     assert cell["outcome"] == "ok"
     assert set(outcomes(second)) == {"kept-0001", "kept-0002"}
+
+
+def test_a_store_that_is_deleted_while_the_kernel_runs_is_made_anew_and_goes_on(
+    start_kernel: StartKernel, tmp_path: Path
+) -> None:
+    store = tmp_path / "s" / "energy.sqlite"
+    kernel = start_kernel({"JUPYTER_ENERGY_STORE": str(store)})
+    kernel.run(LOAD)
+    kernel.run("1", cell_id="before-1")
+    for file in store.parent.iterdir():
+        file.unlink()
+    kernel.run("1", cell_id="after-11")
+    assert set(outcomes(kernel)) == {"after-11"}
+
+
+def test_the_first_cell_after_loading_is_measured(start_kernel: StartKernel) -> None:
+    kernel = start_kernel()
+    loading = kernel.send(LOAD)
+    first = kernel.send("1", cell_id="first-01")
+    kernel.collect(loading)
+    kernel.collect(first)
+    (cell,) = kernel.value(SUMMARY)["cells"]
+    assert cell["estimated_j"] is not None or cell["measured_j"] is not None
+
+
+def test_a_kernel_keeps_its_notebook_when_it_is_renamed_and_another_takes_the_name(
+    start_kernel: StartKernel, tmp_path: Path
+) -> None:
+    path = tmp_path / "home" / "Untitled.ipynb"
+    path.parent.mkdir()
+
+    def save(name: str, cell_id: str) -> None:
+        cell = {"cell_type": "code", "id": cell_id, "source": "1", "metadata": {}, "outputs": []}
+        document = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell]}
+        path.with_name(name).write_text(json.dumps(document))
+
+    save("Untitled.ipynb", "aaaaaaaa-1")
+    more = {"JPY_SESSION_NAME": str(path), "JUPYTER_ENERGY_STORE": str(tmp_path / "e.sqlite")}
+    kernel = start_kernel(more)
+    kernel.run(LOAD)
+    kernel.run("1", cell_id="aaaaaaaa-1")
+    path.rename(path.with_name("train.ipynb"))
+    save("Untitled.ipynb", "bbbbbbbb-2")
+    other = start_kernel(more, home="other")
+    other.run(LOAD)
+    other.run("1", cell_id="bbbbbbbb-2")
+    assert set(outcomes(kernel)) == {"aaaaaaaa-1"}

@@ -97,6 +97,8 @@ def test_an_error_under_the_magic_is_told_once_with_the_users_own_line(kernel: K
     assert plain.count("ZeroDivisionError: division by zero") == 1
     assert re.search(r"-+> 3 result = 1 / value", plain), plain
     assert "jupyter_energy" not in plain
+    assert "energy_begin" not in plain
+    assert "1 # %%energy" in plain
     assert [cell["outcome"] for cell in result.energy] == ["error"]
 
 

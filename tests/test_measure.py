@@ -547,3 +547,24 @@ def test_a_process_ends_by_itself_and_leaves_only_daemons_behind(program: Progra
     assert threads
     assert all(daemon for _, daemon in threads), threads
     assert all(re.match("jupyter-energy", name) for name, _ in threads), threads
+
+
+def test_what_is_no_function_cannot_be_decorated_and_a_name_can_stand_first(
+    program: Program,
+) -> None:
+    refused, name = program.run(
+        "refused = []\n"
+        "for wrong in (5, int, classmethod(lambda cls: 1)):\n"
+        "    try:\n"
+        "        je.measured(wrong)\n"
+        "    except Exception as error:\n"
+        "        refused.append(type(error).__name__)\n"
+        "@je.measured('fit')\n"
+        "def f():\n"
+        "    return 1\n"
+        "f()\n"
+        "print(json.dumps(refused))\n"
+        "print(json.dumps(f.result.name))"
+    )
+    assert refused == ["WrongUse"] * 3
+    assert name == "fit"

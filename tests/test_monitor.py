@@ -20,7 +20,7 @@ from strategies import a_record
 
 from jupyter_energy.config import Energy
 from jupyter_energy.devices import parse
-from jupyter_energy.errors import StoreError, WrongUse
+from jupyter_energy.errors import WrongUse
 from jupyter_energy.identity import NotebookRef
 from jupyter_energy.model import Record
 from jupyter_energy.monitor import Monitor, Options
@@ -187,53 +187,66 @@ class Hanging:
     It is asked for on the thread that writes the store.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, fails: bool) -> None:
         self.asked = 0
+        self.fails = fails
         self.gate = threading.Event()
 
     def __call__(self) -> NotebookRef:
         self.asked += 1
         assert self.gate.wait(LIMIT_S)
+        if self.fails:
+            raise OSError("stale file handle")
         return NOTEBOOK
 
 
-def bare_monitor(tmp_path: Path, notebook: Callable[[], NotebookRef], **more: str) -> Monitor:
-    """A monitor that is not started, on a machine without sensors of our own."""
-    environ = {
-        "JUPYTER_ENERGY_STORE": str(tmp_path / "data/energy.sqlite"),
-        "JUPYTER_ENERGY_SYSFS": str(tmp_path / "sys"),
-        "JUPYTER_ENERGY_PROCFS": str(tmp_path / "proc"),
-        **more,
-    }
-    return Monitor(Energy(environ=environ), notebook, environ)
+@pytest.fixture
+def bare(tmp_path: Path) -> Iterator[Start]:
+    """Starts a monitor that sees no file of a sensor, with a notebook of the test's own."""
+    with ExitStack() as stack:
+
+        def started(notebook: Callable[[], NotebookRef], **more: str) -> Monitor:
+            environ = {
+                "JUPYTER_ENERGY_STORE": str(tmp_path / "data/energy.sqlite"),
+                "JUPYTER_ENERGY_SYSFS": str(tmp_path / "sys"),
+                "JUPYTER_ENERGY_PROCFS": str(tmp_path / "proc"),
+                **more,
+            }
+            monitor = Monitor(Energy(environ=environ), notebook, environ)
+            stack.callback(monitor.close)
+            monitor.start()
+            return monitor
+
+        yield started
 
 
-def test_a_store_that_hangs_is_waited_for_once_and_no_call_piles_up(tmp_path: Path) -> None:
-    notebook = Hanging()
-    (tmp_path / "data").write_text("so that each call asks for the notebook again")
-    monitor = bare_monitor(tmp_path, notebook)
-    monitor.start()
+def test_a_store_that_hangs_is_waited_for_once_and_no_call_piles_up(
+    bare: Start, tmp_path: Path
+) -> None:
+    notebook = Hanging(fails=True)  # so that each call asks for it again
+    monitor = bare(notebook)
     for number in range(20):
         run(monitor, str(number))
     (text,) = monitor.to_tell()
     assert "did not answer" in text
     assert len(monitor.pending()) == 20
     notebook.gate.set()
-    with pytest.raises(StoreError):
+    with pytest.raises(OSError, match="stale"):
         monitor.flush(LIMIT_S)
     assert notebook.asked == 3  # at the start, for the first record, and now
-    (tmp_path / "data").unlink()
+    notebook.fails = False
     run(monitor, "last")
     assert [record.name for record in stored(tmp_path)] == [*map(str, range(20)), "last"]
     monitor.close()
 
 
-def test_what_was_done_to_a_damaged_store_is_told_after_it_did_not_answer(tmp_path: Path) -> None:
-    notebook = Hanging()
+def test_what_was_done_to_a_damaged_store_is_told_after_it_did_not_answer(
+    bare: Start, tmp_path: Path
+) -> None:
+    notebook = Hanging(fails=False)
     (tmp_path / "data").mkdir()
     (tmp_path / "data/energy.sqlite").write_bytes(b"no database at all" * 500)
-    monitor = bare_monitor(tmp_path, notebook)
-    monitor.start()
+    monitor = bare(notebook)
     run(monitor, "one")
     notebook.gate.set()
     monitor.flush(LIMIT_S)
@@ -273,7 +286,7 @@ def test_a_block_that_ends_after_the_monitor_starts_no_thread_and_says_so(
     monitor.close_window(window, "ok")
     assert set(threading.enumerate()) <= before
     (text,) = monitor.to_tell()
-    assert "not kept" in text
+    assert "is lost" in text
     assert stored(tmp_path) == []
 
 
@@ -401,12 +414,15 @@ def late_gpu(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.mark.parametrize(("visible", "energy_j"), [(None, 30), ("0", 30), ("1", None)])
 def test_a_gpu_that_is_found_while_a_silent_cell_runs_counts(
-    visible: str | None, energy_j: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bare: Start,
+    visible: str | None,
+    energy_j: float | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     late = late_gpu(f"late_gpu_{visible}", tmp_path, monkeypatch)
     more = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
-    monitor = bare_monitor(tmp_path, lambda: NOTEBOOK, **more)
-    monitor.start()
+    monitor = bare(lambda: NOTEBOOK, **more)
     began_s = time.monotonic()
     window = monitor.open_window(Options())
     late.gate.set()
@@ -421,11 +437,10 @@ def test_a_gpu_that_is_found_while_a_silent_cell_runs_counts(
 
 
 def test_checked_devices_wait_for_a_driver_that_hangs_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bare: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     late = late_gpu("late_gpu_asked", tmp_path, monkeypatch)
-    monitor = bare_monitor(tmp_path, lambda: NOTEBOOK)
-    monitor.start()
+    monitor = bare(lambda: NOTEBOOK)
 
     def check_often() -> None:
         for _ in range(100):

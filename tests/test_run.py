@@ -3,23 +3,41 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
-from shell import Shell, by_id, code, notebook, one_line
+from shell import LIMIT_S, OBEYING_MODES, PROGRAM, Shell, by_id, code, notebook, one_line
+
+from jupyter_energy.commands.limit import NOT_SURE, verdict
 
 KEYS = {
     "summary": {"schema", "version", "notebook", "totals", "cells"},
     "notebook": {"id", "path", "name"},
     "totals": {
         *("runs", "cells", "duration_s", "measured_j", "estimated_j", "carbon_g"),
-        *("first", "last", "interrupted"),
+        *("first", "last", "interrupted", "warnings"),
     },
     "cell": {
-        *("cell_id", "name", "runs", "execution_count", "started", "duration_s", "outcome"),
+        *(
+            "cell_id",
+            "name",
+            "inside",
+            "runs",
+            "execution_count",
+            "started",
+            "duration_s",
+            "outcome",
+        ),
         *("measured_j", "estimated_j", "above_idle_j", "kernel_share", "average_w", "peak_w"),
         *("domains", "carbon_g", "warnings"),
     },
@@ -97,8 +115,127 @@ def test_a_kernel_that_dies_is_said_in_one_line_and_what_was_measured_is_summed_
     done = shell("run", path)
     assert done.returncode == 1
     (line,) = [line for line in done.stderr.splitlines() if "a.ipynb" in line]
-    assert line.endswith("the kernel died")
+    assert line.endswith("the kernel died in [2]: what that cell drew is not known")
     assert "1 run of 1 cell" in done.stdout
+
+
+# -- Ctrl-C --------------------------------------------------------------------------------
+
+
+class Pressed:
+    """A run whose code tells when it is where Ctrl-C is to be pressed."""
+
+    def __init__(self, shell: Shell) -> None:
+        self.shell = shell
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.server.settimeout(LIMIT_S)
+        self.here = (
+            "import socket\n"
+            f"line = socket.create_connection(('127.0.0.1', {self.server.getsockname()[1]}))\n"
+            "line.sendall(b'.')\n"
+        )
+
+    def start(self, *words: str | Path) -> subprocess.Popen[str]:
+        """Start `jupyter energy WORDS`, as a shell does: in a process group of its own."""
+        return subprocess.Popen(
+            [*PROGRAM, *map(str, words)],
+            cwd=self.shell.folder,
+            env=self.shell.environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def wait_here(self) -> None:
+        """Wait until the code says that it is there."""
+        line, _ = self.server.accept()
+        line.settimeout(LIMIT_S)
+        with line:
+            assert line.recv(1)
+
+    def end(self, child: subprocess.Popen[str]) -> tuple[int, str, str]:
+        """The exit status, stdout and stderr of a run; no traceback of ours is in them."""
+        out, err = child.communicate(timeout=LIMIT_S)
+        assert "Traceback" not in out + err, err
+        return child.returncode, out, err
+
+
+@pytest.fixture
+def pressed(shell: Shell) -> Iterator[Pressed]:
+    made = Pressed(shell)
+    with made.server:
+        yield made
+
+
+WAIT_FOREVER = "import time\nwhile True:\n    time.sleep(0.01)"
+TO_ONE_OR_ALL = pytest.mark.parametrize(
+    "press", [os.kill, getattr(os, "killpg", None)], ids=["to us", "to the process group"]
+)
+needs_signals = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+
+
+@needs_signals
+@TO_ONE_OR_ALL
+def test_an_interrupt_ends_the_cell_and_all_that_was_measured_is_told(
+    shell: Shell, pressed: Pressed, press: Any
+) -> None:
+    copy, later = shell.folder / "out.ipynb", f"open({str(shell.folder / 'later')!r}, 'w')"
+    path = notebook(
+        shell.folder / "a.ipynb", [BUSY, f"print('so far')\n{pressed.here}{WAIT_FOREVER}", later]
+    )
+    child = pressed.start("run", path, "--output", copy)
+    pressed.wait_here()
+    press(child.pid, signal.SIGINT)
+    status, out, err = pressed.end(child)
+    assert (status, one_line(err)) == (1, f"{path}: interrupted")
+    rows, _, summary = out.partition("\n\n")
+    assert [row.split()[0] for row in rows.splitlines()] == ["[1]", "[2]"]
+    assert rows.endswith("interrupted")
+    assert "2 runs of 2 cells, 1 run interrupted" in summary
+    cell = by_id(shell.summary(path))["cell-0002"]
+    assert (cell["outcome"], cell["estimated_j"]["mid"] > 0) == ("interrupted", True)
+    assert not (shell.folder / "later").exists()
+    stream, error = nbformat.read(copy, as_version=4).cells[1].outputs
+    assert (stream["text"], error["ename"]) == ("so far\n", "KeyboardInterrupt")
+
+
+@needs_signals
+def test_a_cell_that_takes_an_interrupt_as_its_end_is_the_last_one(
+    shell: Shell, pressed: Pressed
+) -> None:
+    later = shell.folder / "later"
+    saves = f"{pressed.here}import time\ntry:\n    time.sleep(600)\nexcept KeyboardInterrupt: pass"
+    path = notebook(shell.folder / "a.ipynb", [saves, f"open({str(later)!r}, 'w')"])
+    child = pressed.start("run", path)
+    pressed.wait_here()
+    os.kill(child.pid, signal.SIGINT)
+    status, out, err = pressed.end(child)
+    assert (status, one_line(err)) == (1, f"{path}: interrupted")
+    assert "1 run of 1 cell" in out
+    assert not later.exists()
+
+
+@needs_signals
+@TO_ONE_OR_ALL
+def test_a_second_interrupt_ends_a_run_whose_cell_does_not_heed_the_first(
+    shell: Shell, pressed: Pressed, press: Any
+) -> None:
+    deaf = (
+        f"{pressed.here}import time\nwhile True:\n    try:\n        time.sleep(600)\n"
+        "    except KeyboardInterrupt:\n"
+    ) + "\n".join(f"        {line}" for line in pressed.here.splitlines())
+    path = notebook(shell.folder / "a.ipynb", [BUSY, deaf])
+    child = pressed.start("run", path)
+    for _ in range(2):
+        pressed.wait_here()
+        press(child.pid, signal.SIGINT)
+    status, out, err = pressed.end(child)
+    assert (status, err.splitlines()[-1]) == (1, f"{path}: interrupted")
+    assert "1 run of 1 cell" in out
+
+
+# -- what a notebook asks for --------------------------------------------------------------
 
 
 def test_tags_that_allow_an_error_or_skip_a_cell_are_kept_to(shell: Shell) -> None:
@@ -172,21 +309,51 @@ def test_a_failing_run_with_json_still_prints_its_document(shell: Shell) -> None
 @pytest.mark.parametrize(
     ("limit", "status", "said"),
     [
-        ("5Wh", 0, "under the limit of 5.00 Wh"),
-        ("3g", 0, "under the limit of 3.00 g"),
-        ("0.0001J", 3, "over the limit of 100 µJ"),
-        ("0.000000001mg", 3, "over the limit of"),
+        ("5Wh", 0, "under the limit of 5Wh"),
+        ("5wh", 0, "under the limit of 5wh"),
+        ("3g", 0, "CO2e: under the limit of 3g"),
+        ("1e-9 Wh", 3, "over the limit of 1e-9 Wh"),
+        ("0.000000001mg", 3, "CO2e: over the limit of 0.000000001mg"),
     ],
 )
-def test_a_passed_limit_is_status_3_and_said_with_both_figures(
+def test_a_passed_limit_is_status_3_and_said_as_the_user_wrote_it(
     shell: Shell, limit: str, status: int, said: str
 ) -> None:
     path = notebook(shell.folder / "a.ipynb", [BUSY])
     done = shell("run", path, "--assert-under", limit)
     assert done.returncode == status, done.stderr
-    (line,) = [line for line in done.stderr.splitlines() if "limit" in line]
-    assert said in line
-    assert "estimated in part" in line
+    line = one_line(done.stderr)
+    assert line.endswith(said)
+    assert line.startswith("≈ ")  # the estimate with its range, as in the summary
+    assert line.partition(":")[0].removesuffix(" estimated").removesuffix(" CO2e") in done.stdout
+
+
+MEASURED = {"value": 95.0, "u95_repeat": 1.0, "u95": 4.0}
+ESTIMATED = {"low": 2.6, "mid": 5.2, "high": 10.0}
+BOTH = "95.0 ± 4.0 J measured and ≈ 5.2 J (2.6–10 J) estimated"
+
+
+@pytest.mark.parametrize(
+    ("limit", "measured", "estimated", "passed", "said"),
+    [
+        ("80J", MEASURED, ESTIMATED, True, f"{BOTH}: over the limit of 80J"),
+        ("200 j", MEASURED, ESTIMATED, False, f"{BOTH}: under the limit of 200 j"),
+        ("94J", MEASURED, ESTIMATED, True, f"{BOTH}: over the limit of 94J{NOT_SURE}"),
+        ("100.2J", MEASURED, ESTIMATED, True, f"{BOTH}: over the limit of 100.2J{NOT_SURE}"),
+        ("108J", MEASURED, ESTIMATED, False, f"{BOTH}: under the limit of 108J{NOT_SURE}"),
+        ("92J", MEASURED, None, True, f"95.0 ± 4.0 J measured: over the limit of 92J{NOT_SURE}"),
+        ("90J", MEASURED, None, True, "95.0 ± 4.0 J measured: over the limit of 90J"),
+        ("2J", None, ESTIMATED, True, "≈ 5.2 J (2.6–10 J) estimated: over the limit of 2J"),
+        ("9J", None, None, True, "nothing was measured or estimated, so it is unknown"),
+        ("9g", None, None, True, "nothing was measured or estimated, so it is unknown"),
+    ],
+)
+def test_a_limit_is_held_against_what_is_known_and_doubt_is_said(
+    limit: str, measured: Any, estimated: Any, passed: bool, said: str
+) -> None:
+    totals: Any = {"measured_j": measured, "estimated_j": estimated, "carbon_g": None}
+    over, line = verdict(limit, totals)
+    assert (over, line.endswith(said)) == (passed, True), line
 
 
 @pytest.mark.parametrize("limit", ["5", "Wh", "5 apples", "-5Wh", ""])
@@ -239,12 +406,47 @@ def test_the_copy_of_a_failing_run_holds_the_error(shell: Shell) -> None:
     assert output["ename"] == "ZeroDivisionError"
 
 
-def test_a_copy_that_cannot_be_written_is_status_2_and_the_run_is_kept(shell: Shell) -> None:
-    path = notebook(shell.folder / "a.ipynb", [BUSY])
-    done = shell("run", path, "--output", shell.folder / "no" / "such" / "folder.ipynb")
-    assert done.returncode == 2
-    assert "could not be written" in done.stderr.splitlines()[-1]
-    assert shell.summary(path)["totals"]["runs"] == 1
+@pytest.mark.parametrize("place", ["no folder", "is a folder", "in a file", "read-only"])
+def test_a_copy_that_could_not_be_written_is_status_2_before_anything_runs(
+    shell: Shell, place: str
+) -> None:
+    ran = shell.folder / "ran"
+    path = notebook(shell.folder / "a.ipynb", [f"open({str(ran)!r}, 'w')"])
+    output = shell.folder / "out.ipynb"
+    if place == "no folder":
+        output = shell.folder / "no" / "such" / "folder.ipynb"
+    elif place == "is a folder":
+        output.mkdir()
+    elif place == "in a file":
+        output = path / "out.ipynb"
+    else:
+        output.write_text("mine")
+        output.chmod(0o444)
+        if os.name == "posix" and os.geteuid() == 0:
+            shell.within = OBEYING_MODES
+    done = shell("run", path, "--output", output)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{output} could not be written: " in one_line(done.stderr)
+    assert not ran.exists()
+    assert place != "read-only" or output.read_text() == "mine"
+
+
+def test_a_copy_that_was_there_is_replaced_and_nothing_is_left_beside_it(shell: Shell) -> None:
+    path, output = notebook(shell.folder / "a.ipynb", [BUSY]), shell.folder / "copies" / "out.ipynb"
+    output.parent.mkdir()
+    for _ in range(2):
+        assert shell("run", path, "--output", output).returncode == 0
+        assert nbformat.read(output, as_version=4).cells[0].execution_count == 1
+    assert list(output.parent.iterdir()) == [output]
+
+
+def test_a_copy_that_fails_after_all_is_status_1_and_the_summary_is_told(shell: Shell) -> None:
+    output = shell.folder / "out.ipynb"
+    path = notebook(shell.folder / "a.ipynb", [f"import os; os.mkdir({str(output)!r})"])
+    done = shell("run", path, "--output", output)
+    assert done.returncode == 1
+    assert one_line(done.stderr).startswith(f"{output} could not be written: ")
+    assert "1 run of 1 cell" in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -305,6 +507,23 @@ def test_without_its_kernel_a_notebook_runs_in_this_python_and_says_so(
     assert done.returncode == 0, done.stderr
     assert ("no kernel" in done.stderr) == (said is not None)
     assert said is None or said in done.stderr
+
+
+@pytest.mark.parametrize("program", [[sys.executable, "-c", "exit(1)"], ["no-such-program"]])
+def test_a_kernel_that_does_not_start_is_told_without_a_traceback(
+    shell: Shell, program: list[str]
+) -> None:
+    spec = shell.folder / "home" / "jupyter-data" / "kernels" / "bad" / "kernel.json"
+    spec.parent.mkdir(parents=True)
+    argv = [*program, "{connection_file}"]
+    spec.write_text(json.dumps({"argv": argv, "display_name": "x", "language": "python"}))
+    path = notebook(
+        shell.folder / "a.ipynb", [BUSY], kernelspec={"name": "bad", "display_name": "x"}
+    )
+    done = shell("run", path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr, done.stderr
+    assert "the kernel 'bad' could not be started" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
@@ -428,6 +647,86 @@ def test_blocks_of_a_script_have_rows_within_its_record_and_count_once(shell: Sh
     assert shell.summary(path)["totals"]["runs"] == 1
 
 
+# Needs longer to save than subprocess.run grants; counts every Ctrl-C that reaches it.
+SAVES = """
+import signal, time
+def save(*_):
+    print("saving", flush=True)
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end:
+        time.sleep(0.01)
+    print("saved", flush=True)
+    raise SystemExit(0)
+signal.signal(signal.SIGINT, save)
+"""
+
+# Becomes the leader of a session whose terminal is its stdin, then the program.
+IN_A_TERMINAL = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@needs_signals
+def test_a_script_has_the_time_that_it_needs_to_end_after_an_interrupt(
+    shell: Shell, pressed: Pressed
+) -> None:
+    path = script(shell, f"{SAVES}{pressed.here}{WAIT_FOREVER}")
+    child = pressed.start("run", path)
+    pressed.wait_here()
+    os.kill(child.pid, signal.SIGINT)
+    status, out, err = pressed.end(child)
+    assert (status, err) == (1, "interrupted\n")
+    assert out.startswith("saving\nsaved\n")
+    assert "1 run interrupted" in out
+    (row,) = shell.summary(path)["cells"]
+    assert (row["outcome"], row["duration_s"] > 1.5) == ("interrupted", True)
+
+
+@needs_signals
+def test_ctrl_c_in_a_terminal_reaches_a_script_once(shell: Shell, pressed: Pressed) -> None:
+    path = script(shell, f"{SAVES}{pressed.here}{WAIT_FOREVER}")
+    ours, its = os.openpty()
+    child = subprocess.Popen(
+        [sys.executable, "-c", IN_A_TERMINAL, *PROGRAM, "run", str(path)],
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        cwd=shell.folder,
+        env=shell.environ,
+    )
+    os.close(its)
+    pressed.wait_here()
+    os.write(ours, b"\x03")
+    shown = b""
+    with suppress(OSError):  # Linux's word for the end of a terminal
+        while piece := os.read(ours, 4096):
+            shown += piece
+    os.close(ours)
+    assert child.wait(LIMIT_S) == 1
+    lines = shown.decode().replace("^C", "").splitlines()
+    assert lines[:3] == ["saving", "saved", "interrupted"]
+    assert "1 run interrupted" in shown.decode()
+
+
+@needs_signals
+def test_a_second_interrupt_ends_a_script_that_does_not_heed_the_first(
+    shell: Shell, pressed: Pressed
+) -> None:
+    heard = "".join(f"    {line}\n" for line in pressed.here.splitlines())
+    deaf = f"import signal\ndef hear(*_):\n{heard}signal.signal(signal.SIGINT, hear)\n"
+    path = script(shell, f"{deaf}{pressed.here}{WAIT_FOREVER}")
+    child = pressed.start("run", path)
+    for _ in range(2):
+        pressed.wait_here()
+        os.kill(child.pid, signal.SIGINT)
+    status, out, err = pressed.end(child)
+    assert (status, err) == (1, "interrupted\n")
+    assert "1 run interrupted" in out
+
+
 # -- our own failures ----------------------------------------------------------------------
 
 
@@ -448,6 +747,28 @@ def test_a_store_that_cannot_be_written_is_said_once_and_the_figures_are_told(
     assert line.endswith("This run is measured but not kept.")
     assert "estimated in" in done.stdout
     assert by_id(shell.run_json(path))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="file modes")
+@pytest.mark.parametrize("kind", ["file", "folder", "both"])
+def test_a_store_that_may_only_be_read_is_said_and_the_figures_are_told(
+    shell: Shell, kind: str
+) -> None:
+    path = notebook(shell.folder / "a.ipynb", [BUSY, BUSY])
+    shell.run_json(path)  # makes the store
+    changed = {"file": [shell.store], "folder": [shell.store.parent]}
+    for item in changed.get(kind, [shell.store, shell.store.parent]):
+        item.chmod(0o555 if item.is_dir() else 0o444)
+    if os.geteuid() == 0:
+        shell.within = OBEYING_MODES
+    try:
+        done, seen = shell("run", path), shell("doctor")
+    finally:
+        shell.store.parent.chmod(0o700)
+    assert done.returncode == 0, done.stderr
+    assert one_line(done.stderr).endswith("This run is measured but not kept.")
+    assert "2 runs of 2 cells" in done.stdout
+    assert f"Store: {shell.store} (failed: " in seen.stdout
 
 
 def test_a_corrupt_store_is_said_and_the_notebook_runs(shell: Shell) -> None:

@@ -432,3 +432,25 @@ def test_a_sensor_found_while_a_window_is_open_is_read_from_then_on(
     closed = sampler.closing_edge(everything)
     assert opened.readings == {}
     assert sample(closed, late).covered_s == pytest.approx(3)
+
+
+def test_a_plug_in_that_hangs_when_it_is_loaded_hides_no_sensor_before_it(clock: Clock) -> None:
+    gate = threading.Event()
+    built_in, plugged_in = FakeSensor(), FakeSensor(GPU)
+
+    def families() -> Iterator[Family]:
+        yield family(built_in)
+        gate.wait(LIMIT_S)
+        yield family(plugged_in)
+
+    sampler = Sampler(Machine(), families, clock=clock)
+    sampler.start()
+    try:
+        while built_in not in sampler.sensors():
+            assert not sampler.wait_until_found(0.001)
+        gate.set()
+        assert sampler.wait_until_found(LIMIT_S)
+        assert set(sampler.sensors()) == {built_in, plugged_in}
+    finally:
+        gate.set()
+        sampler.close()

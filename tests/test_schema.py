@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import a_record, in_zone, records
+from strategies import a_record, in_zone, one_after_another, records
 
 from jupyter_energy.model import Record
 from jupyter_energy.schema import (
+    MIME_TYPE,
     CellJson,
     cell_from_records,
     record_from_document,
     record_to_document,
     to_json,
     totals_from_records,
+    utc_text,
 )
 from jupyter_energy.uncertainty import COVERAGE_FACTOR_95, Range, Uncertain
 
@@ -26,6 +28,13 @@ from jupyter_energy.uncertainty import COVERAGE_FACTOR_95, Range, Uncertain
 @given(records())
 def test_a_record_comes_back_from_its_document_as_it_was(record: Record) -> None:
     assert record_from_document(json.loads(to_json(record_to_document(record)))) == record
+
+
+@given(records())
+def test_a_document_has_every_field_of_a_record_and_of_all_that_it_holds(record: Record) -> None:
+    whole = json.loads(json.dumps(asdict(record), default=utc_text))
+    measurement = whole.pop("measurement")
+    assert json.loads(to_json(record_to_document(record))) == {**whole, **measurement}
 
 
 def test_fields_of_a_newer_version_are_passed_over() -> None:
@@ -163,6 +172,14 @@ def test_a_part_of_the_package_is_shown_and_not_added() -> None:
     assert [d["energy_j"] for d in cell["domains"]] == [9.0, 5.0]
 
 
+@pytest.mark.parametrize("outer", ["package", "module"])
+@pytest.mark.parametrize("part", ["core", "uncore"])
+def test_a_part_counts_only_where_nothing_around_it_was_measured(part: str, outer: str) -> None:
+    inside, around = {part: Uncertain(5.0)}, {outer: Uncertain(9.0)}
+    for energies, counted_j in ((inside | around, 9.0), (inside | {outer: None}, 5.0)):
+        assert a_record(energies=energies).energy_j == counted_j
+
+
 @given(st.lists(records(), min_size=1, max_size=5))
 def test_every_share_of_a_cell_lies_between_0_and_1(runs: list[Record]) -> None:
     cell = cell_from_records(runs)
@@ -188,7 +205,10 @@ def test_average_and_marginal_grams_never_meet_in_one_figure() -> None:
     runs = [
         a_record("a", energies={"gpu": Uncertain(3e6)}, emitted=in_zone("FR", 50, 3e6)),
         a_record(
-            "b", energies={"gpu": Uncertain(1e6)}, emitted=in_zone("FR", 700, 1e6, "marginal")
+            "b",
+            energies={"gpu": Uncertain(1e6)},
+            emitted=in_zone("FR", 700, 1e6, "marginal"),
+            after_s=9,
         ),
     ]
     carbon = totals_from_records(runs)["carbon_g"]
@@ -205,13 +225,13 @@ def test_energy_without_grams_beside_energy_with_grams_is_told() -> None:
         a_record("c"),
     ]
     (told,) = cell_from_records(runs)["warnings"]
-    assert told == "1 of 3 runs have energy but no CO2e: the grams leave them out"
+    assert told == "1 of 2 runs has energy but no CO2e: the grams are of the others"
     assert cell_from_records(runs[1:])["warnings"] == []
 
 
 @given(st.lists(records(), min_size=1, max_size=5))
 def test_the_mean_factor_lies_between_the_factors_it_is_made_of(runs: list[Record]) -> None:
-    carbon = totals_from_records(runs)["carbon_g"]
+    carbon = totals_from_records(one_after_another(runs))["carbon_g"]
     for part in [] if carbon is None else carbon["parts"] or [carbon]:
         factors = [
             r.emissions.intensity.g_per_kwh
@@ -223,6 +243,33 @@ def test_the_mean_factor_lies_between_the_factors_it_is_made_of(runs: list[Recor
         grams = [r.carbon_g.mid for r in runs if r.emissions is not None
                  and r.emissions.intensity.kind == part["kind"]]  # fmt: skip
         assert part["mid"] == pytest.approx(math.fsum(grams))
+
+
+def test_totals_whose_grams_are_of_a_part_of_the_runs_say_so() -> None:
+    runs = [
+        a_record("a", energies={"gpu": Uncertain(3e6)}, emitted=in_zone("FR", 50, 3e6)),
+        a_record("b", energies={"gpu": Uncertain(1e6)}, after_s=9),
+        a_record("c", energies={"gpu": Uncertain(1e6)}, after_s=19),
+        a_record("d", after_s=29),
+    ]
+    (told,) = totals_from_records(runs)["warnings"]
+    assert told == "2 of 3 runs have energy but no CO2e: the grams are of the others"
+    assert totals_from_records(runs[1:])["warnings"] == totals_from_records([])["warnings"] == []
+
+
+def test_the_time_that_runs_share_counts_once_in_totals_which_say_so() -> None:
+    runs = [
+        a_record("cell", energies={"gpu": Uncertain(200.0)}),
+        a_record("thread", name="t", energies={"gpu": Uncertain(300.0)}, duration_s=3, after_s=1),
+        a_record("inside", cell_id="4567cdef", energies={"gpu": Uncertain(100.0)}, duration_s=1,
+                 after_s=2, outcome="interrupted"),
+    ]  # fmt: skip
+    totals = totals_from_records(runs)
+    assert (totals["duration_s"], totals["measured_j"]["value"]) == (4.0, pytest.approx(400.0))
+    assert (totals["runs"], totals["cells"], totals["interrupted"]) == (3, 2, 1)
+    assert totals["warnings"] == [
+        "3 runs overlapped; the time they share is counted once, at mean power"
+    ]
 
 
 def test_runs_inside_other_runs_do_not_enter_totals() -> None:
@@ -240,3 +287,11 @@ def test_runs_cut_short_are_counted() -> None:
     assert totals["interrupted"] == 2
     assert totals["first"] == "2025-03-01T09:30:00.000000Z"
     assert totals["last"] == "2025-03-01T09:30:03.000000Z"
+
+
+def test_a_result_shows_itself_as_text_and_in_a_notebook() -> None:
+    record = a_record(energies={"gpu": Uncertain(412, 10, 10)})
+    assert "412 ± 28 J measured" in str(record)
+    bundle = record._repr_mimebundle_()
+    assert bundle["text/plain"] == str(record)
+    assert bundle[MIME_TYPE] == record.to_dict()

@@ -93,6 +93,31 @@ def test_records_are_those_of_the_notebook_and_of_the_session_asked_for(store: S
     assert [r.run_id for r in store.records("n1", "s2")] == ["b"]
 
 
+def test_only_what_was_kept_since_is_read_whenever_it_began(store: Store) -> None:
+    assert store.records_after(0, "n1", "s1") == ([], 0)
+    store.append(a_record("a", after_s=5))
+    found, last = store.records_after(0, "n1", "s1")
+    assert [r.run_id for r in found] == ["a"]
+    store.append(a_record("b", after_s=9))
+    store.append(a_record("c", after_s=1))
+    store.append(a_record("d", "n2"))
+    store.append(a_record("e", session_id="s2"))
+    found, last = store.records_after(last, "n1", "s1")
+    assert [r.run_id for r in found] == ["c", "b"]
+    assert store.records_after(last, "n1", "s1") == ([], last)
+
+
+def test_in_a_file_that_took_the_stores_place_every_record_is_new(store: Store) -> None:
+    store.append(a_record("a"))
+    store.append(a_record("b", after_s=1))
+    _, last = store.records_after(0, "n1")
+    store.path.unlink()
+    store.append(a_record("c"))
+    found, last = store.records_after(last, "n1")
+    assert [r.run_id for r in found] == ["c"]
+    assert store.records_after(last, "n1") == ([], last)
+
+
 def test_a_record_is_there_for_another_process_as_soon_as_it_is_appended(store: Store) -> None:
     store.append(a_record())
     other = Store(store.path)
@@ -245,6 +270,13 @@ def test_after_the_file_was_deleted_records_go_into_a_new_one(store: Store) -> N
     other = Store(store.path)
     assert [r.run_id for r in other.records("n1")] == ["b"]
     other.close()
+
+
+def test_a_new_file_holds_the_cells_that_the_old_one_held(store: Store) -> None:
+    store.append(a_record("a", cell_id=CELLS[0]))
+    store.path.unlink()
+    store.append(a_record("b", cell_id=CELLS[0]))
+    assert rows(store.path, "SELECT notebook_id, cell_id FROM notebook_cell") == [("n1", CELLS[0])]
 
 
 def test_a_store_of_a_newer_version_is_left_alone(store: Store) -> None:
@@ -471,3 +503,17 @@ def test_a_lock_is_waited_for_once_and_again_after_a_write_that_worked(store: St
     other.execute("BEGIN IMMEDIATE")
     assert waits() >= 3
     other.close()
+
+
+@pytest.mark.parametrize("name", ["results.csv", "analysis.ipynb", "notes"])
+def test_a_file_of_the_users_own_that_was_named_by_mistake_stays_as_it_is(
+    tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / name
+    path.write_text("a,b\n" * 2000)
+    store = Store(path)
+    with pytest.raises(StoreError, match=f"{name} cannot be used"):
+        store.open()
+    store.close()
+    assert path.read_text() == "a,b\n" * 2000
+    assert [p.name for p in tmp_path.iterdir()] == [name]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import a_record, in_zone, measurements, records
+from strategies import a_record, in_zone, measurements, one_after_another, records
 
 from jupyter_energy.errors import NoSuchNotebook
 from jupyter_energy.model import Record
@@ -28,6 +28,7 @@ def summary_of(*runs: Record) -> SummaryJson:
 def test_cells_add_up_to_the_totals_with_measured_and_estimated_kept_apart(
     runs: list[Record],
 ) -> None:
+    runs = one_after_another(runs)
     summary = summary_of(*runs)
     cells, totals = summary["cells"], summary["totals"]
     assert totals["cells"] == len(cells)
@@ -115,7 +116,8 @@ def test_a_block_inside_a_cell_has_a_row_only_where_it_has_a_name() -> None:
         a_record("c", within="a", name="epoch", energies=gpu),
         a_record("d", within="a", energies=gpu),
     )
-    assert [(c["name"], c["runs"]) for c in summary["cells"]] == [(None, 1), ("epoch", 2)]
+    rows = [(c["name"], c["runs"], c["inside"]) for c in summary["cells"]]
+    assert rows == [(None, 1, False), ("epoch", 2, True)]
 
 
 def test_a_measured_function_that_calls_itself_counts_its_inner_calls_once() -> None:
@@ -170,7 +172,7 @@ def test_without_the_store_the_last_output_of_each_cell_counts(tmp_path: Path) -
 @settings(deadline=None)
 def test_the_saved_outputs_tell_the_same_energies_as_the_store(tmp_path_factory, runs) -> None:
     path = tmp_path_factory.getbasetemp() / "same.ipynb"
-    from_store = summary_of(*runs)
+    from_store = summary_of(*one_after_another(runs))
     path = saved(path, *([json.loads(to_json(c))] for c in from_store["cells"]))
     from_file = from_notebook_file(path)
     # A cell without an id of its own takes the one that it has in the file.
@@ -224,6 +226,33 @@ def test_a_saved_factor_next_to_nothing_weighs_nothing(tmp_path: Path) -> None:
     one["carbon_g"]["g_per_kwh"] = 1e-320
     summary = from_notebook_file(saved(tmp_path / "a.ipynb", [one], [other]))
     assert summary["totals"]["carbon_g"]["g_per_kwh"] == 350
+
+
+@pytest.mark.parametrize(("inside", "total_j"), [(True, 9.0), (False, 14.0), ("yes", 14.0)])
+def test_a_saved_block_that_lies_inside_a_cell_is_not_counted_again(
+    tmp_path: Path, inside: object, total_j: float
+) -> None:
+    outer = cell_from_records([a_record("a", energies={"gpu": Uncertain(9.0)})])
+    block = cell_from_records([a_record("b", name="epoch", energies={"gpu": Uncertain(5.0)})])
+    block["inside"] = inside
+    summary = from_notebook_file(saved(tmp_path / "a.ipynb", [outer], [block]))
+    assert summary["totals"]["measured_j"]["value"] == total_j
+    assert [c["inside"] for c in summary["cells"]] == [False, inside is True]
+
+
+def test_a_saved_cell_of_a_version_that_did_not_say_lies_in_no_other(tmp_path: Path) -> None:
+    cell = cell_from_records([a_record(energies={"gpu": Uncertain(9.0)})])
+    del cell["inside"]
+    summary = from_notebook_file(saved(tmp_path / "a.ipynb", [cell]))
+    assert (summary["totals"]["runs"], summary["cells"][0]["inside"]) == (1, False)
+
+
+def test_saved_cells_without_grams_beside_others_with_grams_are_told(tmp_path: Path) -> None:
+    gpu = {"gpu": Uncertain(9.0)}
+    made = [a_record("a", energies=gpu, emitted=in_zone("FR", 50, 9)), a_record("b", energies=gpu)]
+    cells = [[cell_from_records([record])] for record in made]
+    (told,) = from_notebook_file(saved(tmp_path / "a.ipynb", *cells))["totals"]["warnings"]
+    assert told == "1 of 2 cells has energy but no CO2e: the grams are of the others"
 
 
 def test_a_notebook_that_was_never_measured_has_no_totals(tmp_path: Path) -> None:

@@ -52,6 +52,8 @@ def test_a_power_shows_no_digit_that_its_energy_does_not_know(value: Uncertain, 
         (Range(4000, 8000, 16000), "≈ 2.2 Wh (1.1–4.4 Wh)"),
         (Range(0.0004, 0.001, 0.0025), "≈ 1.0 mJ (0.40–2.5 mJ)"),
         (Range(0, 0, 0), "≈ 0 J"),
+        (Range(0.46, 0.998, 2.2), "≈ 1.0 J (0.46–2.2 J)"),
+        (Range(0, 0.00085, 0.065), "≈ 0.85 mJ (up to 65 mJ)"),
     ],
 )
 def test_an_estimate_shows_a_range_and_never_a_plus_minus(value: Range, text: str) -> None:
@@ -114,14 +116,27 @@ def test_grams_are_energy_times_intensity_times_pue() -> None:
 
 @pytest.mark.parametrize(
     ("text", "limit"),
-    [("5Wh", (18000.0, "J")), ("20 kJ", (20000.0, "J")), (".5g", (0.5, "g")), ("2kg", (2000, "g"))],
+    [
+        ("5Wh", (18000.0, "J")),
+        ("20 kJ", (20000.0, "J")),
+        (".5g", (0.5, "g")),
+        ("2kg", (2000, "g")),
+        ("5wh", (18000.0, "J")),
+        ("2KWH", (7.2e6, "J")),
+        ("1e3J", (1000.0, "J")),
+        ("2.5E-3 g", (0.0025, "g")),
+        ("1mJ", (0.001, "J")),
+        ("1MJ", (1e6, "J")),
+        ("1mwh", (3.6, "J")),
+        ("1MWh", (3.6e9, "J")),
+    ],
 )
 def test_a_limit_is_a_number_with_a_unit(text: str, limit: tuple[float, str]) -> None:
     assert units.parse_limit(text) == limit
 
 
 @pytest.mark.parametrize(
-    "text", ["5", "Wh", "five Wh", "5 W", "-5Wh", "5Wh 3g", "", "1e3J", "nanJ"]
+    "text", ["5", "Wh", "five Wh", "5 W", "-5Wh", "5Wh 3g", "", "1eJ", "e3J", "nanJ", "5Mg"]
 )
 def test_a_limit_without_number_or_unit_says_what_would_be_right(text: str) -> None:
     with pytest.raises(WrongUse, match="number and a unit, such as 5Wh"):

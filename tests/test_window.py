@@ -90,6 +90,38 @@ def test_an_estimate_is_a_range_and_carries_no_uncertainty() -> None:
     assert found.energy == Range(4, 10, 25)
 
 
+def test_what_was_drawn_while_nobody_looked_is_within_the_interval() -> None:
+    sensor = Declared(max_w=150)
+    found = between(sensor, Sample(0, 0, 0), Sample(100, 5100, 51), 100)  # a constant 100 W
+    assert isinstance(found.energy, Uncertain)
+    assert found.energy.value == 5100
+    assert found.energy.value + found.energy.u95 >= 10_000
+
+
+def test_two_readings_of_a_power_are_no_sure_knowledge_of_what_lay_between_them() -> None:
+    sensor = Declared(kind="gauge", max_w=700, provenance="integrated")
+    found = between(sensor, Sample(0, 0, 0), Sample(0.45, 27, 0.45), 0.45)  # 60 W at both edges
+    assert isinstance(found.energy, Uncertain)
+    assert found.energy.value + found.energy.u95 >= 0.9 * 700 * 0.45 / 1.1
+
+
+def test_a_power_that_is_a_mean_over_a_second_says_so_in_a_short_cell() -> None:
+    sensor = Declared(kind="gauge", max_w=700, provenance="integrated", period_s=1.0)
+    found = between(sensor, Sample(0, 0, 0), Sample(1, 100, 1), 1.0)
+    assert found.reason == "its power is a mean over 1 s, longer than half of this"
+    assert between(sensor, Sample(0, 0, 0), Sample(9, 100, 9), 9.0).reason is None
+
+
+def test_no_reason_says_that_a_sensor_saw_all_of_the_window() -> None:
+    found = between(Declared(), Sample(0, 0, 0), Sample(1, 30, 0.9985), 1.0)
+    assert (found.reason, found.coverage) == (None, 0.9985)
+    guess = Declared(spread=(0.5, 2), source="estimate:cpu-time")
+    start, stop = edges((guess, ZERO, Sample(1, 30, 0.9)))
+    absent = [Absence(PACKAGE, "rapl", "permission denied")]
+    (domain,) = measure(START, start, stop, absent).domains
+    assert domain.reason == "permission denied; the sensor saw 90% of the window"
+
+
 def test_the_range_of_a_short_cell_knows_the_step_of_the_counter_behind_it() -> None:
     sensor = Declared(spread=(0.5, 2), provenance="estimated", step_j=1.0)
     found = between(sensor, Sample(0, 0, 0), Sample(0.01, 0.5, 0.01), 0.01)

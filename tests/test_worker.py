@@ -11,6 +11,7 @@ from concurrent.futures import Future
 import pytest
 from standins.sensors import LIMIT_S
 
+from jupyter_energy.errors import EnergyError
 from jupyter_energy.worker import Worker
 
 
@@ -71,16 +72,6 @@ def test_closing_twice_or_before_any_call_is_no_fault() -> None:
     assert worker.close(LIMIT_S)
 
 
-def test_after_the_end_nothing_runs_and_no_thread_is_made() -> None:
-    worker, made = Worker("ended"), []
-    worker.submit(lambda: None).result(LIMIT_S)
-    assert worker.close(LIMIT_S)
-    refused = worker.submit(lambda: made.append("after the end"))
-    assert isinstance(refused.exception(LIMIT_S), RuntimeError)
-    assert made == []
-    assert "ended" not in names()
-
-
 def test_a_call_that_was_given_up_is_not_made() -> None:
     worker, gate, made = Worker("cancelled"), threading.Event(), []
     worker.submit(gate.wait)
@@ -126,3 +117,12 @@ def test_where_no_thread_is_to_be_had_a_call_is_made_at_once() -> None:
         check=False,
     )
     assert (done.stdout, done.stderr) == ("42 True\n", "")
+
+
+def test_a_call_after_the_end_begins_no_thread_and_says_so() -> None:
+    worker = Worker("ended")
+    assert worker.submit(lambda: 1).result(LIMIT_S) == 1
+    assert worker.close(LIMIT_S)
+    with pytest.raises(EnergyError, match="unloaded"):
+        worker.submit(lambda: 2).result(0)
+    assert "ended" not in names()

@@ -128,9 +128,9 @@ def _try(context: Context, sensor: Sensor) -> tuple[str, str]:
 
 def _store_state(store: Store) -> str:
     try:
-        with_probe = Store(store.path)
-        with_probe.open()
-        with_probe.close()
+        probe = Store(store.path)
+        probe.check_writable()
+        probe.close()
     except EnergyError as error:
         return f"failed: {error}"
     return "works"

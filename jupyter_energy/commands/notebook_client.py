@@ -5,9 +5,13 @@ Built on nbclient, which this module imports; so `run` imports it only when it i
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import re
+import signal
 import sys
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +44,7 @@ NOT_THERE = (
     "the kernel {name!r} cannot load jupyter-energy ({error}); install jupyter-energy in that "
     "kernel's environment"
 )
+NOT_STARTED = "the kernel {name!r} could not be started: {error}"
 
 
 class CellSession(MessageSession):
@@ -69,43 +74,107 @@ class CellKernelManager(AsyncKernelManager):
         return "auto" if zmq.has("curve") else "disabled"
 
 
+class InterruptedRun(Exception):
+    """The user pressed Ctrl-C, and the cell that ran then has ended."""
+
+
+class Client(NotebookClient):
+    """Leaves the handling of Ctrl-C to us: nbclient's own ends the kernel under the cell.
+
+    The first interrupts the cell that runs, so that it ends and its record is kept; the second
+    kills the kernel. Where a loop takes no signal handlers (Windows), the default stays.
+    """
+
+    cell_runs = False
+    interrupts = 0
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self._tasks: list[asyncio.Task[None]] = []  # a loop keeps no hold of its tasks
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def async_start_new_kernel(self, **kwargs: Any) -> None:
+        """Start the kernel, with Ctrl-C in our hands from here on."""
+        self._loop = loop = asyncio.get_running_loop()
+        run = asyncio.current_task()
+        with suppress(NotImplementedError):
+            loop.add_signal_handler(
+                signal.SIGINT, lambda: self._tasks.append(loop.create_task(self._interrupt(run)))
+            )
+        await super().async_start_new_kernel(**kwargs)
+
+    def end(self) -> None:
+        """Let go of whatever a run that did not end by itself has left; safe at any time."""
+        # At exit it would fail on a kernel that has gone since.
+        atexit.unregister(self._cleanup_kernel)
+        if self.km is not None:
+            self._cleanup_kernel()
+        if self._loop is not None and not self._loop.is_closed():
+            with suppress(NotImplementedError):
+                self._loop.remove_signal_handler(signal.SIGINT)
+
+    async def _interrupt(self, run: asyncio.Task[Any] | None) -> None:
+        manager: Any = self.km
+        self.interrupts += 1
+        if self.interrupts == 1:
+            if self.cell_runs:  # else there is nothing to interrupt, and no next cell begins
+                await manager.interrupt_kernel()
+        elif self.interrupts == 2 and run is not None:
+            if manager is not None and await manager.is_alive():
+                await manager.signal_kernel(signal.SIGKILL)
+            run.cancel()
+
+
 class Execution:
     """One run of a notebook: what happens before the first cell, and around each."""
 
     def __init__(self, notebook: Any, kernel_name: str, session: Session) -> None:
         self._session = session
         self._kernel_name = kernel_name
-        self.client = NotebookClient(
+        self.client = Client(
             notebook,
             timeout=None,
             kernel_name=kernel_name,
             kernel_manager_class=CellKernelManager,
             on_notebook_start=self._load,
-            on_cell_execute=self._name_cell,
-            on_cell_executed=self.print_rows,
+            on_cell_execute=self._begin_cell,
+            on_cell_executed=self._cell_ended,
             # Its times would be written into the metadata of every cell of the executed copy.
             record_timing=False,
         )
 
     async def _load(self, **_: Any) -> None:
         """Load the extension in the kernel, silently."""
+        self._end_if_interrupted()
         client: Any = self.client.kc
         load = LOAD.format(limit_s=FIND_DEADLINE_S)
         message_id = client.execute(load, silent=True, store_history=False)
         reply = await self.client.async_wait_for_reply(message_id)
+        self._end_if_interrupted()
         content = {} if reply is None else reply["content"]
         if content.get("status") != "ok":
             error = f"{content.get('ename', 'no answer')}: {content.get('evalue', '')}"
             raise WrongUse(NOT_THERE.format(name=self._kernel_name, error=error))
 
-    def _name_cell(self, cell: Any, **_: Any) -> None:
+    def _begin_cell(self, cell: Any, **_: Any) -> None:
+        self._end_if_interrupted()
         # The client has a clone of the manager's session, and it is the client that asks.
         client: Any = self.client.kc
         # nbformat makes up the ids that a file lacks, others at each reading: they tell no cell.
         found = cell.get("id")
         client.session.cell_id = found if found in self._session.ref.cell_ids else None
+        self.client.cell_runs = True
 
-    def print_rows(self, **_: Any) -> None:
+    def _cell_ended(self, **_: Any) -> None:
+        self.client.cell_runs = False
+        self.print_rows()
+        self._end_if_interrupted()  # also where the cell caught it, or may fail
+
+    def _end_if_interrupted(self) -> None:
+        if self.client.interrupts:
+            raise InterruptedRun
+
+    def print_rows(self) -> None:
         """Print the rows of the records that have come."""
         try:
             self._session.print_new_rows()
@@ -119,20 +188,36 @@ class Execution:
         streams = {"stdout": sys.stderr} if self._session.quiet else {}
         try:
             self.client.execute(cwd=str(folder), env=self._session.environment(), **streams)
+        except (InterruptedRun, KeyboardInterrupt, asyncio.CancelledError):
+            return "interrupted"
         except DeadKernelError:
-            return "the kernel died"
+            return "interrupted" if self.client.interrupts else self._death()
         except (CellExecutionError, CellControlSignal) as error:
             text = str(error).strip()
             return text if sys.stderr.isatty() else COLOURS.sub("", text)
-        except KeyboardInterrupt:
-            return "interrupted"
+        except (RuntimeError, OSError) as error:
+            if self.client.interrupts:
+                return "interrupted"
+            if self.client.code_cells_executed:
+                raise
+            raise WrongUse(NOT_STARTED.format(name=self._kernel_name, error=error)) from None
         finally:
+            self.client.end()
             self.print_rows()
-        return None
+        return "interrupted" if self.client.interrupts else None
+
+    def _death(self) -> str:
+        """What a kernel that died leaves to say."""
+        if not self.client.cell_runs:
+            return "the kernel died before the first cell"
+        number = self.client.code_cells_executed
+        return f"the kernel died in [{number}]: what that cell drew is not known"
 
 
 def execute(path: Path, session: Session, output: str | None) -> bool:
     """Run every cell of a notebook, printing a row after each; True when one failed.
+
+    True as well where the executed copy could not be written; both are said.
 
     Raises NoSuchNotebook for a file that is none, WrongUse where its kernel is not here or has
     no jupyter-energy.
@@ -146,11 +231,11 @@ def execute(path: Path, session: Session, output: str | None) -> bool:
     failure = Execution(notebook, _kernel_for(notebook, session), session).run(
         path.resolve().parent
     )
-    if output is not None:
-        _write(notebook, output)
-    if failure is not None:
-        session.context.err(f"{path}: {failure}")
-    return failure is not None
+    unwritten = None if output is None else _write(notebook, output)
+    for text in (failure and f"{path}: {failure}", unwritten):
+        if text is not None:
+            session.context.err(text)
+    return failure is not None or unwritten is not None
 
 
 def _kernel_for(notebook: Any, session: Session) -> str:
@@ -168,8 +253,10 @@ def _kernel_for(notebook: Any, session: Session) -> str:
     return name
 
 
-def _write(notebook: Any, output: str) -> None:
+def _write(notebook: Any, output: str) -> str | None:
+    """Write the executed copy; why it could not be, or None."""
     try:
         nbformat.write(notebook, output)  # type: ignore[no-untyped-call]  # nbformat has no types
-    except OSError as error:
-        raise WrongUse(f"{output} could not be written: {error.strerror}") from None
+    except (OSError, ValueError) as error:  # the latter for text that no file can hold
+        return f"{output} could not be written: {getattr(error, 'strerror', None) or error}"
+    return None

@@ -23,12 +23,12 @@ class Session:
     def __init__(self, context: Context, ref: NotebookRef, quiet: bool) -> None:
         self.context, self.ref, self.quiet = context, ref, quiet
         self.session_id = uuid.uuid4().hex
-        self._seen: set[str] = set()
+        self._last = 0  # the last record that has been printed, as the store counts them
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self.store_path = context.settings.store_path()
         try:
             store = Store(self.store_path)
-            store.open()
+            store.check_writable()
             store.close()
             for text in store.warnings:
                 context.err(f"jupyter-energy: {text}")
@@ -49,22 +49,27 @@ class Session:
 
     def records(self) -> list[Record]:
         """What the store holds of this run."""
-        store = Store(self.store_path)
-        try:
-            notebook = store.find_notebook(self.ref)
-            return [] if notebook is None else store.records(notebook.id, self.session_id)
-        finally:
-            store.close()
+        return self._records_after(0)[0]
 
     def print_new_rows(self) -> None:
         """Print a row for each record that has come since the last call."""
         from ..display.text import run_row
 
-        for record in self.records():
-            if record.run_id not in self._seen and (record.within is None or record.name):
-                self._seen.add(record.run_id)
-                if not self.quiet:
-                    self.context.out(run_row(cell_from_records([record])))
+        # Not all of the run's: after each cell of a long notebook that would be read again.
+        records, self._last = self._records_after(self._last)
+        for record in records:
+            if not self.quiet and (record.within is None or record.name):
+                self.context.out(run_row(cell_from_records([record])))
+
+    def _records_after(self, last: int) -> tuple[list[Record], int]:
+        store = Store(self.store_path)
+        try:
+            notebook = store.find_notebook(self.ref)
+            if notebook is None:
+                return [], last
+            return store.records_after(last, notebook.id, self.session_id)
+        finally:
+            store.close()
 
     def summary(self) -> SummaryJson:
         """The summary of this run."""

@@ -79,5 +79,6 @@ class ShellContext:
     def remember(self, key: str, value: object) -> Path:
         """Keep a setting. Raises EnergyError."""
         file = write(key, value)
-        self.settings.remember(key, value)
+        # Asked for anew, since the environment may say something stronger.
+        self.settings = Energy(environ=self.environ, file=read().values)
         return file

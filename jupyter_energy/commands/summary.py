@@ -65,10 +65,11 @@ def load(
     Raises NoSuchNotebook for one that was never measured.
     """
     records: list[Record] = []
-    notebook = None
+    # A kernel goes on with the notebook it began with: another may lie at the old path by now.
+    notebook = context.monitor().known_notebook() if own and context.in_notebook else None
     store = Store(context.settings.store_path())
     try:
-        notebook = store.find_notebook(ref)
+        notebook = notebook or store.find_notebook(ref)
         if notebook is not None:
             records = store.records(notebook.id, session_id)
     except StoreError as error:

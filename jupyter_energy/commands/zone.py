@@ -82,7 +82,7 @@ def _text(found: CarbonIntensity, pue: float, file: Path | None, command: str) -
     factor = quantity(found.g_per_kwh, ((0.0, 1.0, "g CO2e/kWh"),))
     address = f", {SOURCE_URL}" if found.source == SOURCE else ""
     lines = [
-        f"{found.place} ({found.zone}): {factor}{', assumed' if found.assumed else ''}",
+        f"{found.place} ({found.zone}): {factor}{_doubt(found)}",
         (
             f"  year    {found.year}, {found.kind} of the {found.resolution}, "
             f"{found.boundary} based, {found.scope}"
@@ -98,6 +98,13 @@ def _text(found: CarbonIntensity, pue: float, file: Path | None, command: str) -
     elif file is None:
         lines.append(f"To change it: {command} zone CODE, or {command} zone auto")
     return "\n".join(lines)
+
+
+def _doubt(found: CarbonIntensity) -> str:
+    """What to say of a place that nobody set."""
+    if not found.assumed:
+        return ""
+    return ", guessed" if found.how.startswith("guessed") else ", assumed"
 
 
 def _example(found: CarbonIntensity) -> str:

@@ -61,14 +61,23 @@ def _carbon_line(carbon: CarbonJson, title: str, command: str) -> CarbonLine:
         _carbon_look(carbon),
         clean(f"place: {carbon['how']}", REASON_LIMIT) if carbon["how"] else "",
     )
-    zone, place = clean(carbon["zone"] or "", 30), clean(carbon["place"] or "", 30)
+    zone, place = clean(carbon["zone"] or "", 30), clean(carbon["place"] or "", 40)
+    several = "," in zone and "," in place
     where = (
         f"{place} ({zone})"
         if place and zone.casefold() not in ("", place.casefold())
         else place or zone or "?"
     )
+    if several:
+        where = f"several places ({place}), weighted by energy"
     if carbon["assumed"]:
-        where = f"place assumed (set yours: {command} zone FR): {where}"
+        how = carbon["how"] or ""
+        if several:
+            where += f", not all of them set by you ({command} zone FR)"
+        elif how.startswith("guessed"):
+            where = f"place {clean(how, 60)} (pin it: {command} zone {zone or 'FR'}): {where}"
+        else:
+            where = f"place assumed (set yours: {command} zone FR): {where}"
     parts = [where]
     if carbon["g_per_kwh"] is not None:
         factor = units.intensity(carbon["g_per_kwh"])

@@ -27,6 +27,7 @@ _ESTIMATED_COLOUR = "#E69F00"
 @dataclass(frozen=True, slots=True)
 class _Bar:
     name: str
+    inside: bool
     measured_j: Uncertain | None
     estimated_j: Range | None
 
@@ -35,7 +36,8 @@ def energy_by_cell(summary: SummaryJson) -> Figure:
     """Energy by cell as horizontal bars, the most expensive on top.
 
     Measured energy is solid with its 95 % interval, estimated energy hatched with its range; a
-    cell that has both has two bars, as they are never added. Beyond 20 cells the rest is one bar.
+    cell that has both has two bars, as they are never added. Beyond 20 cells the rest is one bar; a
+    block inside a cell is marked, and is no part of that bar.
     """
     from matplotlib.figure import Figure
 
@@ -85,7 +87,8 @@ def energy_by_cell(summary: SummaryJson) -> Figure:
     axes.set_yticklabels([b.name for b in bars], parse_math=False)
     axes.set_ylim(len(bars) - 0.5, -0.5)
     axes.set_xlim(left=0)
-    axes.set_xlabel(f"energy ({symbol})")
+    inside = f"; {words.INSIDE}is part of another bar" if any(b.inside for b in bars) else ""
+    axes.set_xlabel(f"energy ({symbol}){inside}")
     figure.legend(loc="outside lower right", ncols=2, frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
@@ -107,9 +110,13 @@ def _bars(cells: list[CellJson]) -> list[_Bar]:
     known = [_bar(c) for c in cells if c["measured_j"] is not None or c["estimated_j"] is not None]
     if len(known) <= MOST_BARS:
         return known
-    rest = known[MOST_BARS:]
+    # One that lies inside another is part of a bar already, or of the others.
+    rest = [bar for bar in known[MOST_BARS:] if not bar.inside]
+    if not rest:
+        return known[:MOST_BARS]
     others = _Bar(
         f"{len(rest)} others",
+        False,
         sum_over_time(b.measured_j for b in rest if b.measured_j is not None),
         sum_of_ranges(b.estimated_j for b in rest if b.estimated_j is not None),
     )
@@ -126,6 +133,7 @@ def _bar(cell: CellJson) -> _Bar:
         value = Uncertain(measured["value"], random, max(0.0, in_all**2 - random**2) ** 0.5)
     return _Bar(
         words.cell_name(cell, _NAME_LIMIT),
+        cell["inside"],
         value,
         None if estimated is None else words.range_of(estimated),
     )

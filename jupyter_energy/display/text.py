@@ -50,9 +50,11 @@ def summary(summary: SummaryJson, command: str = words.COMMAND) -> str:
     lines = [*_wrapped(f"{name}: {head}{words.span(totals)}")]
     for line in _carbon(grams.carbon_lines(totals["carbon_g"], known, command)):
         lines += _wrapped(line)
+    for note in words.notes(totals["warnings"]):
+        lines += _wrapped(note)
     table = _table(summary)
     lines += ["", *table]
-    legend = words.legend(totals)
+    legend = words.legend(summary)
     if any(_BAD in row[:_CELL_COLUMN] for row in table):
         legend = f"{legend} {_BAD_LEGEND}".strip()
     if legend:
@@ -62,9 +64,12 @@ def summary(summary: SummaryJson, command: str = words.COMMAND) -> str:
 
 def run_row(cell: CellJson) -> str:
     """The line that `jupyter energy run` prints as a cell ends: name, time, energies, CO2e."""
+    mark = words.INSIDE if cell["inside"] else ""
     count = "" if cell["execution_count"] is None else f"[{cell['execution_count']}]"
-    name = words.clean(cell["name"], _CELL_COLUMN - 6) if cell["name"] else ""
-    label = f"{count} {name}".strip() or words.cell_name(cell, _CELL_COLUMN)
+    name = words.clean(cell["name"], _CELL_COLUMN - 6 - len(mark)) if cell["name"] else ""
+    label = f"{mark}{f'{count} {name}'.strip()}"
+    if label == mark:
+        label = words.cell_name(cell, _CELL_COLUMN)
     energy = " and ".join(f.text for f in words.energies(cell["measured_j"], cell["estimated_j"]))
     carbon = grams.carbon_short(cell["carbon_g"])
     time = units.duration(cell["duration_s"])

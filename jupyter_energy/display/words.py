@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .. import units
-from ..schema import CellJson, RangeJson, TotalsJson, ValueJson
+from ..schema import CellJson, RangeJson, SummaryJson, TotalsJson, ValueJson
 from ..uncertainty import COVERAGE_FACTOR_95, Range, Uncertain
 
 Look = Literal["measured", "estimated", "computed", "unknown"]
@@ -21,6 +21,7 @@ Look = Literal["measured", "estimated", "computed", "unknown"]
 NAME_LIMIT = 40
 REASON_LIMIT = 160
 COMMAND = "%energy"  # how commands are written in a notebook; in a shell "jupyter energy"
+INSIDE = "↳ "  # before the name of a row whose energy is part of another row's
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _ELLIPSIS = "…"
 
@@ -74,12 +75,17 @@ def range_of(value: RangeJson) -> Range:
 
 
 def cell_name(cell: CellJson, limit: int = NAME_LIMIT) -> str:
-    """What a person knows the cell by: its name, else [execution count], else its id."""
+    """What a person knows the cell by: its name, else [execution count], else its id.
+
+    With ↳ before it where the cell lies inside another.
+    """
+    mark = INSIDE if cell["inside"] else ""
+    limit -= len(mark)
     if cell["name"]:
-        return clean(cell["name"], limit)
+        return mark + clean(cell["name"], limit)
     if cell["execution_count"] is not None:
-        return f"[{cell['execution_count']}]"
-    return clean(cell["cell_id"], min(limit, 12)) if cell["cell_id"] else "unnamed"
+        return f"{mark}[{cell['execution_count']}]"
+    return mark + (clean(cell["cell_id"], min(limit, 12)) if cell["cell_id"] else "unnamed")
 
 
 def measured_figure(value: ValueJson) -> Figure:
@@ -140,8 +146,7 @@ def remarks(cell: CellJson) -> tuple[str, ...]:
     share = cell["kernel_share"]
     if share is not None and share < _ALONE:
         said.append(f"{units.percent(share)} of the machine's CPU time was this kernel's")
-    said.extend(f"note: {clean(w, REASON_LIMIT)}" for w in cell["warnings"])
-    return tuple(said)
+    return (*said, *notes(cell["warnings"]))
 
 
 def shares(
@@ -188,17 +193,26 @@ def span(totals: TotalsJson) -> str:
     return f" in {units.duration(totals['duration_s'])}, {runs} of {cells}{ended}"
 
 
+def notes(warnings: Sequence[str]) -> tuple[str, ...]:
+    """Warnings as lines for people."""
+    return tuple(f"note: {clean(w, REASON_LIMIT)}" for w in warnings)
+
+
 NOTHING_YET = "Nothing measured yet. Put %%energy on the first line of a cell, or type %energy on."
 LEGEND_MEASURED = "± is the 95 % interval."
 LEGEND_ESTIMATED = (
     "≈ is estimated without a sensor; the truth is expected within the range. "
     "est.: share of the estimated total."
 )
+LEGEND_INSIDE = "↳ lies inside another row and is part of its figures."
 
 
-def legend(totals: TotalsJson) -> str:
+def legend(summary: SummaryJson) -> str:
     """What the signs in a summary mean; only those that occur."""
+    totals = summary["totals"]
     said = [LEGEND_MEASURED] if totals["measured_j"] is not None else []
     if totals["estimated_j"] is not None:
         said.append(LEGEND_ESTIMATED)
+    if any(cell["inside"] for cell in summary["cells"]):
+        said.append(LEGEND_INSIDE)
     return " ".join(said)

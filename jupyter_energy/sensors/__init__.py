@@ -6,6 +6,7 @@ module of the same shape.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from types import SimpleNamespace
@@ -17,16 +18,17 @@ SENSORS = ("nvml", "rapl", "estimate", "replay")
 ENTRY_POINTS = "jupyter_energy.sensors"
 
 
-def families(machine: Machine) -> list[Family]:
-    """The modules of all families, third parties' included.
+def families(machine: Machine) -> Iterator[Family]:
+    """The modules of all families, ours first; third parties' are loaded as they are reached.
 
     Where a recording is replayed, it stands in for every real sensor.
     """
     names = ("replay", "estimate") if machine.replay is not None else SENSORS
-    modules: list[Family] = [import_module(f".{name}", __name__) for name in names]
+    for name in names:
+        yield import_module(f".{name}", __name__)
     if machine.replay is None:
-        modules += [_loaded(point) for point in entry_points(group=ENTRY_POINTS)]
-    return modules
+        for point in entry_points(group=ENTRY_POINTS):
+            yield _loaded(point)
 
 
 def _loaded(point: EntryPoint) -> Family:

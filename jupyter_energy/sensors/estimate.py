@@ -74,6 +74,7 @@ class Estimate:
     accuracy: Accuracy = ACCURACY
     worker: None = None
     _start: tuple[float, float] = field(init=False)
+    _last_j: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
         self._start = self.clock(), self.busy_s()
@@ -90,7 +91,9 @@ class Estimate:
         """
         start_s, start_busy_s = self._start
         elapsed_s, busy_s = self.clock() - start_s, self.busy_s() - start_busy_s
-        return self.idle_w * elapsed_s + self.busy_w * busy_s
+        # CPU time can step back by a tick where a kernel corrects it; energy cannot.
+        self._last_j = max(self._last_j, self.idle_w * elapsed_s + self.busy_w * busy_s)
+        return self._last_j
 
     def close(self) -> None:
         """Let go of the descriptor."""

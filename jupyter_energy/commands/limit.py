@@ -1,0 +1,49 @@
+"""Whether a run stayed under the limit of --assert-under, and the line that says so."""
+
+from __future__ import annotations
+
+from .. import units
+from ..display.words import energies, range_of
+from ..schema import TotalsJson
+
+NOT_SURE = "; the limit lies within what is not known for sure"
+
+
+def verdict(limit: str, totals: TotalsJson) -> tuple[bool, str]:
+    """Whether the totals passed a limit such as "5Wh" or "3g", and the line that says so.
+
+    Passed where the measured energy plus the middle of the estimate, or the middle of the CO2e,
+    reaches the limit; unknown counts as passed. Raises WrongUse for what is no limit.
+    """
+    size, unit = units.parse_limit(limit)
+    limit = limit.strip()
+    found = _carbon(totals) if unit == "g" else _energy(totals)
+    if found is None:
+        return True, f"--assert-under {limit}: nothing was measured or estimated, so it is unknown"
+    said, low, mid, high = found
+    passed = mid >= size
+    doubt = NOT_SURE if low <= size <= high else ""
+    return passed, f"{said}: {'over' if passed else 'under'} the limit of {limit}{doubt}"
+
+
+def _energy(totals: TotalsJson) -> tuple[str, float, float, float] | None:
+    """Both energies in words, then the least, middle and most J that they can be together."""
+    measured, estimated = totals["measured_j"], totals["estimated_j"]
+    if measured is None and estimated is None:
+        return None
+    value_j, u95_j = (measured["value"], measured["u95"]) if measured else (0.0, 0.0)
+    low_j, mid_j, high_j = (
+        (estimated["low"], estimated["mid"], estimated["high"]) if estimated else (0.0, 0.0, 0.0)
+    )
+    words = " and ".join(figure.text for figure in energies(measured, estimated))
+    return words, value_j - u95_j + low_j, value_j + mid_j, value_j + u95_j + high_j
+
+
+def _carbon(totals: TotalsJson) -> tuple[str, float, float, float] | None:
+    """CO2e in words, then its least, middle and most in g."""
+    carbon = totals["carbon_g"]
+    if carbon is None or carbon["low"] is None or carbon["mid"] is None or carbon["high"] is None:
+        return None
+    low_g, mid_g, high_g = carbon["low"], carbon["mid"], carbon["high"]
+    grams = range_of({"low": low_g, "mid": mid_g, "high": high_g})
+    return f"{units.estimated(grams, units.MASS_G)} CO2e", low_g, mid_g, high_g
