@@ -190,6 +190,10 @@ def cell_from_records(records: Sequence[Record]) -> CellJson:
     duration_s = math.fsum(r.duration_s for r in runs)
     measured, estimated = measured_from_records(runs), estimated_from_records(runs)
     shown_j = measured.value if measured else estimated.mid if estimated else None
+    # Mean power is over the runs that have the figure, which differs from interface.md's formula
+    # only where a sensor was there for some of the runs: 150 W for one second of four is 150 W.
+    has_it = [r for r in runs if (r.energy_j if measured else r.estimated_j) is not None]
+    known_s = math.fsum(r.duration_s for r in has_it)
     names = [r.name for r in runs if r.name is not None]
     return {
         "cell_id": last.cell_id,
@@ -204,7 +208,7 @@ def cell_from_records(records: Sequence[Record]) -> CellJson:
         "estimated_j": range_json(estimated),
         "above_idle_j": None,
         "kernel_share": None,
-        "average_w": _average_w(shown_j, duration_s),
+        "average_w": _average_w(shown_j, known_s),
         "peak_w": None,
         "domains": _domains_from_records(runs),
         "carbon_g": carbon_from_records(runs),

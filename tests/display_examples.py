@@ -298,7 +298,7 @@ SUMMARIES: dict[str, SummaryJson] = {
                 "epoch 1",
                 inside=True,
                 measured_j=value(206.0, 11.0),
-                average_w=100.0,
+                average_w=50.0,
                 carbon_g=carbon(0.0026),
             ),
             SMALL,

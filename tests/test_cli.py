@@ -8,11 +8,13 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import nbformat
 import pytest
 from shell import LIMIT_S, PROGRAM, Shell, notebook, one_line
 
 import jupyter_energy
 from jupyter_energy.commands import COMMANDS
+from jupyter_energy.schema import MIME_TYPE
 
 BUSY = "n = sum(i * i for i in range(10**5))"
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -111,6 +113,17 @@ def test_a_wrong_option_is_status_2_with_the_usage_below_the_line(
     assert usage.startswith(f"usage: jupyter energy {words[0]} ")
 
 
+def test_arguments_of_a_script_without_dashes_before_them_are_told_where_they_go(
+    shell: Shell,
+) -> None:
+    (shell.folder / "s.py").write_text("raise SystemExit('ran')")
+    done = shell("run", "s.py", "--epochs", "3")
+    assert (done.returncode, done.stdout) == (2, "")
+    line = done.stderr.splitlines()[0]
+    assert line.endswith("arguments: --epochs 3 (arguments for a script go behind --)")
+    assert "behind --" not in shell("summary", "a.ipynb", "--epochs").stderr
+
+
 @pytest.mark.parametrize("command", ["summary", "run", "plot"])
 @pytest.mark.parametrize(
     ("name", "said"),
@@ -156,6 +169,27 @@ def test_a_notebook_that_was_never_measured_has_an_empty_summary(shell: Shell) -
     assert one_line(done.stdout).startswith("new.ipynb: Nothing measured yet.")
     summary = shell.summary(path)
     assert (summary["cells"], summary["totals"]["runs"]) == ([], 0)
+
+
+def test_figures_from_saved_outputs_are_said_to_be_those(shell: Shell) -> None:
+    cell = nbformat.v4.new_code_cell(f"%%energy\n{BUSY}", id="mine")
+    saved = {"started": "2026-01-01T12:00:00Z", "duration_s": 2.0, "runs": 1, "outcome": "ok"}
+    saved["estimated_j"] = {"low": 5.0, "mid": 10.0, "high": 20.0}
+    cell.outputs = [nbformat.v4.new_output("display_data", {MIME_TYPE: saved})]
+    path = notebook(shell.folder / "sent.ipynb", [cell, BUSY])
+    done = shell("summary", path)
+    assert done.returncode == 0
+    said = "from the outputs saved in sent.ipynb: cells without %%energy left none"
+    assert one_line(done.stderr) == said
+    assert "1 run of 1 cell" in done.stdout
+    done = shell("summary", path, "--json")
+    assert (one_line(done.stderr), len(json.loads(done.stdout)["cells"])) == (said, 1)
+
+
+def test_a_shell_offers_no_session_of_a_kernel(shell: Shell) -> None:
+    offered = shell("summary", "--help").stdout
+    assert "--session" not in offered
+    assert "--all-time" in offered
 
 
 def test_a_script_that_was_never_measured_is_told_how_to(shell: Shell) -> None:

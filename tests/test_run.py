@@ -127,6 +127,7 @@ class Pressed:
 
     def __init__(self, shell: Shell) -> None:
         self.shell = shell
+        self.child: subprocess.Popen[str] | None = None
         self.server = socket.create_server(("127.0.0.1", 0))
         self.server.settimeout(LIMIT_S)
         self.here = (
@@ -137,7 +138,7 @@ class Pressed:
 
     def start(self, *words: str | Path) -> subprocess.Popen[str]:
         """Start `jupyter energy WORDS`, as a shell does: in a process group of its own."""
-        return subprocess.Popen(
+        self.child = subprocess.Popen(
             [*PROGRAM, *map(str, words)],
             cwd=self.shell.folder,
             env=self.shell.environ,
@@ -146,6 +147,7 @@ class Pressed:
             text=True,
             start_new_session=True,
         )
+        return self.child
 
     def wait_here(self) -> None:
         """Wait until the code says that it is there."""
@@ -166,6 +168,8 @@ def pressed(shell: Shell) -> Iterator[Pressed]:
     made = Pressed(shell)
     with made.server:
         yield made
+    if made.child is not None and made.child.poll() is None:  # a test that failed
+        os.killpg(made.child.pid, signal.SIGKILL)
 
 
 WAIT_FOREVER = "import time\nwhile True:\n    time.sleep(0.01)"
@@ -725,6 +729,57 @@ def test_a_second_interrupt_ends_a_script_that_does_not_heed_the_first(
     status, out, err = pressed.end(child)
     assert (status, err) == (1, "interrupted\n")
     assert "1 run interrupted" in out
+
+
+# -- settings ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["the environment", "the settings file"])
+@pytest.mark.parametrize("kind", ["notebook", "script"])
+def test_a_zone_that_is_none_is_named_at_the_start_of_a_run(
+    shell: Shell, kind: str, where: str
+) -> None:
+    if where == "the environment":
+        shell.environ["JUPYTER_ENERGY_ZONE"] = "Atlantis"
+    else:
+        settings = Path(shell.environ["XDG_CONFIG_HOME"]) / "jupyter-energy" / "settings.json"
+        settings.parent.mkdir(parents=True)
+        settings.write_text(json.dumps({"Energy": {"zone": "Atlantis"}}))
+    path = notebook(shell.folder / "a.ipynb", [BUSY]) if kind == "notebook" else script(shell, BUSY)
+    done = shell("run", path)
+    assert done.returncode == 0
+    assert "CO2e will not be known: no zone 'Atlantis'" in one_line(done.stderr)
+    assert "1 run of 1 cell" in done.stdout
+
+
+@pytest.mark.parametrize("kind", ["notebook", "script"])
+def test_a_recording_that_cannot_be_read_is_named_at_the_start_of_a_run(
+    shell: Shell, kind: str
+) -> None:
+    recording = shell.folder / "no.csv"
+    shell.environ["JUPYTER_ENERGY_REPLAY"] = str(recording)
+    path = notebook(shell.folder / "a.ipynb", [BUSY]) if kind == "notebook" else script(shell, BUSY)
+    done = shell("run", path)
+    assert done.returncode == 0
+    line = one_line(done.stderr)
+    assert f"{recording}: No such file" in line
+    assert "unset the setting `replay`" in line
+
+
+@pytest.mark.parametrize("kind", ["notebook", "script"])
+def test_paths_in_the_environment_are_those_of_the_folder_that_a_run_is_started_in(
+    shell: Shell, kind: str
+) -> None:
+    (shell.folder / "power.csv").write_text("t_s,domain,watts\n0,gpu:0,60\n9,gpu:0,60\n")
+    shell.environ["JUPYTER_ENERGY_REPLAY"] = "power.csv"
+    shell.environ["JUPYTER_ENERGY_STORE"] = "mine.sqlite"
+    path = notebook(shell.folder / "below" / "a.ipynb", [BUSY])
+    if kind == "script":
+        path = script(shell, BUSY)
+    done = shell("run", path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "J measured" in done.stdout.partition("\n\n")[0]
+    assert [found.name for found in shell.folder.rglob("*.sqlite")] == ["mine.sqlite"]
 
 
 # -- our own failures ----------------------------------------------------------------------

@@ -295,3 +295,10 @@ def test_a_result_shows_itself_as_text_and_in_a_notebook() -> None:
     bundle = record._repr_mimebundle_()
     assert bundle["text/plain"] == str(record)
     assert bundle[MIME_TYPE] == record.to_dict()
+
+
+def test_mean_power_is_over_the_runs_that_have_the_figure() -> None:
+    unknown = [a_record(f"u{n}", energies={}, after_s=n) for n in range(3)]
+    known = a_record("m", energies={"gpu": Uncertain(150.0)}, after_s=9)
+    cell = cell_from_records([*unknown, known])
+    assert cell["average_w"] == pytest.approx(150.0 / known.duration_s)

@@ -128,9 +128,13 @@ def dispatch(words: Sequence[str], context: Context) -> int:
         at = rest.index("--")
         rest, passed_on = rest[:at], rest[at + 1 :]
     try:
-        arguments = parser.parse_args(rest)
+        arguments, unknown = parser.parse_known_args(rest)
     except HelpShown:
         return 0
+    if unknown:
+        passes_on = getattr(command, "PASSES_ON", False)
+        hint = " (arguments for a script go behind --)" if passes_on else ""
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     if passed_on:
         arguments.arguments += passed_on
     status: int = command.run(arguments, context)

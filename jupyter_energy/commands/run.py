@@ -17,8 +17,10 @@ import tempfile
 from errno import EISDIR
 from pathlib import Path
 
+from ..carbon import intensity
 from ..errors import EnergyError, WrongUse
 from ..identity import SCRIPT_SUFFIXES, from_file
+from ..sensors import replay
 from ..units import parse_limit
 from .base import Context
 from .limit import verdict
@@ -52,6 +54,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     ref = from_file(path)
     if arguments.output is not None:
         _check_output(Path(arguments.output))
+    _tell_what_is_missing(context)
     session = Session(context, ref, quiet=arguments.json)
     if path.suffix.lower() not in SCRIPT_SUFFIXES:  # then `from_file` has found a notebook in it
         if arguments.arguments:
@@ -75,6 +78,16 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     passed, said = verdict(limit, summary["totals"])
     context.err(said)
     return LIMIT_PASSED if passed else 0
+
+
+def _tell_what_is_missing(context: Context) -> None:
+    """Say which settings will leave figures out, before the run that they are missing from."""
+    try:
+        intensity(*context.zone(), context.environ)
+    except EnergyError as error:
+        context.err(f"jupyter-energy: CO2e will not be known: {error}")
+    for absence in replay.discover(context.settings.machine(context.environ)).absences:
+        context.err(f"jupyter-energy: {absence.reason}. {absence.remedy or ''}".rstrip())
 
 
 def _check_output(output: Path) -> None:

@@ -39,11 +39,16 @@ class Session:
             context.err(f"jupyter-energy: {error}. This run is measured but not kept.")
 
     def environment(self) -> dict[str, str]:
-        """The environment of the kernel or script that is run."""
+        """The environment of the kernel or script that is run.
+
+        A notebook's kernel works in another folder, so paths are those from the root.
+        """
+        replay = self.context.settings.machine(os.environ).replay
         return {
             **os.environ,
+            **({} if replay is None else {"JUPYTER_ENERGY_REPLAY": str(replay.absolute())}),
             "JUPYTER_ENERGY_SESSION": self.session_id,
-            "JUPYTER_ENERGY_STORE": str(self.store_path),
+            "JUPYTER_ENERGY_STORE": str(self.store_path.absolute()),
             "JUPYTER_ENERGY_NOTEBOOK": str(self.ref.path),
         }
 

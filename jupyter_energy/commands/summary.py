@@ -26,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("notebook", nargs="?", help="a notebook or script; default: this one")
     parser.add_argument("--json", action="store_true", help="print one JSON document (schema 1)")
     span = parser.add_mutually_exclusive_group()
-    span.add_argument("--session", action="store_true", help="this kernel's runs only")
+    in_notebook = parser.prog.startswith("%")
+    only_session = "this kernel's runs only" if in_notebook else argparse.SUPPRESS
+    span.add_argument("--session", action="store_true", help=only_session)
     span.add_argument("--all-time", action="store_true", help="all runs (the default)")
 
 
@@ -81,7 +83,12 @@ def load(
         records += [r for r in context.pending() if r.run_id not in stored]
     if not records and not own and ref.path is not None:
         if ref.path.endswith(".ipynb"):
-            return from_notebook_file(Path(ref.path))
+            saved = from_notebook_file(Path(ref.path))
+            if saved["cells"]:
+                context.err(
+                    f"from the outputs saved in {ref.name}: cells without %%energy left none"
+                )
+            return saved
         raise NoSuchNotebook(f"{ref.path} was never measured; try: jupyter energy run {ref.path}")
     named = NotebookJson(id=None if notebook is None else notebook.id, path=ref.path, name=ref.name)
     return summarise(named, records, version())

@@ -116,7 +116,9 @@ def mean_of(watts: float | None, measured: ValueJson | None, duration_s: float) 
         return None
     if measured is None:
         return Figure(units.about(watts, units.POWER_W), "estimated")
-    power = uncertain(measured).scaled(1 / duration_s)
+    energy = uncertain(measured)
+    # By the mean that was computed: it may be over a part of the runs.
+    power = energy.scaled(watts / energy.value if energy.value > 0 else 1 / duration_s)
     return Figure(units.measured_alone(power, units.POWER_W), "measured")
 
 
