@@ -10,6 +10,7 @@ from __future__ import annotations
 import _thread
 import ast
 import atexit
+import hashlib
 import linecache
 import os
 import signal
@@ -307,11 +308,19 @@ def _interrupt() -> None:
 
 
 def _kernel_id(shell: InteractiveShell) -> str:
-    """What a kernel keeps when it is restarted: the name of its connection file. (Its `ident` is
-    new in each process.) Made up where there is no kernel, as in a terminal."""
-    application = getattr(getattr(shell, "kernel", None), "parent", None)
-    file = str(getattr(application, "connection_file", "") or "")
-    return Path(file).stem.removeprefix("kernel-") if file else uuid.uuid4().hex
+    """What a kernel keeps when it is restarted; made up where there is no kernel.
+
+    The process and `kernel.ident` are new ones after a restart; the connection file and the
+    session's key in it stay. A file's name alone may be as common as "kernel-7.json"; the key is
+    secret, so only a hash of it is kept.
+    """
+    kernel = getattr(shell, "kernel", None)
+    file = str(getattr(getattr(kernel, "parent", None), "connection_file", "") or "")
+    if not file:
+        return uuid.uuid4().hex
+    name = Path(file).stem.removeprefix("kernel-").encode(errors="replace").decode()
+    key = getattr(getattr(kernel, "session", None), "key", b"")
+    return f"{name}-{hashlib.sha256(key).hexdigest()[:16]}"
 
 
 def _quote(asked: str) -> None:

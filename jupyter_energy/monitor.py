@@ -13,8 +13,6 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -24,27 +22,23 @@ from . import devices
 from .carbon import intensity
 from .carbon.emissions import emissions
 from .config import Energy
-from .errors import EnergyError, StoreError
+from .errors import EnergyError
 from .model import CarbonIntensity, Domain, Measurement, Outcome, Record
+from .outbox import Outbox
 from .sampler import FORKED, Sampler
 from .sensors import families
 from .sensors.base import Absence, Sensor
 from .store import Store
 from .window import Edge, measure
-from .worker import Worker
 
 if TYPE_CHECKING:
     from .identity import Notebook, NotebookRef
 
-# A cell's reply waits this long for its record to be written, and no longer.
-STORE_DEADLINE_S = 0.25
 # A shown measurement waits this long for sensors that are still being looked for.
 FIND_DEADLINE_S = 2.0
 # And the first silent cell this long, since people run all cells right after %load_ext. Files are
 # found within it, drivers mostly later: their GPU then counts from the moment it is found.
 FIRST_CELL_DEADLINE_S = 0.1
-# About 1 kB each: what an unusable store may cost in memory.
-MOST_PENDING = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +91,7 @@ class Monitor:
         machine = settings.machine(environ)
         self.sampler = Sampler(machine, lambda: families(machine), settings.interval_s)
         self.store = Store(settings.store_path())
-        self._writer = Worker("jupyter-energy-store")
-        self._pending: deque[Record] = deque()
-        self._notebook: Notebook | None = None
+        self._outbox = Outbox(self.store, notebook, self.tell)
         # A context and not a thread: two tasks of one thread are not inside of one another, and
         # a task is inside of the block that made it.
         self._innermost: ContextVar[OpenWindow | None] = ContextVar("innermost", default=None)
@@ -107,15 +99,13 @@ class Monitor:
         self._intensities: dict[tuple[str | None, str], CarbonIntensity] = {}
         self._pid = os.getpid()
         self._waited_s = 0.0
-        self._late: Future[None] | None = None
-        self._generation = 0
 
     # -- life ------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Begin to look for sensors and to open the store, off this thread."""
         self.sampler.start()
-        self._writer.submit(self._flush)
+        self._outbox.start()
         if self.settings.complaints:
             self.tell("settings", "; ".join(self.settings.complaints))
 
@@ -123,9 +113,7 @@ class Monitor:
         """Write what is pending, stop the threads, let go of sensors and store."""
         if os.getpid() != self._pid:
             return
-        self._writer.submit(self._flush)
-        self._writer.submit(self.store.close)
-        self._writer.close()
+        self._outbox.close()
         self.sampler.close()
 
     def tell(self, topic: str, text: str) -> None:
@@ -221,7 +209,7 @@ class Monitor:
             window.warnings.append(_failed(error))
         record = Record(
             run_id=window.run_id,
-            notebook_id="" if self._notebook is None else self._notebook.id,
+            notebook_id=self._outbox.notebook_id,
             session_id=self.session_id,
             host=self._host,
             cell_id=cell_id,
@@ -243,7 +231,7 @@ class Monitor:
             window.warnings.append(FORKED)
         record = replace(record, warnings=tuple(dict.fromkeys(window.warnings)))
         if not forked:  # the thread that writes has stayed with the parent
-            self._keep(record)
+            self._outbox.put(record)
         return record
 
     def _wait_for_sensors(self, limit_s: float) -> None:
@@ -288,7 +276,7 @@ class Monitor:
 
     def pending(self) -> list[Record]:
         """The records of this session that the store could not take yet."""
-        return list(self._pending)
+        return self._outbox.pending()
 
     def notebook(self) -> NotebookRef:
         """Which notebook this is, as far as the kernel can tell."""
@@ -296,48 +284,11 @@ class Monitor:
 
     def known_notebook(self) -> Notebook | None:
         """The notebook that this kernel's records go to; None before the store has been asked."""
-        return self._notebook
+        return self._outbox.notebook
 
     def flush(self, timeout_s: float = 1.0) -> None:
         """Try to write what is pending. Raises StoreError when it cannot be written."""
-        late = self._late
-        # A store that hangs is waited for once: the call that hangs writes all when it goes on.
-        if late is None or late.done():
-            writing = self._writer.submit(self._flush)
-            try:
-                return writing.result(timeout_s)
-            except (FutureTimeout, TimeoutError):
-                self._late = writing
-        raise StoreError(
-            f"the store {self.store.path} did not answer in time; the records wait in memory"
-        )
-
-    def _keep(self, record: Record) -> None:
-        """Hand a record to the store; what it cannot take waits here and is tried again."""
-        self._pending.append(record)
-        while len(self._pending) > MOST_PENDING:
-            self._pending.popleft()
-            self.tell(
-                "dropped", f"the store took none of {MOST_PENDING} records: the oldest are lost"
-            )
-        try:
-            self.flush(STORE_DEADLINE_S)
-        except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
-            self.tell("store", f"{error}. The cell is not affected.")
-
-    def _flush(self) -> None:
-        """Write the pending records in order; runs on the writer's thread."""
-        self.store.open()  # anew, where somebody has deleted the file since
-        if self._notebook is None or self._generation != self.store.generation:
-            self._notebook = self.store.notebook_for(self._find_notebook())
-            self._generation = self.store.generation
-        for text in self.store.warnings:
-            self.tell(text, text)
-        while self._pending:
-            record = self._pending[0]
-            self.store.append(replace(record, notebook_id=self._notebook.id))
-            if self._pending and self._pending[0] is record:  # not dropped meanwhile
-                self._pending.popleft()
+        self._outbox.flush(timeout_s)
 
 
 def _still_open(window: OpenWindow | None) -> OpenWindow | None:

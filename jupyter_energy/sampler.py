@@ -93,9 +93,13 @@ class Sampler:
             self._thread = thread
 
     def wait_until_found(self, timeout_s: float) -> bool:
-        """Wait until every family has said what it has; False when one still looks."""
-        # Asking alone takes no lock, so a forked child may ask as well.
-        return self._ready.is_set() or (timeout_s > 0 and self._ready.wait(timeout_s))
+        """Wait until every family has said what it has; False when one still looks.
+
+        No lock is taken where nothing is waited for, as in a forked child, which finds no more.
+        """
+        if timeout_s <= 0 or os.getpid() != self._pid:
+            return self._ready.is_set()
+        return self._ready.wait(timeout_s)
 
     def close(self) -> None:
         """Stop the threads and let go of the sensors. A driver that hangs is left behind."""

@@ -41,7 +41,7 @@ LAYERS = (
     ("notebook_rows",),
     ("store", "summary"),
     # putting together; the settings name what lies below, so they lie above it
-    ("config",),
+    ("config", "outbox"),
     ("monitor",),
     # showing
     ("display",),

@@ -71,6 +71,6 @@ class KernelContext:
         """Keep a setting, and set it in this kernel at once. Raises EnergyError."""
         from ..settings import write
 
-        file = write(key, value)
+        file = write(key, value)  # first: where it fails, the kernel stays as it was
         self.settings.remember(key, value)
         return file
