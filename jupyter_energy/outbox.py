@@ -27,14 +27,14 @@ MOST_PENDING = 10_000
 class Outbox:
     """Takes records, writes them in order, keeps what cannot be written; `close()` once.
 
-    `find_notebook` names the notebook when it is first needed, off the cell's thread. `tell`
-    takes a topic and a plain line for the user.
+    `find_notebook` tells of a notebook by its key (None: the kernel's own) when it is first
+    needed, off the cell's thread. `tell` takes a topic and a plain line for the user.
     """
 
     def __init__(
         self,
         store: Store,
-        find_notebook: Callable[[], NotebookRef],
+        find_notebook: Callable[[str | None], NotebookRef],
         tell: Callable[[str, str], None],
     ) -> None:
         self._store = store
@@ -42,16 +42,20 @@ class Outbox:
         self._tell = tell
         self._worker = Worker("jupyter-energy-store")
         self._lock = threading.Lock()  # what waits: a thread writes while another drops the oldest
-        self._pending: deque[Record] = deque()
+        self._pending: deque[tuple[Record, str | None]] = deque()  # with its notebook's key
         self._generation = 0
-        self.notebook: Notebook | None = None  # None before the store has been asked
+        self._notebooks: dict[str | None, Notebook] = {}  # those that the store has been asked for
         self._late: Future[None] | None = None  # a call that was waited for in vain
         self._closed = False
 
-    @property
-    def notebook_id(self) -> str:
-        """The notebook's id in the store; "" while that is not known."""
-        return "" if self.notebook is None else self.notebook.id
+    def notebook(self, key: str | None = None) -> Notebook | None:
+        """A notebook as the store knows it; None before the store has been asked."""
+        return self._notebooks.get(key)
+
+    def look_again(self, key: str | None) -> None:
+        """Ask the store again which notebook this is, since it has moved."""
+        self._notebooks.pop(key, None)
+        self._worker.submit(lambda: self._write(key))
 
     def start(self) -> None:
         """Begin to open the store."""
@@ -64,18 +68,18 @@ class Outbox:
         self._worker.close()
         self._closed = True
 
-    def pending(self) -> list[Record]:
-        """The records that the store could not take yet."""
-        return list(self._pending)
+    def pending(self, key: str | None = None) -> list[Record]:
+        """A notebook's records that the store could not take yet."""
+        return [record for record, of in list(self._pending) if of == key]
 
-    def put(self, record: Record) -> None:
+    def put(self, record: Record, key: str | None = None) -> None:
         """Hand a record to the store; what it cannot take waits here and is tried again."""
         if self._closed:
             text = "jupyter-energy has been unloaded: a record that came since is lost"
             self._tell("closed", text)
             return
         with self._lock:
-            self._pending.append(record)
+            self._pending.append((record, key))
             full = len(self._pending) > MOST_PENDING
             if full:
                 self._pending.popleft()
@@ -106,19 +110,26 @@ class Outbox:
                 "busy",
             ) from None
 
-    def _write(self) -> None:
-        """Write the records in order; runs on the worker's thread."""
+    def _write(self, key: str | None = None) -> None:
+        """Write the records in order; runs on the worker's thread. The notebook of `key` is known
+        then, be there a record of it or not."""
         try:
             self._store.open()  # anew, where somebody has deleted the file since
-            if self.notebook is None or self._generation != self._store.generation:
-                self.notebook = self._store.notebook_for(self._find_notebook())
-                self._generation = self._store.generation
+            self._known(key)
             while self._pending:
-                record = self._pending[0]
-                self._store.append(replace(record, notebook_id=self.notebook.id))
+                record, of = self._pending[0]
+                self._store.append(replace(record, notebook_id=self._known(of).id))
                 with self._lock:
-                    if self._pending and self._pending[0] is record:
+                    if self._pending and self._pending[0][0] is record:
                         self._pending.popleft()
         finally:
             for text in self._store.warnings:
                 self._tell(f"store:{text}", text)
+
+    def _known(self, key: str | None) -> Notebook:
+        if self._generation != self._store.generation:
+            self._notebooks = {}
+            self._generation = self._store.generation
+        if key not in self._notebooks:
+            self._notebooks[key] = self._store.notebook_for(self._find_notebook(key))
+        return self._notebooks[key]

@@ -53,7 +53,7 @@ def start(tmp_path: Path, cpu: FakePowercap) -> Iterator[Start]:
                 "JUPYTER_ENERGY_ZONE": "FR",
                 **environ,
             }
-            monitor = Monitor(Energy(environ=environ), lambda: NOTEBOOK, environ)
+            monitor = Monitor(Energy(environ=environ), lambda _: NOTEBOOK, environ)
             stack.callback(monitor.close)
             monitor.start()
             assert monitor.sampler.wait_until_found(LIMIT_S)
@@ -263,7 +263,7 @@ def test_of_records_without_a_store_the_newest_wait_and_the_loss_is_told_once(
     told: list[tuple[str, str]] = []
     (tmp_path / "data").write_text("a file where the folder should be")
     store = Store(tmp_path / "data/energy.sqlite")
-    outbox = Outbox(store, lambda: NOTEBOOK, lambda topic, text: told.append((topic, text)))
+    outbox = Outbox(store, lambda _: NOTEBOOK, lambda topic, text: told.append((topic, text)))
     record = a_record()
     for number in range(MOST_PENDING + 2):
         outbox.put(replace(record, run_id=str(number)))
@@ -422,7 +422,7 @@ def test_a_gpu_that_is_found_while_a_silent_cell_runs_counts(
 ) -> None:
     late = late_gpu(f"late_gpu_{visible}", tmp_path, monkeypatch)
     more = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
-    monitor = bare(lambda: NOTEBOOK, **more)
+    monitor = bare(lambda _: NOTEBOOK, **more)
     began_s = time.monotonic()
     window = monitor.open_window(Options())
     late.gate.set()
@@ -440,7 +440,7 @@ def test_checked_devices_wait_for_a_driver_that_hangs_once(
     bare: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     late = late_gpu("late_gpu_asked", tmp_path, monkeypatch)
-    monitor = bare(lambda: NOTEBOOK)
+    monitor = bare(lambda _: NOTEBOOK)
 
     def check_often() -> None:
         for _ in range(100):
