@@ -115,6 +115,17 @@ def measured(lab_server: Server, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @pytest.fixture
+def asleep(lab_server: Server, tmp_path: Path) -> str:
+    """A kernel on a machine whose NVIDIA card sleeps."""
+    card = tmp_path / "sys" / "bus/pci/devices/0000:01:00.0"
+    (card / "power").mkdir(parents=True)
+    (card / "vendor").write_text("0x10de\n")
+    (card / "class").write_text("0x030000\n")
+    (card / "power" / "runtime_status").write_text("suspended\n")
+    return lab_server.add_kernel("asleep", {"JUPYTER_ENERGY_SYSFS": str(tmp_path / "sys")})
+
+
+@pytest.fixture
 def gate(tmp_path: Path) -> Gate:
     """A cell that runs until the test lets it end."""
     return Gate(tmp_path / "open")
@@ -148,7 +159,18 @@ def open_page(request: pytest.FixtureRequest, browser: Browser, slug: str) -> It
         if FAILED in request.node.stash:
             keep(pages, RESULTS / "failed" / slug)
         else:
-            assert [error for page in pages for error in page.errors] == []
+            assert [error for page in pages for error in page.errors if not _is_known(error)] == []
+
+
+# Errors that others log: part of the text, and whose it is.
+OTHERS = {
+    "reading 'schema'": "Notebook's shortcuts, where another plugin's settings come first",
+    "'Sec-WebSocket-Protocol'": "a server with a gateway leaves out the protocol; JupyterLab copes",
+}
+
+
+def _is_known(error: str) -> bool:
+    return any(part in error for part in OTHERS)
 
 
 def keep(pages: list[Page], folder: Path) -> None:

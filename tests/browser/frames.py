@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
 from playwright.sync_api import Page, WebSocket
+
+from browser.server import LIMIT_S
 
 COMM_ID = "jupyter-energy"
 
@@ -23,11 +27,14 @@ class Frame:
     parent_kind: str | None
 
     @property
-    def ours(self) -> dict[str, Any] | None:
+    def ours(self) -> Any:
         """What jupyter-energy says in it, if it is a message of ours."""
         is_ours = self.kind == "comm_msg" and self.content.get("comm_id") == COMM_ID
-        data: dict[str, Any] | None = self.content["data"] if is_ours else None
-        return data
+        return self.content["data"] if is_ours else None
+
+    def tells(self, state: str) -> bool:
+        """Whether it is the kernel's message of this state."""
+        return self.way == "received" and (self.ours or {}).get("state") == state
 
 
 class Frames:
@@ -38,6 +45,7 @@ class Frames:
 
     def __init__(self, page: Page) -> None:
         self.all: list[Frame] = []
+        self._page = page
         page.on("websocket", self._follow)
 
     def clear(self) -> None:
@@ -47,6 +55,17 @@ class Frames:
     def ours(self, way: Literal["sent", "received"] = "received") -> list[dict[str, Any]]:
         """What jupyter-energy's halves said to each other."""
         return [f.ours for f in self.all if f.way == way and f.ours is not None]
+
+    def wait_for(self, is_it: Callable[[Frame], bool], count: int = 1) -> None:
+        """Wait until so many messages of a kind have passed, those before this call included."""
+        deadline_s = time.monotonic() + LIMIT_S
+        while sum(map(is_it, self.all)) < count:
+            assert time.monotonic() < deadline_s, self.all[-20:]
+            self._page.wait_for_timeout(20)  # only then does Playwright hand on what passed
+
+    def wait_for_ours(self, count: int, state: str) -> None:
+        """Wait until the kernel has told its state so many times."""
+        self.wait_for(lambda frame: frame.tells(state), count)
 
     def sent(self) -> list[str]:
         """The types of the messages that the page sent."""

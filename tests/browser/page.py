@@ -18,7 +18,12 @@ from browser.server import LIMIT_S, Server
 
 LIMIT_MS = 1000 * LIMIT_S
 LOAD = "%load_ext jupyter_energy"
+PLUGIN = "jupyter-energy:plugin"
 RUNNING = "[*]:"
+# A power, an energy, grams: numbers with their units. An idle kernel has no power.
+POWER = re.compile(r"\d\s(m|k)?W(?!h)")
+ENERGY = re.compile(r"\d\s((µ|m|k)?J|k?Wh)")
+CARBON = re.compile(r"\d\s(µ|m|k)?g")
 _DONE = re.compile(r"\[\d+\]:")
 
 # In every page before its own code: what the tests call there, and a log of kernel statuses.
@@ -69,6 +74,33 @@ class Gate:
     def open(self) -> None:
         """Let the cell end."""
         self._file.touch()
+
+
+# As the settings editor does it: by the registry, which no token of a test's own reaches.
+_CHANGE_SETTING = """
+async ([plugin, name, value]) => {
+  const services = (jupyterapp.pluginRegistry ?? jupyterapp)._services;
+  const token = [...services.keys()].find(t => t.name.endsWith(':ISettingRegistry'));
+  const registry = await jupyterapp.resolveRequiredService(token);
+  await registry.set(plugin, name, value);
+}
+"""
+_LOOK = """
+button => {
+  const {fontStyle, textDecorationLine} =
+    getComputedStyle(button.querySelector('[data-figure="power"] .jp-EnergyItem-text'));
+  return {opacity: getComputedStyle(button).opacity, fontStyle, textDecorationLine};
+}
+"""
+_AXE = """
+async () => {
+  const parts = ['.jp-EnergyItem', '.jp-EnergyPanel'].filter(p => document.querySelector(p));
+  const {violations} = await axe.run({include: parts});
+  return violations
+    .filter(v => ['serious', 'critical'].includes(v.impact))
+    .map(v => `${v.id}: ${v.help}: ${v.nodes.map(n => n.html).join(' ')}`);
+}
+"""
 
 
 class Page:
@@ -122,6 +154,84 @@ class Page:
         """Our item: in the status bar of JupyterLab, in the toolbar of Notebook 7."""
         place = "#jp-main-statusbar" if self.server.app == "lab" else ".jp-NotebookPanel-toolbar"
         return self.tab.locator(f"{place} .jp-EnergyItem")
+
+    @property
+    def toolbar_item(self) -> Locator:
+        """Our item in the toolbar of the notebook."""
+        return self.tab.locator(".jp-NotebookPanel-toolbar .jp-EnergyItem")
+
+    @property
+    def item_button(self) -> Locator:
+        """What of the item takes a click and the focus."""
+        return self.item.locator(".jp-EnergyItem-button")
+
+    def figure(self, name: str) -> Locator:
+        """One figure of the item: "power", "energy" or "carbon"."""
+        return self.item.locator(f"[data-figure='{name}']")
+
+    def wait_for_state(self, state: str, *, stale: bool = False) -> None:
+        """Wait until the item is in a state: "running", "idle", "absent", … (see item.tsx)."""
+        expect(self.item_button).to_have_attribute("data-state", state)
+        expect(self.item_button).to_have_attribute("data-stale", "true" if stale else "false")
+
+    @property
+    def popup(self) -> Locator:
+        """What a click on the item opens."""
+        return self.tab.locator(".jp-EnergyPanel")
+
+    def has_focus(self) -> bool:
+        """Whether the keyboard's focus is on our item."""
+        found: bool = self.item_button.evaluate("button => button === document.activeElement")
+        return found
+
+    def hint(self) -> str:
+        """The item's tooltip."""
+        return self.item_button.get_attribute("title") or ""
+
+    def wait_for_hint(self, text: str) -> None:
+        """Wait until the item's tooltip says this."""
+        expect(self.item_button).to_have_attribute(
+            "title", re.compile(re.escape(text), re.IGNORECASE)
+        )
+
+    def look(self) -> dict[str, str]:
+        """How the item's power is drawn, apart from what it says."""
+        found: dict[str, str] = self.item_button.evaluate(_LOOK)
+        return found
+
+    def settled_text(self, runs: int) -> str:
+        """What the item says once the kernel has told of so many runs in all and is idle."""
+        self.frames.wait_for(lambda f: f.tells("idle") and f.ours["notebook"]["runs"] == runs)
+        # what came is drawn in the frame after the next at the latest
+        self.tab.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
+        return self.item.inner_text()
+
+    def wait_until_told(self) -> None:
+        """Wait until the kernel, which has just loaded the extension, has answered our hello."""
+        self.wait_for_state("idle")
+        self.frames.wait_for(lambda f: f.tells("idle") and f.ours["path"] is not None)
+
+    def open_console(self, kernel: str) -> Console:
+        """A new console in front, with a kernel of its own."""
+        self.command("console:create", {"kernelPreference": {"name": kernel}, "activate": True})
+        path = self.tab.evaluate("harness.widgets().find(w => w.console).sessionContext.path")
+        self.wait_for(path)
+        return Console(self, path)
+
+    def use_theme(self, theme: str) -> None:
+        """Change the theme, and wait until it is drawn."""
+        self.command("apputils:change-theme", {"theme": theme})
+        light = "true" if theme.endswith("Light") else "false"
+        self.tab.locator(f"body[data-jp-theme-light='{light}']").wait_for()
+
+    def change_setting(self, name: str, value: object) -> None:
+        """Change a setting of ours while the page is open, as the settings editor does."""
+        self.tab.evaluate(_CHANGE_SETTING, [PLUGIN, name, value])
+
+    def axe(self) -> list[str]:
+        """The serious and critical faults that axe-core finds in what we add."""
+        found: list[str] = self.tab.evaluate(_AXE)
+        return found
 
     @property
     def statuses(self) -> list[str]:
@@ -186,6 +296,14 @@ class Notebook:
             [self.path, argument],
         )
 
+    def rename(self, path: str) -> Notebook:
+        """Give the file another name, as the file browser does; the notebook follows."""
+        self.page.tab.evaluate(
+            "([a, b]) => jupyterapp.serviceManager.contents.rename(a, b).then(() => null)",
+            [self.path, path],
+        )
+        return self.page.wait_for(path)
+
     @property
     def kernel_id(self) -> str:
         """The id of its kernel."""
@@ -204,3 +322,16 @@ class Notebook:
         # the id of the panel, because a page may hold several notebooks
         panel = self.page.tab.evaluate("path => window.harness.panel(path).id", self.path)
         return self.page.tab.locator(f"[id='{panel}'] .jp-Notebook .jp-CodeCell")
+
+
+class Console:
+    """A console that is open in a page."""
+
+    def __init__(self, page: Page, path: str) -> None:
+        self.page, self.path = page, path
+
+    def inject(self, code: str) -> None:
+        """Run code in it, to its end."""
+        self.page.tab.evaluate(
+            "([path, code]) => harness.panel(path).console.inject(code)", [self.path, code]
+        )

@@ -112,6 +112,11 @@ class Server:
         found: list[dict[str, Any]] = self.api("api/kernels")
         return found
 
+    def last_activity(self, kernel_id: str) -> str:
+        """When the server last saw the kernel do something, which is what a culler goes by."""
+        found: str = self.api(f"api/kernels/{kernel_id}")["last_activity"]
+        return found
+
     def end_kernels(self) -> None:
         """End all kernels, so that the next test meets none."""
         for session in self.api("api/sessions"):

@@ -18,7 +18,7 @@ def test_the_keyboard_reaches_the_item_opens_its_details_and_comes_back(
 ) -> None:
     opened = lab.open(lab.server.notebook(f"{slug}.ipynb", [LOAD]))
     opened.run(0)
-    expect(lab.item).to_contain_text(ENERGY)
+    lab.wait_for_state("idle")
     keyboard = lab.tab.keyboard
     for _ in range(TABS):
         if lab.has_focus():

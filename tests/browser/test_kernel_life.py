@@ -5,7 +5,7 @@ from __future__ import annotations
 from playwright.sync_api import expect
 
 from browser.conftest import OpenPage
-from browser.page import ENERGY, LOAD, POWER, Gate, Page
+from browser.page import ENERGY, LOAD, Gate, Page
 from browser.server import Server
 
 WORK = "import time\ntime.sleep(0.3)"
@@ -16,7 +16,7 @@ def test_after_a_reload_the_totals_are_there_again(lab: Page, slug: str) -> None
     path = lab.server.notebook(f"{slug}.ipynb", [LOAD, WORK])
     opened = lab.open(path)
     opened.run(0, 1)
-    shown = lab.settled_text()
+    shown = lab.settled_text(runs=1)
     lab.reload(path)
     expect(lab.item).to_have_text(shown)
 
@@ -28,12 +28,12 @@ def test_after_a_reload_in_mid_cell_the_item_is_live_again(
     opened = lab.open(path)
     opened.run(0)
     opened.start(1)
-    expect(lab.item).to_contain_text(POWER)
+    lab.wait_for_state("running")
     lab.reload(path, busy=True)
-    expect(lab.item).to_contain_text(POWER)
+    lab.wait_for_state("running")
     gate.open()
-    expect(lab.item).not_to_contain_text(POWER)
-    expect(lab.item).to_contain_text(ENERGY)
+    lab.wait_for_state("idle")
+    expect(lab.figure("energy")).to_have_text(ENERGY)
 
 
 def test_a_restarted_kernel_starts_anew_in_every_tab_and_the_notebooks_totals_go_on(
@@ -43,32 +43,32 @@ def test_a_restarted_kernel_starts_anew_in_every_tab_and_the_notebooks_totals_go
     lab, other = open_page(lab_server), open_page(lab_server)
     opened = lab.open(path)
     opened.run(0, 1)
-    expect(lab.item).to_contain_text(ENERGY)
+    lab.settled_text(runs=1)
     other.open(path)
     expect(other.item).to_contain_text(ENERGY)
     opened.session("await s.session.kernel.restart()")
-    expect(lab.item).to_have_text("–")
-    expect(other.item).to_have_text("–")
-    opened.run(0)
-    expect(lab.item).to_contain_text(ENERGY)
-    (runs,) = {message["notebook"]["runs"] for message in lab.frames.ours()[-1:]}
-    assert runs == 3
+    lab.wait_for_state("absent")
+    other.wait_for_state("absent")
+    opened.run(0, 1)
+    lab.settled_text(runs=2)
+    lab.wait_for_state("idle")
+    other.wait_for_state("idle")
     assert lab.frames.ours()[-1]["session"]["runs"] == 1
 
 
 def test_after_a_crash_and_its_automatic_restart_one_loads_it_again(lab: Page, slug: str) -> None:
     opened = lab.open(lab.server.notebook(f"{slug}.ipynb", [LOAD, CRASH, WORK]))
     opened.run(0)
-    expect(lab.item).to_contain_text(ENERGY)
+    lab.wait_for_state("idle")
     opened.start(1)
     dialog = lab.tab.locator(".jp-Dialog")
     dialog.get_by_text("died").wait_for()
     dialog.locator(".jp-mod-accept").click()
-    expect(lab.item).to_have_text("–")
+    lab.wait_for_state("absent")
     lab.item_button.click()
-    expect(lab.item).to_contain_text(ENERGY)
+    lab.wait_for_state("idle")
     opened.run(2)
-    assert lab.frames.ours()[-1]["session"]["runs"] == 1
+    expect(lab.figure("energy")).to_have_text(ENERGY)
 
 
 # Prints while nobody listens, then goes on until the test lets it end.

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from browser.conftest import RESULTS
-from browser.page import ENERGY, LOAD, POWER, STALE, Gate, Page
+from browser.page import ENERGY, LOAD, POWER, Gate, Page
 
 PICTURE = os.environ.get("JUPYTER_ENERGY_TEST_PICTURE")
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
@@ -25,24 +25,24 @@ def test_pictures_of_every_state(
 
     def keep(state: str) -> None:
         lab.tab.screenshot(path=folder / f"{state}-{theme}.png")
-        lab.picture_of_item(folder / f"{state}-{theme}-item.png")
+        lab.item.screenshot(path=folder / f"{state}-{theme}-item.png")
 
     estimating = lab.open(
-        lab.server.notebook(f"{slug}-e.ipynb", [LOAD, gate.cell, f"{HOG}\n{gate.cell}"])
+        lab.server.notebook(f"{slug}-e.ipynb", [LOAD, gate.cell, f"time.sleep(0.7)\n{HOG}"])
     )
     lab.use_theme(THEMES[theme])
-    expect(lab.item).to_have_text("–")
+    lab.wait_for_state("absent")
     keep("not-loaded")
     estimating.run(0)
     estimating.start(1)
-    expect(lab.item).to_contain_text(POWER)
+    expect(lab.figure("power")).to_have_text(POWER)
     keep("estimated")
     gate.open()
     estimating.wait_until_done(1)
-    expect(lab.item).not_to_contain_text(POWER)
+    lab.wait_for_state("idle")
     keep("idle")
     estimating.start(2)
-    expect(lab.item).to_have_class(STALE)
+    lab.wait_for_state("running", stale=True)
     keep("stale")
     estimating.wait_until_done(2)
     second = Gate(tmp_path / "second")

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from browser.conftest import OpenPage
-from browser.page import LOAD, Gate
+from browser.page import ENERGY, LOAD, POWER, Gate, Page
 from browser.server import Server, serving
 
 
@@ -24,20 +24,36 @@ def gateway_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield lab
 
 
-def test_x(everywhere: Server, open_page: OpenPage, slug: str, gate: Gate) -> None:
-    page = open_page(everywhere)
-    path = page.server.notebook(f"{slug}.ipynb", [LOAD, gate.cell, "print('x')"], "python3")
-    opened = page.open(path)
+@pytest.fixture(scope="module")
+def hub_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """JupyterLab where a hub puts it."""
+    folder = tmp_path_factory.mktemp("hub") / "server"
+    with serving(sys.executable, folder, base_url="/user/x/") as lab:
+        yield lab
+
+
+def assert_it_is_live(page: Page, slug: str, gate: Gate) -> None:
+    opened = page.open(page.server.notebook(f"{slug}.ipynb", [LOAD, gate.cell]))
     opened.run(0)
+    page.wait_until_told()
+    assert page.frames.ours()[-1]["path"] == f"{slug}.ipynb"
     opened.start(1)
+    expect(page.figure("power")).to_have_text(POWER)
     assert opened.is_running(1)
     gate.open()
     opened.wait_until_done(1)
+    page.wait_for_state("idle")
+    expect(page.figure("energy")).to_have_text(ENERGY)
 
 
-def test_gateway(gateway_lab: Server, open_page: OpenPage, slug: str) -> None:
-    page = open_page(gateway_lab)
-    opened = page.open(page.server.notebook(f"{slug}.ipynb", [LOAD, "print('out')"]))
-    opened.run(0, 1)
-    expect(opened.output(1)).to_have_text("out\n")
-    print(page.frames.all[-5:])
+def test_it_is_live_behind_a_base_url(
+    hub_lab: Server, open_page: OpenPage, slug: str, gate: Gate
+) -> None:
+    assert hub_lab.url.endswith("/user/x/")
+    assert_it_is_live(open_page(hub_lab), slug, gate)
+
+
+def test_it_is_live_where_kernels_run_behind_a_gateway(
+    gateway_lab: Server, open_page: OpenPage, slug: str, gate: Gate
+) -> None:
+    assert_it_is_live(open_page(gateway_lab), slug, gate)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 import pytest
 from playwright.sync_api import expect
 
-from browser.page import CARBON, ENERGY, LOAD, POWER, Gate, Page
+from browser.page import CARBON, ENERGY, LOAD, PLUGIN, POWER, Gate, Page
 
 Choose = Callable[[Mapping[str, object]], None]
 
@@ -59,9 +59,9 @@ def test_it_can_be_nowhere_and_then_asks_nothing(
 def test_a_change_shows_at_once(lab: Page, slug: str, gate: Gate, choose: Choose) -> None:
     run_one(lab, slug, gate)
     expect(lab.item).to_contain_text(POWER)
-    lab.change_setting(PLUGIN, "showPower", False)
+    lab.change_setting("showPower", False)
     expect(lab.item).not_to_contain_text(POWER)
     expect(lab.item).to_contain_text(CARBON)
-    lab.change_setting(PLUGIN, "where", "nowhere")
+    lab.change_setting("where", "nowhere")
     expect(lab.item).to_be_hidden()
     gate.open()
