@@ -164,6 +164,8 @@ def open_page(request: pytest.FixtureRequest, browser: Browser, slug: str) -> It
 
 # Errors that others log: part of the text, and whose it is.
 OTHERS = {
+    # ours is neither opened nor closed
+    "Comm not found for comm id": "JupyterLab, where a comm is closed that another tab opened",
     "reading 'schema'": "Notebook's shortcuts, where another plugin's settings come first",
     "'Sec-WebSocket-Protocol'": "a server with a gateway leaves out the protocol; JupyterLab copes",
 }

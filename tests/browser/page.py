@@ -24,6 +24,7 @@ RUNNING = "[*]:"
 POWER = re.compile(r"\d\s(m|k)?W(?!h)")
 ENERGY = re.compile(r"\d\s((µ|m|k)?J|k?Wh)")
 CARBON = re.compile(r"\d\s(µ|m|k)?g")
+expect.set_options(timeout=LIMIT_MS)
 _DONE = re.compile(r"\[\d+\]:")
 
 # In every page before its own code: what the tests call there, and a log of kernel statuses.
@@ -204,7 +205,7 @@ class Page:
         self.frames.wait_for(lambda f: f.tells("idle") and f.ours["notebook"]["runs"] == runs)
         # what came is drawn in the frame after the next at the latest
         self.tab.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
-        return self.item.inner_text()
+        return self.item.text_content() or ""
 
     def wait_until_told(self) -> None:
         """Wait until the kernel, which has just loaded the extension, has answered our hello."""
@@ -259,7 +260,7 @@ class Notebook:
         """Run a cell; it runs when this returns, or has already ended."""
         before = self.prompt(index).inner_text()
         self.page.tab.evaluate("([path, i]) => window.harness.run(path, i)", [self.path, index])
-        expect(self.prompt(index)).not_to_have_text(before, timeout=LIMIT_MS)
+        expect(self.prompt(index)).not_to_have_text(before)
 
     def run(self, *indices: int) -> None:
         """Run cells one after the other, each to its end."""
@@ -269,7 +270,7 @@ class Notebook:
 
     def wait_until_done(self, index: int) -> None:
         """Wait until the prompt shows the number of the run."""
-        expect(self.prompt(index)).to_have_text(_DONE, timeout=LIMIT_MS)
+        expect(self.prompt(index)).to_have_text(_DONE)
 
     def is_running(self, index: int) -> bool:
         """Whether the prompt shows the star of a cell that runs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from playwright.sync_api import expect
+from shell import code
 
 from browser.conftest import OpenPage
 from browser.page import ENERGY, LOAD, POWER, Gate, Page
@@ -34,33 +35,39 @@ def test_the_item_follows_a_console(lab: Page, slug: str) -> None:
 
 
 def test_a_renamed_notebook_keeps_its_totals_and_they_go_on(lab: Page, slug: str) -> None:
-    path = lab.server.notebook(f"{slug}-old.ipynb", [LOAD, WORK, "%energy", "%energy"])
+    path = lab.server.notebook("old-name.ipynb", [LOAD, WORK, "%energy", "%energy"])
     opened = lab.open(path)
     opened.run(0, 1, 2)
     expect(opened.output(2)).to_contain_text("1 run of")
     before = lab.settled_text(runs=2)
-    renamed = opened.rename(f"{slug}-new.ipynb")
+    renamed = opened.rename("new-name.ipynb")
     expect(lab.item).to_have_text(before)
     lab.frames.wait_for(lambda frame: (frame.ours or {}).get("path") == renamed.path)
     renamed.run(1)
     renamed.run(3)
-    expect(renamed.output(3)).to_contain_text(f"{slug}-new.ipynb")
+    expect(renamed.output(3)).to_contain_text("new-name.ipynb")
     expect(renamed.output(3)).to_contain_text("3 runs")
 
 
 def test_two_notebooks_on_one_kernel_have_each_its_own_totals(lab: Page, slug: str) -> None:
+    cells = [code("pass", "other-1"), code("pass", "other-2")]
     first = lab.open(lab.server.notebook(f"{slug}-a.ipynb", [LOAD, WORK]))
-    first.run(0, 1)
+    first.run(0)
+    lab.wait_until_told()
+    first.run(1)
     of_first = lab.settled_text(runs=1)
-    second = lab.open_beside(lab.server.notebook(f"{slug}-b.ipynb", ["pass", WORK]))
+    second = lab.open_beside(lab.server.notebook(f"{slug}-b.ipynb", cells))
     second.session("await s.changeKernel({id: x})", first.kernel_id)
     lab.wait_for(second.path)
+    lab.frames.wait_for(lambda f: f.tells("idle") and f.ours["path"] == second.path)
     second.run(0, 1)
-    lab.settled_text(runs=2)
-    of_second = lab.item.inner_text()
+    of_second = lab.settled_text(runs=2)
     assert of_second != of_first
     first.activate()
     expect(lab.item).to_have_text(of_first)
+    first.run(1)
+    expect(lab.item).not_to_have_text(of_first)
+    expect(lab.item).not_to_have_text(of_second)
     second.activate()
     expect(lab.item).to_have_text(of_second)
 

@@ -92,7 +92,10 @@ def test_a_page_that_was_away_in_mid_cell_has_all_output_and_few_messages_of_our
     opened.start(1)
     expect(opened.output(1)).to_contain_text("3\n")
     lab.tab.context.set_offline(True)
-    lab.tab.wait_for_timeout(5000)
+    opened.session(CLOSE_SOCKET)
+    seen = lab.frames.ours()[-1]
+    while not file.exists():
+        ...
     lab.frames.clear()
     lab.tab.context.set_offline(False)
     gate.open()

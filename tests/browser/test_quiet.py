@@ -15,7 +15,9 @@ def test_an_idle_kernel_says_nothing_is_asked_nothing_and_stays_idle_to_its_cull
     lab: Page, slug: str
 ) -> None:
     opened = lab.open(lab.server.notebook(f"{slug}.ipynb", [LOAD, "1 + 1"]))
-    opened.run(0, 1)
+    opened.run(0)
+    lab.wait_until_told()
+    opened.run(1)
     lab.settled_text(runs=1)
     expect(lab.figure("energy")).to_have_text(ENERGY)
     active = lab.server.last_activity(opened.kernel_id)
