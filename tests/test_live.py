@@ -279,6 +279,7 @@ def test_a_hello_with_a_strange_path_is_answered_for_the_kernels_own_notebook(
 def test_two_notebooks_that_ask_together_are_both_answered(channel: Channel) -> None:
     channel.live.tell()
     channel.kernel.message()
+    assert channel.clock.next_pause() is None
     # So soon after the last message both wait.
     channel.live.tell()
     channel.kernel.hear({"op": "hello", "path": "other.ipynb", "cells": ["4567cdef"]})
