@@ -155,7 +155,7 @@ def test_the_totals_of_a_notebook_survive_a_new_kernel_and_the_session_does_not(
     start_kernel: StartKernel,
 ) -> None:
     first = loaded(start_kernel)
-    (first.None: / "a.ipynb").write_text('{"cells": []}')
+    (first.folder / "a.ipynb").write_text('{"cells": []}')
     hello(first, "a.ipynb", "0123abcd", "4567cdef")
     first.send("sum(range(10**6))", "0123abcd")
     (before,) = live(messages(first, is_state("idle")))
@@ -170,7 +170,7 @@ def test_two_notebooks_on_one_kernel_have_each_their_own_totals(
 ) -> None:
     kernel = loaded(start_kernel)
     for name in ("a.ipynb", "b.ipynb"):
-        (kernel.None: / name).write_text('{"cells": []}')
+        (kernel.folder / name).write_text('{"cells": []}')
     assert hello(kernel, "a.ipynb", "aaaaaaa1", "aaaaaaa2").get("notebooks", 1) == 1
     time.sleep(0.3)
     assert hello(kernel, "b.ipynb", "bbbbbbb1", "bbbbbbb2")["notebooks"] == 2
@@ -187,11 +187,11 @@ def test_two_notebooks_on_one_kernel_have_each_their_own_totals(
 
 def test_a_notebook_that_is_renamed_keeps_its_totals(start_kernel: StartKernel) -> None:
     kernel = loaded(start_kernel)
-    (kernel.None: / "a.ipynb").write_text('{"cells": []}')
+    (kernel.folder / "a.ipynb").write_text('{"cells": []}')
     hello(kernel, "a.ipynb", "aaaaaaa1", "aaaaaaa2")
     kernel.send("sum(range(1000))", "aaaaaaa1")
     messages(kernel, is_state("idle"))
-    (kernel.None: / "a.ipynb").rename(kernel.home / "z.ipynb")
+    (kernel.folder / "a.ipynb").rename(kernel.folder / "z.ipynb")
     answer = hello(kernel, "z.ipynb", "aaaaaaa1", "aaaaaaa2", was="a.ipynb")
     assert (answer["path"], answer["notebook"]["runs"]) == ("z.ipynb", 1)
     assert "z.ipynb" in kernel.run("%energy summary --json").stdout
