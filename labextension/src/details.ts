@@ -146,23 +146,22 @@ function linesOf(live: ILiveState, message: ILive, trans: TranslationBundle): st
 function powerOf(message: ILive, trans: TranslationBundle): ISection {
   const { over_s, measured_w, estimated_w, devices } = message;
   const rows = devices.map(device => deviceRow(device, trans));
-  const sums: IRow[] = [];
-  if (measured_w !== null) {
-    const text = quantity(measured_w, POWER_W);
-    sums.push({ label: trans.__('measured in all'), text, look: 'measured', detail: '' });
-  }
-  if (estimated_w !== null) {
-    const text = estimated(estimated_w, POWER_W);
-    sums.push({ label: trans.__('estimated in all'), text, look: 'estimated', detail: '' });
-  }
   // a sum of one device says nothing new
-  const shown = rows.length > 1 ? [...rows, ...sums] : rows.length > 0 ? rows : sums;
+  const several = (look: Look): boolean => rows.filter(row => row.look === look).length !== 1;
+  if (measured_w !== null && several('measured')) {
+    const text = quantity(measured_w, POWER_W);
+    rows.push({ label: trans.__('measured in all'), text, look: 'measured', detail: '' });
+  }
+  if (estimated_w !== null && several('estimated')) {
+    const text = estimated(estimated_w, POWER_W);
+    rows.push({ label: trans.__('estimated in all'), text, look: 'estimated', detail: '' });
+  }
   return {
     heading:
       over_s === null ? trans.__('Power') : trans.__('Power, mean over %1', duration(over_s)),
     rows:
-      shown.length > 0
-        ? shown
+      rows.length > 0
+        ? rows
         : [unknownRow(trans.__('power'), trans.__('no device tells its power'))]
   };
 }

@@ -35,8 +35,8 @@ export class EnergyPanel extends ReactWidget {
     const { lines, sections, version, offersLoad } = this._panel;
     return (
       <>
-        {lines.map(line => (
-          <p key={line} className="jp-EnergyPanel-line">
+        {lines.map((line, index) => (
+          <p key={index} className="jp-EnergyPanel-line">
             {line}
           </p>
         ))}
@@ -45,9 +45,11 @@ export class EnergyPanel extends ReactWidget {
             {this._trans.__('Try again')}
           </button>
         )}
-        {sections.map(section => (
-          <Section key={section.heading} {...section} />
-        ))}
+        <div className="jp-EnergyPanel-sections">
+          {sections.map((section, index) => (
+            <Section key={index} {...section} />
+          ))}
+        </div>
         {version !== '' && <p className="jp-EnergyPanel-version">{version}</p>}
       </>
     );
@@ -63,8 +65,8 @@ function Section({ heading, rows }: ISection): React.JSX.Element {
     <section className="jp-EnergyPanel-section">
       <h3>{heading}</h3>
       <dl>
-        {rows.map(({ label, text, look, detail }) => (
-          <div key={label} className="jp-EnergyPanel-row">
+        {rows.map(({ label, text, look, detail }, index) => (
+          <div key={index} className="jp-EnergyPanel-row">
             <dt className="jp-EnergyPanel-label">{label}</dt>
             <dd className="jp-EnergyPanel-value" data-look={look}>
               {text}
