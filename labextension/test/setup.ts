@@ -2,6 +2,9 @@
 Object.assign(globalThis, {
   // @lumino/dragdrop derives a class from it
   DragEvent: class DragEvent extends MouseEvent {},
+  // @jupyterlab/notebook derives classes from them
+  IntersectionObserver: class IntersectionObserver extends EventTarget {},
+  ResizeObserver: class ResizeObserver extends EventTarget {},
   // @jupyter/web-components asks whether the user wants forced colours: no
   matchMedia: () => Object.assign(new EventTarget(), { matches: false })
 });

@@ -1,13 +1,26 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
 import { type IStatusBar, StatusBar } from '@jupyterlab/statusbar';
+import { Signal } from '@lumino/signaling';
 import { Widget } from '@lumino/widgets';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import plugins from '../src';
-import { EnergyItem, statusBarPlugin } from '../src/statusbar';
+import { energyPlugin, type IEnergy } from '../src/energy';
+import { statusBarPlugin } from '../src/statusbar';
+import { toolbarPlugin } from '../src/toolbar';
 
-// the plugin asks nothing of the application; if it comes to, this test says so
-const noApp = undefined as unknown as JupyterFrontEnd;
+/** The part of JupyterLab's shell that is used: which widget one looks at. */
+class Shell {
+  currentWidget: Widget | null = null;
+  readonly currentChanged = new Signal<this, void>(this);
+}
+
+const app = { shell: new Shell() } as unknown as JupyterFrontEnd;
+
+async function makeEnergy(): Promise<IEnergy> {
+  const energy = await energyPlugin.activate(app, null, null);
+  return energy;
+}
 
 /** JupyterLab's own status bar, which also keeps what was registered with it. */
 class SpyStatusBar extends StatusBar {
@@ -23,8 +36,8 @@ class SpyStatusBar extends StatusBar {
 }
 
 describe('the list of plugins', () => {
-  it('holds the status bar plugin', () => {
-    expect(plugins).toContain(statusBarPlugin);
+  it('holds every plugin', () => {
+    expect(plugins).toEqual([energyPlugin, statusBarPlugin, toolbarPlugin]);
   });
 
   it('gives each plugin an id of its own, in the name of this package', () => {
@@ -32,51 +45,36 @@ describe('the list of plugins', () => {
     expect(new Set(ids).size).toBe(ids.length);
     expect(ids.filter(id => !id.startsWith('jupyter-energy:'))).toEqual([]);
   });
+
+  it('demands nothing but its own, so that it starts wherever a part is not there', () => {
+    const own = plugins.map(plugin => plugin.provides);
+    expect(
+      plugins.flatMap(plugin => plugin.requires ?? []).filter(token => !own.includes(token))
+    ).toEqual([]);
+  });
 });
 
 describe('the status bar plugin', () => {
-  it('demands nothing, so that it starts where there is no status bar', () => {
-    expect(statusBarPlugin.requires ?? []).toEqual([]);
-  });
-
-  it('starts without a status bar, as in Notebook 7', () => {
-    expect(() => statusBarPlugin.activate(noApp, null)).not.toThrow();
-  });
-});
-
-describe('the item in the status bar', () => {
   let statusBar: SpyStatusBar;
+  let energy: IEnergy;
 
-  beforeEach(() => {
+  beforeEach(async () => {
+    energy = await makeEnergy();
     statusBar = new SpyStatusBar();
     Widget.attach(statusBar, document.body);
-    void statusBarPlugin.activate(noApp, statusBar);
   });
 
   afterEach(() => {
     statusBar.dispose();
   });
 
-  it('is registered under the id of the plugin', () => {
+  it('starts without a status bar, as in Notebook 7', () => {
+    expect(() => statusBarPlugin.activate(app, energy, null, null, null)).not.toThrow();
+  });
+
+  it('registers its item under its own id, not shown while there is no kernel', () => {
+    void statusBarPlugin.activate(app, energy, statusBar, null, null);
     expect([...statusBar.registered.keys()]).toEqual([statusBarPlugin.id]);
-  });
-
-  it('is not shown while it has nothing to say', () => {
-    expect(registeredItem(statusBar).isHidden).toBe(true);
-  });
-
-  it('is shown once it says something and has told the status bar so', () => {
-    const item = registeredItem(statusBar);
-    item.node.textContent = '1 J';
-    item.activeStateChanged.emit();
-    expect(item.isHidden).toBe(false);
+    expect(statusBar.registered.get(statusBarPlugin.id)?.item.isHidden).toBe(true);
   });
 });
-
-function registeredItem(statusBar: SpyStatusBar): EnergyItem {
-  const item = statusBar.registered.get(statusBarPlugin.id)?.item;
-  if (!(item instanceof EnergyItem)) {
-    throw new Error('the plugin registered no energy item');
-  }
-  return item;
-}

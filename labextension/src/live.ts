@@ -1,0 +1,369 @@
+/**
+ * The conversation with one kernel: what it says, and the little that the page asks.
+ *
+ * The page asks only when it attaches (again), when its document was renamed, when its cells
+ * changed and the kernel has to tell notebooks apart, and when news stayed away; and only while the
+ * kernel is idle: a request to a busy one waits behind the cell, and its reply makes JupyterLab's
+ * own indicator lie. Otherwise it listens: whatever an idle kernel publishes keeps it from being
+ * culled.
+ */
+import { type Kernel, KernelMessage } from '@jupyterlab/services';
+import type { IDisposable } from '@lumino/disposable';
+import { type ISignal, Signal } from '@lumino/signaling';
+
+import { clean, parseLive } from './parse';
+import type { IHello, ILive, ITotals } from './protocol';
+import { COMM_ID, PROTOCOL_VERSION } from './protocol';
+
+/** The part of a kernel connection that is used. */
+export type IKernel = Pick<
+  Kernel.IKernelConnection,
+  | 'clientId'
+  | 'connectionStatus'
+  | 'connectionStatusChanged'
+  | 'info'
+  | 'iopubMessage'
+  | 'requestCommInfo'
+  | 'requestExecute'
+  | 'sendShellMessage'
+  | 'status'
+  | 'statusChanged'
+  | 'username'
+>;
+
+/**
+ * How far one is with a kernel. Not known yet whether it is Python's (`unknown`) or known not to be
+ * (`foreign`), gone (`dead`), not answered yet (`waiting`); the extension is not loaded (`absent`),
+ * being loaded at a click (`loading`), not installed there (`missing`) or did not load (`failed`);
+ * what it says is not understood (`other-version`); it talks (`live`).
+ */
+export type Phase =
+  | 'unknown'
+  | 'foreign'
+  | 'dead'
+  | 'waiting'
+  | 'absent'
+  | 'loading'
+  | 'missing'
+  | 'failed'
+  | 'other-version'
+  | 'live';
+
+/** All that is known of a kernel at one time. */
+export interface ILiveState {
+  readonly phase: Phase;
+  /** Why the extension did not load. */
+  readonly reason: string | null;
+  /** What the kernel said last. */
+  readonly message: ILive | null;
+  /** The last totals that are of this document; a kernel can have several. */
+  readonly totals: { readonly notebook: ITotals; readonly session: ITotals } | null;
+  /** News is overdue by this limit; null while it is not. */
+  readonly silentFor_s: number | null;
+  /** Whether the GPU has been asleep since the kernel started. */
+  readonly sawGpuAsleep: boolean;
+}
+
+const NOTHING: ILiveState = {
+  phase: 'unknown',
+  reason: null,
+  message: null,
+  totals: null,
+  silentFor_s: null,
+  sawGpuAsleep: false
+};
+
+const LOAD = '%load_ext jupyter_energy';
+const MODULE = 'jupyter_energy';
+const REASON_LIMIT = 160;
+const CELLS_LIMIT = 5000;
+/** Edits come in bursts: one hello for those that follow each other within this time. */
+const EDITS_MS = 1000;
+
+/** Listens to one kernel connection on behalf of one document, until it is disposed. */
+export class LiveKernel implements IDisposable {
+  constructor(kernel: IKernel, path: string | null, cells: () => string[]) {
+    this._kernel = kernel;
+    this._path = path;
+    this._cells = cells;
+    kernel.iopubMessage.connect(this._onIOPub, this);
+    kernel.statusChanged.connect(this._onStatus, this);
+    kernel.connectionStatusChanged.connect(this._onConnection, this);
+    void this._meet();
+    this._askIfOwed();
+  }
+
+  get state(): ILiveState {
+    return this._state;
+  }
+
+  /** Something of `state` changed. */
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  get isDisposed(): boolean {
+    return this._isDisposed;
+  }
+
+  dispose(): void {
+    this._isDisposed = true;
+    this._stopTimers();
+    Signal.clearData(this);
+  }
+
+  /** Tells the kernel, when it is free, that the document has another path. */
+  rename(path: string | null): void {
+    if (path !== this._path) {
+      this._was ??= this._path;
+      this._path = path;
+      this._owe();
+    }
+  }
+
+  /** The document's cells may have changed: the kernel needs to know if it has several documents. */
+  cellsChanged(): void {
+    if ((this._state.message?.notebooks ?? 0) > 1) {
+      clearTimeout(this._editTimer);
+      this._editTimer = setTimeout(() => {
+        this._editTimer = undefined;
+        this._oweIfCellsChanged();
+      }, EDITS_MS);
+    }
+  }
+
+  /** Loads the extension, silently; the kernel then says by itself that it is there. */
+  async load(): Promise<void> {
+    if (!['absent', 'missing', 'failed'].includes(this._state.phase)) {
+      return;
+    }
+    this._set({ phase: 'loading', reason: null });
+    const life = this._life;
+    try {
+      const { content } = await this._kernel.requestExecute({
+        code: LOAD,
+        silent: true,
+        store_history: false,
+        allow_stdin: false,
+        stop_on_error: false
+      }).done;
+      if (life !== this._life || this._isDisposed) {
+        return;
+      }
+      if (content.status === 'ok') {
+        this._leaveLoading('waiting', null);
+        this._owe();
+        return;
+      }
+      const error = content.status === 'error' ? `${content.ename}: ${content.evalue}` : '';
+      const isMissing = error.startsWith('ModuleNotFoundError') && error.includes(`'${MODULE}'`);
+      this._leaveLoading(isMissing ? 'missing' : 'failed', clean(error, REASON_LIMIT));
+    } catch {
+      // the kernel restarted or went away before it answered
+      if (life === this._life) {
+        this._leaveLoading('absent', null);
+      }
+    }
+  }
+
+  private async _meet(): Promise<void> {
+    let language: string;
+    try {
+      language = (await this._kernel.info).language_info.name;
+    } catch {
+      return; // it went away before it said what it is
+    }
+    if (this._isDisposed || this._state.phase !== 'unknown') {
+      return;
+    }
+    this._set({ phase: language === 'python' ? 'waiting' : 'foreign' });
+    this._askIfOwed();
+  }
+
+  private _onIOPub(_: unknown, message: KernelMessage.IIOPubMessage): void {
+    if (
+      this._isDisposed ||
+      !KernelMessage.isCommMsgMsg(message) ||
+      message.content.comm_id !== COMM_ID
+    ) {
+      return;
+    }
+    this._stopTimers();
+    this._owesNews = false;
+    const live = parseLive(message.content.data);
+    if (live === null) {
+      this._set({ ...NOTHING, phase: 'other-version' });
+    } else if (live.state === 'gone') {
+      this._told = null;
+      this._set({ ...NOTHING, phase: 'absent' });
+    } else {
+      this._onLive(live);
+    }
+  }
+
+  private _onLive(live: ILive): void {
+    const isOwn = live.path === null || live.path === this._path;
+    this._set({
+      phase: 'live',
+      reason: null,
+      message: live,
+      totals: isOwn ? { notebook: live.notebook, session: live.session } : this._state.totals,
+      silentFor_s: null,
+      sawGpuAsleep: this._state.sawGpuAsleep || live.gpu_asleep
+    });
+    if (live.state === 'running') {
+      const limit_s = 3 * live.every_s + 2;
+      this._staleTimer = setTimeout(() => {
+        this._staleTimer = undefined;
+        this._owesNews = true;
+        this._set({ silentFor_s: limit_s });
+        this._askIfOwed();
+      }, limit_s * 1000);
+    }
+    if (this._told === null) {
+      this._owe(); // it was loaded after this page attached
+    } else if (live.notebooks > 1) {
+      this._oweIfCellsChanged();
+    }
+  }
+
+  private _onStatus(_: unknown, status: KernelMessage.Status): void {
+    switch (status) {
+      case 'starting':
+      case 'restarting':
+      case 'autorestarting':
+        this._forget('waiting');
+        break;
+      case 'dead':
+        this._forget('dead');
+        break;
+      default:
+        this._askIfOwed();
+    }
+  }
+
+  private _onConnection(_: unknown, status: Kernel.ConnectionStatus): void {
+    if (status === 'connected') {
+      this._owe();
+    }
+  }
+
+  /** The kernel begins anew and knows nothing of this page. */
+  private _forget(phase: 'waiting' | 'dead'): void {
+    this._stopTimers();
+    this._life += 1;
+    this._turn += 1;
+    this._told = null;
+    this._owesNews = false;
+    this._owesHello = true;
+    const { phase: before } = this._state;
+    // a restart does not change the language
+    this._set({ ...NOTHING, phase: before === 'foreign' || before === 'unknown' ? before : phase });
+  }
+
+  private _owe(): void {
+    this._owesHello = true;
+    this._askIfOwed();
+  }
+
+  private _oweIfCellsChanged(): void {
+    if (this._told !== null && this._told !== this._knownCells().join()) {
+      this._owe();
+    }
+  }
+
+  private _askIfOwed(): void {
+    if (
+      (this._owesHello || this._owesNews) &&
+      !this._isDisposed &&
+      this._kernel.status === 'idle' &&
+      this._kernel.connectionStatus === 'connected' &&
+      !['unknown', 'foreign'].includes(this._state.phase)
+    ) {
+      this._owesHello = this._owesNews = false;
+      void this._ask();
+    }
+  }
+
+  private async _ask(): Promise<void> {
+    const turn = ++this._turn;
+    try {
+      const { content } = await this._kernel.requestCommInfo({ target_name: COMM_ID });
+      if (turn !== this._turn || this._isDisposed) {
+        return;
+      }
+      if (content.status === 'ok' && COMM_ID in content.comms) {
+        this._sayHello();
+      } else if (this._state.phase === 'waiting') {
+        this._set({ phase: 'absent' });
+      } else {
+        // it talks and has no ear: asking again would change nothing
+        this._told ??= '';
+      }
+    } catch {
+      // the kernel restarted or the connection was lost; both ask again when they are over
+    }
+  }
+
+  private _sayHello(): void {
+    const cells = this._knownCells();
+    const hello: IHello = {
+      op: 'hello',
+      v: PROTOCOL_VERSION,
+      path: this._path,
+      was: this._was === this._path ? null : this._was,
+      cells
+    };
+    this._kernel.sendShellMessage(
+      KernelMessage.createMessage<KernelMessage.ICommMsgMsg<'shell'>>({
+        msgType: 'comm_msg',
+        channel: 'shell',
+        session: this._kernel.clientId,
+        username: this._kernel.username,
+        content: { comm_id: COMM_ID, data: { ...hello } }
+      })
+    );
+    this._was = null;
+    this._told = cells.join();
+  }
+
+  private _knownCells(): string[] {
+    return this._cells().slice(0, CELLS_LIMIT);
+  }
+
+  private _leaveLoading(phase: Phase, reason: string | null): void {
+    // what the kernel said meanwhile knows better
+    if (this._state.phase === 'loading') {
+      this._set({ phase, reason });
+    }
+  }
+
+  private _stopTimers(): void {
+    clearTimeout(this._staleTimer);
+    clearTimeout(this._editTimer);
+    this._staleTimer = this._editTimer = undefined;
+  }
+
+  private _set(change: Partial<ILiveState>): void {
+    this._state = { ...this._state, ...change };
+    this._changed.emit();
+  }
+
+  private readonly _kernel: IKernel;
+  private readonly _cells: () => string[];
+  private readonly _changed = new Signal<this, void>(this);
+  private _path: string | null;
+  /** Where the document was when the kernel last knew, if it has moved since. */
+  private _was: string | null = null;
+  /** The cells that the last hello told; null before the first since the kernel started. */
+  private _told: string | null = null;
+  private _state = NOTHING;
+  private _owesHello = true;
+  private _owesNews = false;
+  /** Counts the kernel's starts, so that a late answer of an earlier one is seen to be that. */
+  private _life = 0;
+  private _turn = 0;
+  private _staleTimer: ReturnType<typeof setTimeout> | undefined;
+  private _editTimer: ReturnType<typeof setTimeout> | undefined;
+  private _isDisposed = false;
+}
