@@ -46,6 +46,9 @@ export interface IDevice {
   reason?: string | null;
 }
 
+/** A device whose fields are all there: what was left out is filled in. */
+export type Device = Required<IDevice>;
+
 /** Totals of a notebook or of its session, the run that is under way included. */
 export interface ITotals {
   runs: number;
@@ -101,3 +104,6 @@ export interface ILive {
   /** one plain line that the user should know, such as that the store cannot be used */
   note?: string | null;
 }
+
+/** A message whose fields are all there: what was left out, because it is plain, is filled in. */
+export type Live = Required<Omit<ILive, 'devices'>> & { devices: Device[] };
