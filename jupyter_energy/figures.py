@@ -33,6 +33,7 @@ from .uncertainty import Range, Uncertain, sum_of_ranges, sum_over_devices
 from .version import version
 from .window import Edge
 
+STORE_DEADLINE_S = 2.0
 LONGEST_NAME = 28
 LONGEST_NOTE = 120
 # More devices of a kind than this are told as one: "GPU ×8".
@@ -170,6 +171,9 @@ class Figures:
     def _read(self, notebook: Key, windows: Sequence[OpenWindow]) -> Books:
         """The books of a notebook, with what the store has got since. Raises StoreError."""
         known = self._monitor.known_notebook(notebook)
+        if known is None:
+            self._monitor.flush(STORE_DEADLINE_S)  # it is being asked: right after loading
+            known = self._monitor.known_notebook(notebook)
         if known is None:
             raise StoreError("the store has not answered yet")
         books = self._books.get(notebook)
