@@ -151,8 +151,10 @@ export class LiveKernel implements IDisposable {
         return;
       }
       if (content.status === 'ok') {
-        this._leaveLoading('waiting', null);
-        this._owe();
+        if (this._state.phase === 'loading') {
+          this._set({ phase: 'waiting' });
+          this._owe();
+        }
         return;
       }
       const error = content.status === 'error' ? `${content.ename}: ${content.evalue}` : '';
