@@ -188,13 +188,16 @@ class Channel(SimpleNamespace):
     kernel: Kernel
     clock: Clock
     measuring: bool
+    running: int
 
     def cell(self, notebook: str | None = None) -> Callable[[], None]:
         """Begins a cell; what it gives ends it."""
         window = self.monitor.open_window(Options(), notebook=notebook)
+        self.running += 1
         self.live.begin(notebook)
 
         def end() -> None:
+            self.running -= 1
             self.monitor.close_window(window, "ok")
             self.live.end(notebook)
 
@@ -212,8 +215,18 @@ def channel(tmp_path: Path) -> Iterator[Channel]:
     pages = Pages(lambda: NotebookRef(str(path), path.name, kernel_id="k"))
     monitor = Monitor(Energy(environ=environ), pages.ref, environ)
     kernel, clock = Kernel(), Clock()
-    made = Channel(monitor=monitor, kernel=kernel, clock=clock, measuring=True, pages=pages)
-    made.live = Live(kernel, monitor, pages, lambda: made.measuring, clock, clock.wait)
+    made = Channel(
+        monitor=monitor, kernel=kernel, clock=clock, measuring=True, running=0, pages=pages
+    )
+    made.live = Live(
+        kernel,
+        monitor,
+        pages,
+        lambda: made.measuring,
+        lambda: made.running > 0,
+        clock,
+        clock.wait,
+    )
     monitor.start()
     made.live.open()
     assert clock.next_pause() is None
@@ -312,3 +325,12 @@ def test_that_measuring_is_off_is_told(channel: Channel) -> None:
     channel.measuring = False
     channel.live.tell()
     assert channel.kernel.message()["measuring"] is False
+
+
+def test_a_cell_whose_end_was_never_told_is_not_told_to_run_for_ever(channel: Channel) -> None:
+    channel.cell()
+    assert channel.clock.next_pause() == pytest.approx(FIRST_S)
+    channel.running = 0
+    channel.clock.advance(FIRST_S)
+    assert channel.kernel.message()["state"] == "idle"
+    assert channel.clock.next_pause() is None
