@@ -5,7 +5,6 @@ Read and added up on the live channel's own thread, never on the one that runs t
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from .live_message import (
     PlaceJson,
     RangeList,
     State,
+    fitted,
 )
 from .model import CarbonIntensity, DomainEnergy, Measurement, Record
 from .monitor import Monitor, OpenWindow
@@ -33,14 +33,13 @@ from .uncertainty import Range, Uncertain, sum_of_ranges, sum_over_devices
 from .version import version
 from .window import Edge
 
-# Promise 11.7: the data of a message is under 1 kB, as its JSON is sent.
-MOST_BYTES = 1000
+STORE_DEADLINE_S = 2.0
 LONGEST_NAME = 28
 LONGEST_NOTE = 120
 # More devices of a kind than this are told as one: "GPU ×8".
 MOST_OF_A_KIND = 2
 # More than are ever shown.
-DIGITS = 5
+DIGITS, DIGITS_OF_A_RANGE = 5, 3
 
 
 @dataclass(slots=True)
@@ -94,7 +93,7 @@ class Figures:
     def gone(self) -> LiveJson:
         """What is said when nothing more will come."""
         message = self._message("gone", None, 1.0, False)
-        return {**message, "path": None, "place": None}
+        return fitted({**message, "path": None, "place": None})
 
     def _add_totals(
         self,
@@ -129,8 +128,8 @@ class Figures:
             "estimated_w": None,
             "gpu_asleep": any(a.reason == ASLEEP for a in self._monitor.sampler.absences()),
             "devices": [],
-            "notebook": NOTHING,
-            "session": NOTHING,
+            "notebook": _totals(Totals()),
+            "session": _totals(Totals()),
             "place": self._place(),
             "note": None,
         }
@@ -172,6 +171,9 @@ class Figures:
     def _read(self, notebook: Key, windows: Sequence[OpenWindow]) -> Books:
         """The books of a notebook, with what the store has got since. Raises StoreError."""
         known = self._monitor.known_notebook(notebook)
+        if known is None:
+            self._monitor.flush(STORE_DEADLINE_S)  # it is being asked: right after loading
+            known = self._monitor.known_notebook(notebook)
         if known is None:
             raise StoreError("the store has not answered yet")
         books = self._books.get(notebook)
@@ -237,7 +239,7 @@ def _device(group: Sequence[DomainEnergy], several: bool, duration_s: float) -> 
         "w": watts,
         "provenance": first.provenance,
         "source": first.source.removeprefix("estimate:"),
-        "reason": None if reason is None else clean(reason, LONGEST_NOTE),
+        "reason": None if reason is None or watts is not None else clean(reason, LONGEST_NOTE),
     }
 
 
@@ -276,28 +278,14 @@ def _place(found: CarbonIntensity, pue: float) -> PlaceJson:
     }
 
 
-def _short(number: float) -> float:
+def _short(number: float, digits: int = DIGITS) -> float:
     """The number with no more digits than can be shown, so that the message stays small."""
-    return float(f"{number:.{DIGITS}g}") if math.isfinite(number) else 0.0
+    return float(f"{number:.{digits}g}") if math.isfinite(number) else 0.0
 
 
 def _range(estimate: Range) -> RangeList:
     """Its three figures: low, middle, high."""
-    return _short(estimate.low), _short(estimate.mid), _short(estimate.high)
-
-
-def fitted(message: LiveJson) -> LiveJson:
-    """The message, short enough: first the devices' names go, then the smallest devices."""
-    if _size_bytes(message) <= MOST_BYTES:
-        return message
-    message = {**message, "devices": [{**d, "name": ""} for d in message["devices"]]}
-    while message["devices"] and _size_bytes(message) > MOST_BYTES:
-        message["devices"].pop()
-    return message
-
-
-def _size_bytes(message: LiveJson) -> int:
-    return len(json.dumps(message, ensure_ascii=False).encode())
-
-
-NOTHING = _totals(Totals())
+    low, mid, high = (
+        _short(x, DIGITS_OF_A_RANGE) for x in (estimate.low, estimate.mid, estimate.high)
+    )
+    return low, mid, high

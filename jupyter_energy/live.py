@@ -66,6 +66,12 @@ class Pace:
         self._owed = True
         self._ended_s = now_s
 
+    def stop(self, now_s: float) -> None:
+        """No cell runs, whatever was said before."""
+        self.running = 0
+        self._owed = True
+        self._ended_s = now_s
+
     def ask(self) -> None:
         """A page has said hello, or is to be told at once for another reason."""
         self._asked = True
@@ -102,7 +108,8 @@ class Pace:
 class Live:
     """Sends messages from one kernel; `open()` once, `close()` once.
 
-    `measuring` says whether cells are measured. `clock` and `wait` are moved in tests.
+    `measuring` says whether cells are measured, `running` whether one runs now. `clock` and `wait`
+    are moved in tests.
     """
 
     def __init__(
@@ -111,6 +118,7 @@ class Live:
         monitor: Monitor,
         pages: Pages,
         measuring: Callable[[], bool],
+        running: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[threading.Condition, float | None], object] = threading.Condition.wait,
     ) -> None:
@@ -118,6 +126,7 @@ class Live:
         self._monitor = monitor
         self._pages = pages
         self._measuring = measuring
+        self._is_running = running
         self._clock = clock
         self._wait = wait
         self._pid = os.getpid()
@@ -231,6 +240,11 @@ class Live:
     def _say(self, figures: Figures) -> None:
         with self._wake:
             now_s = self._clock()
+            if self._pace.running and not self._is_running():
+                # A Ctrl-C has hit the call that would have told us. An idle kernel is quiet.
+                self._news |= dict.fromkeys(self._running)
+                self._running = []
+                self._pace.stop(now_s)
             self._pace.sent(now_s)
             every_s = self._pace.interval_s(now_s)
             state: State = "running" if self._pace.running else "idle"

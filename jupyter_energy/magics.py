@@ -65,10 +65,13 @@ class EnergyExtension:
         self.pages = Pages(self._notebook)
         self.monitor = Monitor(self.settings, self.pages.ref)
         kernel = getattr(shell, "kernel", None)
-        # A shell in a terminal has no front end.
-        self.live = Live(kernel, self.monitor, self.pages, lambda: self.silent) if kernel else None
         self.silent = True
         self._frames: dict[int, list[Frame]] = {}
+        self.live: Live | None = None
+        if kernel is not None:  # a shell in a terminal has no front end
+            self.live = Live(
+                kernel, self.monitor, self.pages, lambda: self.silent, self._is_running
+            )
 
     # -- the input transformer -------------------------------------------------------------
 
@@ -273,6 +276,10 @@ class EnergyExtension:
         """The notebook of the cell that runs on this thread."""
         frames = self._frames.get(threading.get_ident())
         return frames[-1].notebook if frames else None
+
+    def _is_running(self) -> bool:
+        """Whether a measured cell runs; asked on another thread."""
+        return any(frame.is_told for frames in list(self._frames.values()) for frame in frames)
 
     def close(self, say: bool = False) -> None:
         """Stop all that runs; where `say`, the pages are told."""

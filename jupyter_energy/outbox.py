@@ -54,8 +54,7 @@ class Outbox:
 
     def look_again(self, key: str | None) -> None:
         """Ask the store again which notebook this is, since it has moved."""
-        self._notebooks.pop(key, None)
-        self._worker.submit(lambda: self._write(key))
+        self._worker.submit(lambda: self._write(key, again=True))
 
     def start(self) -> None:
         """Begin to open the store."""
@@ -110,12 +109,12 @@ class Outbox:
                 "busy",
             ) from None
 
-    def _write(self, key: str | None = None) -> None:
+    def _write(self, key: str | None = None, again: bool = False) -> None:
         """Write the records in order; runs on the worker's thread. The notebook of `key` is known
         then, be there a record of it or not."""
         try:
             self._store.open()  # anew, where somebody has deleted the file since
-            self._known(key)
+            self._known(key, again)
             while self._pending:
                 record, of = self._pending[0]
                 self._store.append(replace(record, notebook_id=self._known(of).id))
@@ -126,10 +125,10 @@ class Outbox:
             for text in self._store.warnings:
                 self._tell(f"store:{text}", text)
 
-    def _known(self, key: str | None) -> Notebook:
+    def _known(self, key: str | None, again: bool = False) -> Notebook:
         if self._generation != self._store.generation:
             self._notebooks = {}
             self._generation = self._store.generation
-        if key not in self._notebooks:
+        if again or key not in self._notebooks:
             self._notebooks[key] = self._store.notebook_for(self._find_notebook(key))
         return self._notebooks[key]

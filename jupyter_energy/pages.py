@@ -108,6 +108,8 @@ class Pages:
         the kernel was started with has before it.
         """
         plain = path.removeprefix("RTC:")
+        if ".." in Path(plain).parts or "\0" in plain:
+            return None  # no path of a server's looks so
         if self._folder is None and home.ref.path is not None:
             above = Path(home.ref.path).parents
             ends_there = [f for f in above if str(f / plain) == home.ref.path]

@@ -206,10 +206,14 @@ class Sampler:
     def _read_drivers(self, wanted: Callable[[Sensor], bool]) -> dict[Sensor, Reading]:
         readings: dict[Sensor, Reading] = {}
         asked = {}
+        patience_s = DRIVER_DEADLINE_S
         for name in self._workers:
             if sensors := self._wanted(wanted, name):
+                before = self._outstanding.get(name)
+                if before is not None and not before.done():
+                    patience_s = 2 * DRIVER_DEADLINE_S  # a poll or the live display is before us
                 asked[name] = (sensors, self._ask(name, sensors))
-        deadline_s = self._clock() + DRIVER_DEADLINE_S
+        deadline_s = self._clock() + patience_s
         for name, (sensors, future) in asked.items():
             readings |= dict.fromkeys(sensors, DRIVER_BUSY)
             if future is not None:

@@ -12,6 +12,8 @@ export default tseslint.config({ ignores: ['lib/', 'node_modules/'] }, js.config
     eqeqeq: 'error',
     '@typescript-eslint/consistent-type-imports': 'error',
     '@typescript-eslint/explicit-module-boundary-types': 'error',
+    // Lumino's signals take a method and its `this` side by side: connect(this._onChange, this)
+    '@typescript-eslint/unbound-method': 'off',
     // a number in a template is what this package is about
     '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }]
   }

@@ -192,7 +192,7 @@ class Hanging:
         self.fails = fails
         self.gate = threading.Event()
 
-    def __call__(self) -> NotebookRef:
+    def __call__(self, _: object) -> NotebookRef:
         self.asked += 1
         assert self.gate.wait(LIMIT_S)
         if self.fails:
@@ -205,7 +205,7 @@ def bare(tmp_path: Path) -> Iterator[Start]:
     """Starts a monitor that sees no file of a sensor, with a notebook of the test's own."""
     with ExitStack() as stack:
 
-        def started(notebook: Callable[[], NotebookRef], **more: str) -> Monitor:
+        def started(notebook: Callable[[str | None], NotebookRef], **more: str) -> Monitor:
             environ = {
                 "JUPYTER_ENERGY_STORE": str(tmp_path / "data/energy.sqlite"),
                 "JUPYTER_ENERGY_SYSFS": str(tmp_path / "sys"),

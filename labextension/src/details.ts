@@ -13,7 +13,7 @@ import {
   quantity
 } from './format';
 import type { ILiveState, Phase } from './live';
-import type { IDevice, ILive, IPlace, ITotals } from './protocol';
+import type { Device, Live, IPlace, ITotals } from './protocol';
 import { type Look, whyNoCarbon, whyNoEnergy } from './words';
 
 /** A figure with what it is of and where it comes from. */
@@ -111,7 +111,7 @@ function without(phase: Phase, reason: string | null, trans: TranslationBundle):
   }
 }
 
-function linesOf(live: ILiveState, message: ILive, trans: TranslationBundle): string[] {
+function linesOf(live: ILiveState, message: Live, trans: TranslationBundle): string[] {
   const { running_s, note } = message;
   const isRunning = message.state === 'running';
   const lines = [
@@ -143,31 +143,30 @@ function linesOf(live: ILiveState, message: ILive, trans: TranslationBundle): st
   return lines;
 }
 
-function powerOf(message: ILive, trans: TranslationBundle): ISection {
+function powerOf(message: Live, trans: TranslationBundle): ISection {
   const { over_s, measured_w, estimated_w, devices } = message;
   const rows = devices.map(device => deviceRow(device, trans));
-  const sums: IRow[] = [];
-  if (measured_w !== null) {
-    const text = quantity(measured_w, POWER_W);
-    sums.push({ label: trans.__('measured in all'), text, look: 'measured', detail: '' });
-  }
-  if (estimated_w !== null) {
-    const text = estimated(estimated_w, POWER_W);
-    sums.push({ label: trans.__('estimated in all'), text, look: 'estimated', detail: '' });
-  }
   // a sum of one device says nothing new
-  const shown = rows.length > 1 ? [...rows, ...sums] : rows.length > 0 ? rows : sums;
+  const several = (look: Look): boolean => rows.filter(row => row.look === look).length !== 1;
+  if (measured_w !== null && several('measured')) {
+    const text = quantity(measured_w, POWER_W);
+    rows.push({ label: trans.__('measured in all'), text, look: 'measured', detail: '' });
+  }
+  if (estimated_w !== null && several('estimated')) {
+    const text = estimated(estimated_w, POWER_W);
+    rows.push({ label: trans.__('estimated in all'), text, look: 'estimated', detail: '' });
+  }
   return {
     heading:
       over_s === null ? trans.__('Power') : trans.__('Power, mean over %1', duration(over_s)),
     rows:
-      shown.length > 0
-        ? shown
+      rows.length > 0
+        ? rows
         : [unknownRow(trans.__('power'), trans.__('no device tells its power'))]
   };
 }
 
-function deviceRow(device: IDevice, trans: TranslationBundle): IRow {
+function deviceRow(device: Device, trans: TranslationBundle): IRow {
   const { w, provenance, source, reason } = device;
   const label = [device.label, device.name].filter(Boolean).join(' ');
   if (w === null) {

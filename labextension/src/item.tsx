@@ -6,9 +6,10 @@
  * - `.jp-EnergyItem-button` the button in it, with `data-state` (`running`, `idle`, `waiting`,
  *   `absent`, `loading`, `missing`, `failed`, `other-version`) and `data-stale` (`true`, `false`)
  * - `.jp-EnergyItem-figure` each figure, with `data-figure` (`power`, `energy`, `carbon`) and
- *   `data-look` (`measured`, `estimated`, `computed`, `unknown`, `quiet`)
- * - `.jp-EnergyItem-asleep` "GPU asleep"; `.jp-EnergyItem-nothing` the "–" of a kernel that
- *   does not talk
+ *   `data-look` (`measured`, `estimated`, `computed`, `unknown`, `quiet`); in it
+ *   `.jp-EnergyItem-text`, the figure with its unit alone
+ * - `.jp-EnergyItem-asleep` "GPU asleep", with `data-shown` (`false`: it only keeps its place)
+ * - `.jp-EnergyItem-nothing` the "–" of a kernel that does not talk
  * - `.jp-EnergyPanel` what a click opens (role `dialog`), see `panel.tsx`
  */
 import { ReactWidget } from '@jupyterlab/ui-components';
@@ -129,12 +130,12 @@ function EnergyButton(props: { view: IView; onClick: () => void }): React.JSX.El
       {figures.map(({ name, text, look }) => (
         <span key={name} className="jp-EnergyItem-figure" data-figure={name} data-look={look}>
           <span className="jp-EnergyItem-text">{text}</span>
-          {name === 'carbon' && <span className="jp-EnergyItem-unit"> CO₂e</span>}
+          {name === 'carbon' && ' CO₂e'}
         </span>
       ))}
-      {gpuAsleep !== 'none' && (
-        <span className="jp-EnergyItem-asleep" data-shown={gpuAsleep === 'shown'}>
-          GPU asleep
+      {gpuAsleep !== null && (
+        <span className="jp-EnergyItem-asleep" data-shown={gpuAsleep.isShown}>
+          {gpuAsleep.text}
         </span>
       )}
     </button>

@@ -1,10 +1,10 @@
 /**
  * What a click on the item opens: everything that is known, in rows.
  *
- * What tests and themes can rely on: `.jp-EnergyPanel` (role `dialog`), in it
- * `.jp-EnergyPanel-line`, `.jp-EnergyPanel-section` and in that `.jp-EnergyPanel-row` with
- * `.jp-EnergyPanel-label`, `.jp-EnergyPanel-value` (with `data-look`) and `.jp-EnergyPanel-detail`;
- * `.jp-EnergyPanel-load`, the button that tries to load the extension again.
+ * What tests and themes can rely on: `.jp-EnergyPanel` (role `dialog`); in it
+ * `.jp-EnergyPanel-line` and `.jp-EnergyPanel-section`; in that `.jp-EnergyPanel-heading` and
+ * `.jp-EnergyPanel-row` with `.jp-EnergyPanel-label`, `.jp-EnergyPanel-value` (`data-look`) and
+ * `.jp-EnergyPanel-detail`; `.jp-EnergyPanel-load`, which tries to load the extension again.
  */
 import { ReactWidget } from '@jupyterlab/ui-components';
 import type { TranslationBundle } from '@jupyterlab/translation';
@@ -21,8 +21,9 @@ export class EnergyPanel extends ReactWidget {
     this.addClass('jp-EnergyPanel');
     this.node.setAttribute('role', 'dialog');
     this.node.setAttribute('aria-label', trans.__('Energy and CO₂e'));
-    // it takes the focus when it opens, so that Escape closes it and a screen reader reads it
-    this.node.tabIndex = -1;
+    // it takes the focus when it opens, so that Escape closes it, arrows scroll it and a screen
+    // reader reads it
+    this.node.tabIndex = 0;
   }
 
   /** Shows something newer. */
@@ -35,8 +36,8 @@ export class EnergyPanel extends ReactWidget {
     const { lines, sections, version, offersLoad } = this._panel;
     return (
       <>
-        {lines.map(line => (
-          <p key={line} className="jp-EnergyPanel-line">
+        {lines.map((line, index) => (
+          <p key={index} className="jp-EnergyPanel-line">
             {line}
           </p>
         ))}
@@ -45,9 +46,11 @@ export class EnergyPanel extends ReactWidget {
             {this._trans.__('Try again')}
           </button>
         )}
-        {sections.map(section => (
-          <Section key={section.heading} {...section} />
-        ))}
+        <div className="jp-EnergyPanel-sections">
+          {sections.map((section, index) => (
+            <Section key={index} id={`jp-EnergyPanel-heading-${index}`} {...section} />
+          ))}
+        </div>
         {version !== '' && <p className="jp-EnergyPanel-version">{version}</p>}
       </>
     );
@@ -58,13 +61,15 @@ export class EnergyPanel extends ReactWidget {
   private readonly _load: () => void;
 }
 
-function Section({ heading, rows }: ISection): React.JSX.Element {
+function Section({ id, heading, rows }: ISection & { id: string }): React.JSX.Element {
   return (
-    <section className="jp-EnergyPanel-section">
-      <h3>{heading}</h3>
+    <div className="jp-EnergyPanel-section" role="group" aria-labelledby={id}>
+      <p className="jp-EnergyPanel-heading" id={id}>
+        {heading}
+      </p>
       <dl>
-        {rows.map(({ label, text, look, detail }) => (
-          <div key={label} className="jp-EnergyPanel-row">
+        {rows.map(({ label, text, look, detail }, index) => (
+          <div key={index} className="jp-EnergyPanel-row">
             <dt className="jp-EnergyPanel-label">{label}</dt>
             <dd className="jp-EnergyPanel-value" data-look={look}>
               {text}
@@ -73,6 +78,6 @@ function Section({ heading, rows }: ISection): React.JSX.Element {
           </div>
         ))}
       </dl>
-    </section>
+    </div>
   );
 }

@@ -1,13 +1,12 @@
 /** The panel on the page: JupyterLab's popup, with the focus where it belongs. */
 import { Popup } from '@jupyterlab/statusbar';
-import { HoverBox } from '@jupyterlab/ui-components';
 import type { Message } from '@lumino/messaging';
 import type { Widget } from '@lumino/widgets';
 
 import type { EnergyPanel } from './panel';
 
-const MAX_HEIGHT_PX = 500;
-const MIN_HEIGHT_PX = 20;
+/** Between the panel and the edges of the window. */
+const EDGE_PX = 8;
 
 export class EnergyPopup extends Popup {
   constructor(
@@ -16,18 +15,8 @@ export class EnergyPopup extends Popup {
     side: 'above' | 'below'
   ) {
     super({ body, anchor, hasDynamicSize: true });
-    this._button = anchor.node.querySelector('button');
-    this._place = (): void => {
-      HoverBox.setGeometry({
-        anchor: anchor.node.getBoundingClientRect(),
-        host: document.body,
-        maxHeight: MAX_HEIGHT_PX,
-        minHeight: MIN_HEIGHT_PX,
-        node: body.node,
-        privilege: side === 'above' ? 'forceAbove' : 'below',
-        style: window.getComputedStyle(body.node)
-      });
-    };
+    this._anchorNode = anchor.node;
+    this._side = side;
   }
 
   override dispose(): void {
@@ -38,7 +27,7 @@ export class EnergyPopup extends Popup {
     super.dispose();
     // whoever clicked elsewhere has the focus there
     if (hadFocus) {
-      this._button?.focus();
+      this._anchorNode.querySelector('button')?.focus();
     }
   }
 
@@ -48,11 +37,25 @@ export class EnergyPopup extends Popup {
   }
 
   protected override onUpdateRequest(message: Message): void {
-    super.onUpdateRequest(message);
-    // JupyterLab's own is for a status bar, and always above
-    this._place();
+    if (this._side === 'above') {
+      super.onUpdateRequest(message);
+    } else {
+      this._placeBelow();
+    }
   }
 
-  private readonly _button: HTMLElement | null;
-  private readonly _place: () => void;
+  /** JupyterLab's popup knows only the status bar, and its hover box a page that fills the window. */
+  private _placeBelow(): void {
+    const anchor = this._anchorNode.getBoundingClientRect();
+    const { node } = this.body;
+    const { style } = node;
+    style.visibility = '';
+    style.top = `${anchor.bottom}px`;
+    style.maxHeight = `${window.innerHeight - anchor.bottom - EDGE_PX}px`;
+    const left = Math.min(anchor.left, window.innerWidth - node.offsetWidth - EDGE_PX);
+    style.left = `${Math.max(EDGE_PX, left)}px`;
+  }
+
+  private readonly _anchorNode: HTMLElement;
+  private readonly _side: 'above' | 'below';
 }

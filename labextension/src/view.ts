@@ -2,9 +2,9 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { type IPanel, panelOf, tooltipOf } from './details';
-import { about, ENERGY_J, MASS_G, measuredAlone, POWER_W, quantity, type Scale } from './format';
+import { about, ENERGY_J, MASS_G, measuredAlone, POWER_W, type Scale } from './format';
 import type { ILiveState, Phase } from './live';
-import type { ILive, ITotals } from './protocol';
+import type { Live, ITotals } from './protocol';
 import type { ISettings } from './settings';
 import { type Look, spoken, whyNoCarbon, whyNoEnergy } from './words';
 
@@ -27,8 +27,8 @@ export interface IView {
   state: State;
   isStale: boolean;
   figures: IFigure[];
-  /** `reserved`: it was shown before, and leaving its place would move the neighbours. */
-  gpuAsleep: 'shown' | 'reserved' | 'none';
+  /** Null until it was shown once; then it keeps its place, so that the neighbours keep theirs. */
+  gpuAsleep: { text: string; isShown: boolean } | null;
   /** The item in words, and its tooltip. */
   label: string;
   tooltip: string;
@@ -64,7 +64,7 @@ export function viewOf(
       state: phase === 'live' ? 'waiting' : phase,
       isStale: false,
       figures: [],
-      gpuAsleep: 'none',
+      gpuAsleep: null,
       label: [trans.__('Energy'), ...panel.lines].join('. '),
       tooltip,
       action: phase === 'absent' ? 'load' : 'panel',
@@ -78,18 +78,18 @@ export function viewOf(
     ...(settings.showCarbon ? [carbon(totals, message, trans)] : [])
   ];
   const isStale = silentFor_s !== null;
-  const asleep = message.gpu_asleep ? [trans.__('GPU asleep')] : [];
+  const asleep = trans.__('GPU asleep');
   return {
     state: message.state === 'running' ? 'running' : 'idle',
     isStale,
     figures,
-    gpuAsleep: message.gpu_asleep ? 'shown' : live.sawGpuAsleep ? 'reserved' : 'none',
+    gpuAsleep: live.sawGpuAsleep ? { text: asleep, isShown: message.gpu_asleep } : null,
     label: [
       trans.__('Energy'),
       message.state === 'running' ? trans.__('a cell is running') : trans.__('no cell is running'),
       ...(isStale ? [trans.__('the figures are old')] : []),
       ...figures.map(figure => figure.spoken),
-      ...asleep
+      ...(message.gpu_asleep ? [asleep] : [])
     ].join(', '),
     tooltip,
     action: 'panel',
@@ -98,7 +98,7 @@ export function viewOf(
 }
 
 /** The measured power where there is any, as a cell's mean is; the estimate is in the details. */
-function power(message: ILive, trans: TranslationBundle): IFigure {
+function power(message: Live, trans: TranslationBundle): IFigure {
   const name = trans.__('power');
   const { measured_w, estimated_w } = message;
   if (message.state !== 'running') {
@@ -133,7 +133,7 @@ function energy(totals: ITotals | null, trans: TranslationBundle): IFigure {
 }
 
 /** Grams are never measured; an estimate or a place that nobody set makes them estimated. */
-function carbon(totals: ITotals | null, message: ILive, trans: TranslationBundle): IFigure {
+function carbon(totals: ITotals | null, message: Live, trans: TranslationBundle): IFigure {
   const name = trans.__('CO₂e');
   if (totals?.carbon_g) {
     const isEstimated = (totals.estimated_share ?? 0) > 0 || message.place?.how !== 'set';
@@ -185,10 +185,3 @@ function least(value: number, scale: Scale): string | null {
   const [bound, text] = LEAST.get(scale) ?? [0, ''];
   return value > 0 && value < bound ? text : null;
 }
-
-/** The widest that a figure is expected to be; see `style/base.css`. */
-export const WIDEST: Readonly<Record<IFigure['name'], readonly string[]>> = {
-  power: ['≈ 1000 mW', '< 1.2 kW', quantity(999.4, POWER_W), 'idle', '– W'],
-  energy: ['≈ 1000 mJ', '< 1200 mJ', '≈ 3600 kWh', '– J'],
-  carbon: ['≈ 1000 mg', '≈ 1000 kg', '≈ 0.25 µg', '– g']
-};

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
-import golden from '../../tests/golden/units.json';
 import * as format from '../src/format';
+import { units } from './golden';
 
 const SCALES = { energy: format.ENERGY_J, power: format.POWER_W, mass: format.MASS_G };
 
@@ -31,10 +31,10 @@ function shown(call: string, scale: format.Scale, numbers: number[]): string {
 
 describe('numbers as text', () => {
   it('reads as Python writes them, every one of the golden file', () => {
-    const mine = golden.map(({ call, scale, arguments: numbers }) =>
-      shown(call, SCALES[(scale ?? 'energy') as keyof typeof SCALES], numbers)
+    const mine = units.map(({ call, scale, arguments: numbers }) =>
+      shown(call, SCALES[scale ?? 'energy'], numbers)
     );
-    expect(mine).toEqual(golden.map(({ text }) => text));
+    expect(mine).toEqual(units.map(({ text }) => text));
   });
 
   it('rounds an exact tie to the even neighbour, as Python does', () => {

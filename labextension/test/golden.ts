@@ -3,16 +3,37 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import type { ILive } from '../src/protocol';
+import type { ILive, Live } from '../src/protocol';
 
-const FOLDER = join(dirname(fileURLToPath(import.meta.url)), '../../tests/golden/live');
+const GOLDEN = join(dirname(fileURLToPath(import.meta.url)), '../../tests/golden');
+
+function read(name: string): unknown {
+  return JSON.parse(readFileSync(join(GOLDEN, name), 'utf-8'));
+}
 
 /** A fresh copy each time, so that a test may change it. */
 export function golden(name: string): ILive {
-  return JSON.parse(readFileSync(join(FOLDER, `${name}.json`), 'utf-8')) as ILive;
+  return read(`live/${name}.json`) as ILive;
 }
 
-export const names: string[] = readdirSync(FOLDER)
+/** The same with what was left out, because it is plain, filled in. */
+export function whole(name: string): Live {
+  const sent = golden(name);
+  const devices = sent.devices.map(device => ({ name: '', reason: null, ...device }));
+  return { measuring: true, notebooks: 1, gpu_asleep: false, note: null, ...sent, devices };
+}
+
+export const names: string[] = readdirSync(join(GOLDEN, 'live'))
   .filter(name => name.endsWith('.json'))
   .map(name => name.slice(0, -'.json'.length))
   .sort();
+
+/** A number as text: a function of `format.ts`, what it is given and what it must give. */
+export interface IUnitsExample {
+  call: string;
+  scale: 'energy' | 'power' | 'mass' | null;
+  arguments: number[];
+  text: string;
+}
+
+export const units = read('units.json') as IUnitsExample[];

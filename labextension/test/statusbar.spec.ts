@@ -19,7 +19,7 @@ const app = { shell: new Shell() } as unknown as JupyterFrontEnd;
 
 async function makeEnergy(): Promise<IEnergy> {
   const energy = await energyPlugin.activate(app, null, null);
-  return energy as IEnergy;
+  return energy;
 }
 
 /** JupyterLab's own status bar, which also keeps what was registered with it. */

@@ -1,0 +1,217 @@
+import { nullTranslator } from '@jupyterlab/translation';
+import { describe, expect, it } from 'vitest';
+
+import type { ILiveState, Phase } from '../src/live';
+import type { ILive } from '../src/protocol';
+import { DEFAULTS, type ISettings } from '../src/settings';
+import { type IView, viewOf } from '../src/view';
+import { golden, names } from './golden';
+
+const trans = nullTranslator.load('');
+
+function state(
+  phase: Phase,
+  message: ILive | null = null,
+  more: Partial<ILiveState> = {}
+): ILiveState {
+  const totals = message && { notebook: message.notebook, session: message.session };
+  const sawGpuAsleep = message?.gpu_asleep ?? false;
+  return { phase, reason: null, message, totals, silentFor_s: null, sawGpuAsleep, ...more };
+}
+
+function view(
+  message: ILive,
+  settings: Partial<ISettings> = {},
+  more: Partial<ILiveState> = {}
+): IView {
+  const found = viewOf(state('live', message, more), { ...DEFAULTS, ...settings }, trans);
+  if (found === null) {
+    throw new Error('nothing is shown');
+  }
+  return found;
+}
+
+/** The figures as one reads them, with their looks. */
+function read(shown: IView): string[] {
+  return shown.figures.map(({ text, look }) => `${text} ${look}`);
+}
+
+describe('the figures', () => {
+  it.each([
+    ['running_measured', ['377 W measured', '343 Wh measured', '≈ 15 g computed']],
+    ['running_estimated', ['≈ 27 W estimated', '≈ 530 mJ estimated', '≈ 6.5 µg estimated']],
+    ['running_mixed', ['312 W measured', '70.0 Wh measured', '≈ 3.4 g estimated']],
+    ['many_gpus', ['5.12 kW measured', '51.1 kWh measured', '≈ 2.3 kg computed']],
+    ['gpu_asleep', ['8.20 W measured', '4.10 J measured', '≈ 50 µg computed']],
+    ['idle', ['idle quiet', '343 Wh measured', '≈ 15 g computed']],
+    ['off', ['off quiet', '≈ 530 mJ estimated', '≈ 6.5 µg estimated']],
+    ['no_path', ['idle quiet', '≈ 530 mJ estimated', '≈ 6.5 µg estimated']],
+    ['nothing_yet', ['idle quiet', '– J unknown', '– g unknown']],
+    ['nothing_known', ['– W unknown', '– J unknown', '– g unknown']],
+    ['below_resolution', ['idle quiet', '< 1.2 J measured', '< 1 µg computed']]
+  ])('of %s are what a person is to read', (name, expected) => {
+    expect(read(view(golden(name)))).toEqual(expected);
+  });
+
+  it('of every golden message are pinned above, but of the one that says goodbye', () => {
+    expect(names).toEqual(
+      [
+        ...['below_resolution', 'gone', 'gpu_asleep', 'idle', 'many_gpus', 'no_path'],
+        ...['nothing_known', 'nothing_yet', 'off'],
+        ...['running_estimated', 'running_measured', 'running_mixed']
+      ].sort()
+    );
+  });
+
+  it.each(names.filter(name => name !== 'gone'))('of %s are never 0', name => {
+    for (const { text } of view(golden(name)).figures) {
+      expect(text).not.toMatch(/(^|\s)0(\.0*)?(\s|$)/);
+    }
+  });
+
+  it('of the session are shown where the user wants those', () => {
+    expect(read(view(golden('idle'), { total: 'session' }))).toEqual([
+      'idle quiet',
+      '6.52 Wh measured',
+      '≈ 290 mg computed'
+    ]);
+  });
+
+  it('that the user does not want are not there', () => {
+    const only = { showPower: false, showCarbon: false };
+    expect(view(golden('idle'), only).figures.map(({ name }) => name)).toEqual(['energy']);
+    const none = { showPower: false, showEnergy: false, showCarbon: false };
+    expect(viewOf(state('live', golden('idle')), { ...DEFAULTS, ...none }, trans)).toBeNull();
+  });
+
+  it('of another document are not taken for those of this one', () => {
+    expect(read(view(golden('running_measured'), {}, { totals: null }))).toEqual([
+      '377 W measured',
+      '– J unknown',
+      '– g unknown'
+    ]);
+  });
+
+  it('have grams that look estimated where nobody set the place', () => {
+    const { place, ...rest } = golden('idle');
+    expect(read(view({ ...rest, place: place && { ...place, how: 'guessed' } }))[2]).toBe(
+      '≈ 15 g estimated'
+    );
+  });
+
+  it('say "less than" in place of ever smaller units', () => {
+    const tiny = { ...golden('running_measured'), measured_w: 1e-5 };
+    tiny.notebook = { ...tiny.notebook, measured_j: [1e-5, 1e-7], carbon_g: [0, 1e-9, 1e-8] };
+    expect(view(tiny).figures.map(({ text }) => text)).toEqual(['< 1 mW', '< 1 mJ', '< 1 µg']);
+  });
+
+  it('that are unknown have a reason', () => {
+    const reasons = view(golden('nothing_known')).figures.map(({ reason }) => reason);
+    expect(reasons).toEqual([
+      'permission denied',
+      'no energy was measured or estimated',
+      'no energy was measured or estimated'
+    ]);
+    expect(view(golden('nothing_yet')).figures[1]?.reason).toBe(
+      'nothing measured yet: put %%energy on the first line of a cell, or type %energy on'
+    );
+  });
+});
+
+describe('the item', () => {
+  it.each(['unknown', 'foreign', 'dead'] as const)(
+    'shows nothing for a kernel that is %s',
+    phase => {
+      expect(viewOf(state(phase), DEFAULTS, trans)).toBeNull();
+    }
+  );
+
+  it.each([
+    ['waiting', 'panel', /^Waiting for the kernel$/],
+    ['absent', 'load', /run %load_ext jupyter_energy/],
+    ['loading', 'panel', /^Loading/],
+    ['missing', 'panel', /%pip install jupyter-energy/],
+    ['failed', 'panel', /^jupyter-energy did not load$/],
+    ['other-version', 'panel', /^Another version of jupyter-energy runs in the kernel/]
+  ] as const)('of a kernel that is %s has no figures and says why', (phase, action, tooltip) => {
+    const shown = viewOf(state(phase), DEFAULTS, trans);
+    expect(shown).toMatchObject({ state: phase, figures: [], action, gpuAsleep: null });
+    expect(shown?.tooltip).toMatch(tooltip);
+    expect(shown?.label).toContain(shown?.panel.lines[0]);
+  });
+
+  it('offers to load again what did not load, with the reason', () => {
+    const shown = viewOf(state('failed', null, { reason: 'OSError: no' }), DEFAULTS, trans);
+    expect(shown?.panel).toMatchObject({ offersLoad: true });
+    expect(shown?.tooltip).toContain('OSError: no');
+  });
+
+  it('says when news is overdue, and since how long at least', () => {
+    const shown = view(golden('running_measured'), {}, { silentFor_s: 5 });
+    expect(shown.isStale).toBe(true);
+    expect(shown.tooltip).toContain('No news for 5.00 s: the cell keeps Python busy');
+    expect(shown.label).toContain('the figures are old');
+  });
+
+  it('says that the GPU is asleep, and keeps the place when it no longer is', () => {
+    expect(view(golden('idle')).gpuAsleep).toBeNull();
+    expect(view(golden('gpu_asleep')).gpuAsleep).toEqual({ text: 'GPU asleep', isShown: true });
+    const awake = view(golden('idle'), {}, { sawGpuAsleep: true });
+    expect(awake.gpuAsleep).toEqual({ text: 'GPU asleep', isShown: false });
+    expect(awake.label).not.toContain('asleep');
+  });
+
+  it('is heard in words, estimates as such', () => {
+    expect(view(golden('running_estimated')).label).toBe(
+      'Energy, a cell is running, power about 27 watts estimated, ' +
+        'energy about 530 millijoules estimated, CO₂e about 6.5 micrograms estimated'
+    );
+    expect(view(golden('off')).label).toMatch(/no cell is running, measuring is off,/);
+    expect(view(golden('nothing_known')).label).toContain('power not known: permission denied');
+  });
+});
+
+describe('the tooltip', () => {
+  it('says devices, sources, totals with their uncertainty, place and factor', () => {
+    expect(view(golden('running_mixed')).tooltip.split('\n')).toEqual([
+      'A cell has been running for 11 min 40 s',
+      'Power, mean over 5.00 s:',
+      '  GPU 0 NVIDIA H100 80GB HBM3 312 W (measured, nvml-counter)',
+      '  CPU (8 threads) ≈ 25 W (9.8–62 W) (estimated, cpu-time, no powercap here)',
+      '  memory 62 GiB ≈ 2.4 W (1.2–4.7 W) (estimated, memory-size)',
+      '  estimated in all ≈ 27 W (11–66 W)',
+      'This session, 1 run in 11 min 40 s:',
+      '  measured 60.7 ± 3.0 Wh',
+      '  estimated ≈ 5.2 Wh (2.1–13 Wh)',
+      '  CO₂e – (no carbon intensity is known; set your place with %energy zone FR)',
+      'All recorded time, 7 runs in 13 min 30 s:',
+      '  measured 70.0 ± 3.5 Wh',
+      '  estimated ≈ 6.1 Wh (2.5–15 Wh)',
+      '  CO₂e ≈ 3.4 g (3.0–3.9 g) (8 % of it from estimates)',
+      'Carbon intensity:',
+      '  World 473 g/kWh (average, Ember 2024, place assumed: set yours with %energy zone FR)',
+      'jupyter-energy 0.1.0'
+    ]);
+  });
+
+  it('says how a guessed place is pinned, and a PUE', () => {
+    expect(view(golden('running_estimated')).tooltip).toContain(
+      'France (FR) 44.3 g/kWh (average, Ember 2024, PUE 1.2, place guessed: pin it with %energy zone FR)'
+    );
+  });
+
+  it('says what the user should know', () => {
+    expect(view(golden('idle')).tooltip).toContain(
+      'Note: the store cannot be written: 3 records wait in memory'
+    );
+    expect(view(golden('off')).tooltip).toContain('Only cells with %%energy are measured');
+    expect(view(golden('nothing_known')).tooltip).toContain('CPU – (permission denied)');
+    expect(view(golden('nothing_known')).tooltip).toContain('place – (set your place with');
+  });
+
+  it('never adds an estimate to what is measured', () => {
+    const { tooltip } = view(golden('running_mixed'));
+    expect(tooltip).not.toContain('339 W');
+    expect(tooltip).not.toContain('in all 312');
+  });
+});
