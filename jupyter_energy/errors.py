@@ -36,7 +36,14 @@ class SensorTimeout(SensorError):
 
 
 class StoreError(EnergyError):
-    """The store could not be opened, read or written."""
+    """The store could not be opened, read or written.
+
+    `kind`: "busy" (another try may work), "full", "damaged" or "unusable".
+    """
+
+    def __init__(self, text: str, kind: str = "unusable") -> None:
+        super().__init__(text)
+        self.kind = kind
 
 
 class WrongUse(EnergyError):

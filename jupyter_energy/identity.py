@@ -185,7 +185,7 @@ def from_kernel(
         environ.get("JPY_SESSION_NAME"),
         user_ns.get("__vsc_ipynb_file__"),
     ):
-        path = _path_of(said)
+        path = path_said(said)
         if path is not None:
             ids, blank = _look_inside(path, LARGEST_IN_A_KERNEL_BYTES)
             return NotebookRef(path, Path(path).name, ids, kernel_id, blank)
@@ -198,7 +198,7 @@ def from_script(environ: Mapping[str, str], arguments: Sequence[str]) -> Noteboo
     JUPYTER_ENERGY_NOTEBOOK (`jupyter energy run` sets it) wins. Never raises.
     """
     for said in (environ.get("JUPYTER_ENERGY_NOTEBOOK"), *arguments[:1]):
-        path = _path_of(said)
+        path = path_said(said)
         if path is not None:
             return NotebookRef(path, Path(path).name)
     return NotebookRef(None, "unsaved (a Python process)")
@@ -275,8 +275,8 @@ def normalised(path: str) -> str:
     return str(whole.parent.resolve() / whole.name)
 
 
-def _path_of(said: object) -> str | None:
-    """The path that the environment names, made absolute; None where it names no file."""
+def path_said(said: object) -> str | None:
+    """The path that somebody names, made absolute; None where it names no file. Never raises."""
     if not isinstance(said, str) or not said:
         return None
     try:

@@ -1,13 +1,16 @@
 """What the kernel tells the page: one message, as plain numbers that the page formats.
 
 `labextension/src/protocol.ts` is the other half; both are tested against tests/golden/live/.
-Energies are J, powers W, durations s, CO2e g, shares 0 to 1; an unknown field is null, never 0.
-The data stays under 1 kB (promise 11.7): a server keeps every message for a page that is away.
+Energies are J, powers W, durations s, CO2e g, shares 0 to 1; an unknown figure is null, never 0.
+The data stays under 1 kB (promise 11.7), because a server keeps every message for a page that is
+away: so a field that says what `PLAIN` or `PLAIN_DEVICE` says is left out.
 """
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+import json
+from collections.abc import Mapping
+from typing import Any, Literal, NotRequired, TypedDict, cast
 
 COMM_ID = "jupyter-energy"
 # Of the messages. Fields may be added within a version: readers ignore those they do not know.
@@ -23,15 +26,15 @@ MeasuredList = tuple[float, float]
 class DeviceJson(TypedDict):
     """Power now of one device, or of several of a kind ("GPU ×8"), and where it comes from.
 
-    `w` is a number where it is measured and a range where it is estimated.
+    `w` is a number where it is measured, a range where it is estimated; else there is a reason.
     """
 
     label: str
-    name: str
+    name: NotRequired[str]
     w: float | RangeList | None
     provenance: str
     source: str
-    reason: str | None
+    reason: NotRequired[str | None]
 
 
 class LiveTotalsJson(TypedDict):
@@ -68,17 +71,51 @@ class LiveJson(TypedDict):
     v: int
     version: str
     state: State
-    measuring: bool
+    measuring: NotRequired[bool]
     path: str | None
-    notebooks: int
+    notebooks: NotRequired[int]
     every_s: float
     running_s: float | None
     over_s: float | None
     measured_w: float | None
     estimated_w: RangeList | None
-    gpu_asleep: bool
+    gpu_asleep: NotRequired[bool]
     devices: list[DeviceJson]
     notebook: LiveTotalsJson
     session: LiveTotalsJson
     place: PlaceJson | None
-    note: str | None
+    note: NotRequired[str | None]
+
+
+PLAIN: dict[str, Any] = {"measuring": True, "notebooks": 1, "gpu_asleep": False, "note": None}
+PLAIN_DEVICE: dict[str, Any] = {"name": "", "reason": None}
+MOST_BYTES = 1000
+
+
+def fitted(message: LiveJson) -> LiveJson:
+    """The message as it is sent: without what is plain, and short enough.
+
+    Where it is too long the devices' names go first, then the devices that were named last.
+    """
+    devices = message["devices"]
+    made = _without(message, devices)
+    if _size_bytes(made) > MOST_BYTES:
+        devices = [{**d, "name": ""} for d in devices]
+        made = _without(message, devices)
+    while devices and _size_bytes(made) > MOST_BYTES:
+        devices = devices[:-1]
+        made = _without(message, devices)
+    return made
+
+
+def _without(message: LiveJson, devices: list[DeviceJson]) -> LiveJson:
+    whole = {**message, "devices": [_lean(d, PLAIN_DEVICE) for d in devices]}
+    return cast(LiveJson, _lean(whole, PLAIN))
+
+
+def _lean(said: Mapping[str, object], plain: Mapping[str, object]) -> dict[str, object]:
+    return {k: v for k, v in said.items() if k not in plain or plain[k] != v}
+
+
+def _size_bytes(message: LiveJson) -> int:
+    return len(json.dumps(message, ensure_ascii=False).encode())

@@ -13,6 +13,8 @@ from .errors import WrongUse
 from .monitor import Options
 
 MAGIC = "%%energy"
+# The line magic that marks the running cell; the transformer writes it.
+BEGIN = "energy_begin"
 
 
 @dataclass(slots=True)

@@ -10,25 +10,24 @@ from __future__ import annotations
 import _thread
 import ast
 import atexit
-import linecache
 import os
 import signal
 import sys
 import threading
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from IPython.core.error import UsageError
 
+from .cells import cell_id_of, kernel_id_of, outcome_of, quote, request_of
 from .config import Energy
 from .errors import EnergyError, WrongUse
-from .magic_line import MAGIC, Shown, parse, split
+from .live import Live
+from .magic_line import BEGIN, MAGIC, Shown, parse, split
 from .model import Outcome, Record
 from .monitor import Monitor, OpenWindow, Options
+from .pages import Key, Pages
 from .settings import read as read_settings
 
 if TYPE_CHECKING:
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 
     from .identity import NotebookRef
 
-BEGIN = "energy_begin"
 T = TypeVar("T")
 # An interrupt that hits our hook is handed on after this long, when the user's code runs.
 HAND_ON_S = 0.05
@@ -44,13 +42,15 @@ HAND_ON_S = 0.05
 
 @dataclass(slots=True)
 class Frame:
-    """A cell that runs: which request it belongs to, its window, and whether it is shown."""
+    """A cell that runs: its request, its notebook, its window, and whether it is shown."""
 
     request: str
     cell_id: str | None
+    notebook: Key
     is_counted: bool
     window: OpenWindow | None = None
     shown: Shown | None = None
+    is_told: bool = False  # whether the live channel knows that it runs
 
 
 class EnergyExtension:
@@ -61,8 +61,12 @@ class EnergyExtension:
         self.settings = Energy(shell.config, os.environ, remembered.values)
         self.settings.complaints += filter(None, [remembered.warning])
         self.shell = shell
-        self.kernel_id = _kernel_id(shell)
-        self.monitor = Monitor(self.settings, self._notebook)
+        self.kernel_id = kernel_id_of(shell)
+        self.pages = Pages(self._notebook)
+        self.monitor = Monitor(self.settings, self.pages.ref)
+        kernel = getattr(shell, "kernel", None)
+        # A shell in a terminal has no front end.
+        self.live = Live(kernel, self.monitor, self.pages, lambda: self.silent) if kernel else None
         self.silent = True
         self._frames: dict[int, list[Frame]] = {}
 
@@ -104,26 +108,37 @@ class EnergyExtension:
 
     def _before(self, info: ExecutionInfo) -> None:
         frames = self._frames.setdefault(threading.get_ident(), [])
-        request = self._request()
+        request = request_of(self.shell)
         while frames and frames[-1].request != request:
             # Its post_run_cell never came (an interrupted async cell): it ends here.
             self._end(frames.pop(), "interrupted")
         nested = bool(frames)
         frame = Frame(
             request=request,
-            cell_id=None if nested else self._cell_id(info),
+            cell_id=None if nested else cell_id_of(self.shell, info),
+            notebook=frames[-1].notebook if nested else None,
             is_counted=not nested and info.store_history and not info.silent,
         )
+        if not nested:
+            frame.notebook = self.pages.of(frame.cell_id)
         frames.append(frame)
         if self.silent:
-            frame.window = self.monitor.open_window(Options())
+            self._open(frame, Options())
+
+    def _open(self, frame: Frame, options: Options, shown: Shown | None = None) -> None:
+        """Begin a cell's window, and tell the pages so."""
+        frame.shown = shown
+        frame.window = self.monitor.open_window(options, shown is not None, frame.notebook)
+        if self.live is not None and not frame.is_told:
+            frame.is_told = True
+            self.live.begin(frame.notebook)
 
     def after(self, result: ExecutionResult | None) -> None:
         """A cell has ended: close its window, keep its record, show it where that was asked."""
         try:
             frames = self._frames.get(threading.get_ident())
             if frames:  # an empty cell has no pre_run_cell
-                self._end(frames.pop(), _outcome(result), result)
+                self._end(frames.pop(), outcome_of(result), result)
         except KeyboardInterrupt:
             return  # the cell has ended: there is nothing left to interrupt
         except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
@@ -132,6 +147,14 @@ class EnergyExtension:
             self._tell()
 
     def _end(self, frame: Frame, outcome: Outcome, result: ExecutionResult | None = None) -> None:
+        try:
+            self._keep(frame, outcome, result)
+        finally:
+            if self.live is not None and frame.is_told:
+                self.live.end(frame.notebook)
+
+    def _keep(self, frame: Frame, outcome: Outcome, result: ExecutionResult | None) -> None:
+        """Close a cell's window, keep its record, show it where that was asked."""
         if frame.window is None:
             return
         if result is not None and result.error_before_exec is not None:
@@ -167,9 +190,8 @@ class EnergyExtension:
             silent, frame.window = frame.window, None
             if silent is not None:
                 self.monitor.drop_window(silent)
-            _quote(line)
-            frame.window = self.monitor.open_window(options, shown=True)
-            frame.shown = shown
+            quote(line)
+            self._open(frame, options, shown)
         except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
             self._failed(error)
 
@@ -201,8 +223,8 @@ class EnergyExtension:
             options, shown = self._parse(line)
         except WrongUse as error:
             raise UsageError(str(error)) from None
-        window = self._guarded(lambda: self.monitor.open_window(options, shown=True))
-        frame = Frame(self._request(), None, False, window, shown)
+        frame = Frame(request_of(self.shell), None, self._here(), False)
+        self._guarded(lambda: self._open(frame, options, shown))
         outcome: Outcome = "error"
         try:
             value = self._execute(cell)
@@ -226,11 +248,13 @@ class EnergyExtension:
                 if len(words) > 1:
                     raise WrongUse(f"%energy {words[0]} takes nothing behind it")
                 self.silent = words == ["on"]
+                if self.live is not None:
+                    self.live.tell(self._here())
                 return
             from .commands import dispatch
             from .commands.kernel_context import KernelContext
 
-            dispatch(words or ["summary"], KernelContext(self.monitor))
+            dispatch(words or ["summary"], KernelContext(self.monitor, self._here()))
         except EnergyError as error:
             raise UsageError(str(error)) from None
 
@@ -244,6 +268,17 @@ class EnergyExtension:
             return None
         value = shell.compile(ast.Expression(last.value), "<energy>", "eval")
         return eval(value, shell.user_ns)  # noqa: S307  the user's cell
+
+    def _here(self) -> Key:
+        """The notebook of the cell that runs on this thread."""
+        frames = self._frames.get(threading.get_ident())
+        return frames[-1].notebook if frames else None
+
+    def close(self, say: bool = False) -> None:
+        """Stop all that runs; where `say`, the pages are told."""
+        if self.live is not None:
+            self.live.close(say)
+        self.monitor.close()
 
     # -- small things ----------------------------------------------------------------------
 
@@ -282,20 +317,6 @@ class EnergyExtension:
 
         return from_kernel(os.environ, self.shell.user_ns, self.kernel_id)
 
-    def _request(self) -> str:
-        """What tells one execution request from the next: nested cells share it."""
-        parent = getattr(self.shell, "parent_header", None) or {}
-        message = parent.get("header", {}).get("msg_id")
-        return str(message or self.shell.execution_count)
-
-    def _cell_id(self, info: ExecutionInfo) -> str | None:
-        """Jupyter's id of the cell: from IPython where it tells it, else from the request."""
-        found = getattr(info, "cell_id", None)
-        if found is None:
-            parent = getattr(self.shell, "parent_header", None) or {}
-            found = parent.get("metadata", {}).get("cellId")
-        return None if found is None else str(found)
-
 
 def _interrupt() -> None:
     """Sends the main thread the interrupt that hit us; ipykernel ignores it once the cell ended."""
@@ -306,38 +327,8 @@ def _interrupt() -> None:
         _thread.interrupt_main()
 
 
-def _kernel_id(shell: InteractiveShell) -> str:
-    """What a kernel keeps when it is restarted: the name of its connection file. (Its `ident` is
-    new in each process.) Made up where there is no kernel, as in a terminal."""
-    application = getattr(getattr(shell, "kernel", None), "parent", None)
-    file = str(getattr(application, "connection_file", "") or "")
-    return Path(file).stem.removeprefix("kernel-") if file else uuid.uuid4().hex
-
-
-def _quote(asked: str) -> None:
-    """Let tracebacks of the running cell quote the user's line, not the call that stands for it.
-
-    As a comment, so that the cell's text is still the program that runs, line by line.
-    """
-    frame: FrameType | None = sys._getframe()
-    while frame is not None:
-        entry = linecache.cache.get(frame.f_code.co_filename)
-        if entry is not None and len(entry) == 4 and entry[2] and BEGIN in entry[2][0]:
-            entry[2][0] = f"# {MAGIC} {asked}".rstrip() + "\n"
-            return
-        frame = frame.f_back
-
-
 def _is_ours(line: str) -> bool:
     return line.startswith(MAGIC) and line[len(MAGIC) : len(MAGIC) + 1].strip() == ""
-
-
-def _outcome(result: ExecutionResult | None) -> Outcome:
-    if result is None:  # ipykernel's word for an interrupted async cell
-        return "interrupted"
-    if result.success:
-        return "ok"
-    return "interrupted" if isinstance(result.error_in_exec, KeyboardInterrupt) else "error"
 
 
 # -- loading -------------------------------------------------------------------------------
@@ -364,8 +355,12 @@ def load(shell: InteractiveShell) -> None:
     untyped.configurables.append(extension.settings)
     untyped.events.register("pre_run_cell", extension.before)
     untyped.events.register("post_run_cell", extension.after)
-    atexit.register(extension.monitor.close)
+    atexit.register(extension.close)
     extension.monitor.start()
+    if extension.live is not None:
+        extension.live.open()
+        if (getattr(shell, "parent_header", None) or {}).get("header"):
+            extension.live.tell()  # by a cell: a page that looks on has asked before, in vain
 
 
 def unload(shell: InteractiveShell) -> None:
@@ -382,5 +377,5 @@ def unload(shell: InteractiveShell) -> None:
         untyped.magics_manager.magics[kind].pop(name, None)
     if extension.settings in untyped.configurables:
         untyped.configurables.remove(extension.settings)
-    atexit.unregister(extension.monitor.close)
-    extension.monitor.close()
+    atexit.unregister(extension.close)
+    extension.close(say=True)

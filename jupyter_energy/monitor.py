@@ -13,8 +13,6 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -24,27 +22,23 @@ from . import devices
 from .carbon import intensity
 from .carbon.emissions import emissions
 from .config import Energy
-from .errors import EnergyError, StoreError
+from .errors import EnergyError
 from .model import CarbonIntensity, Domain, Measurement, Outcome, Record
+from .outbox import Outbox
 from .sampler import FORKED, Sampler
 from .sensors import families
 from .sensors.base import Absence, Sensor
 from .store import Store
 from .window import Edge, measure
-from .worker import Worker
 
 if TYPE_CHECKING:
     from .identity import Notebook, NotebookRef
 
-# A cell's reply waits this long for its record to be written, and no longer.
-STORE_DEADLINE_S = 0.25
 # A shown measurement waits this long for sensors that are still being looked for.
 FIND_DEADLINE_S = 2.0
 # And the first silent cell this long, since people run all cells right after %load_ext. Files are
 # found within it, drivers mostly later: their GPU then counts from the moment it is found.
 FIRST_CELL_DEADLINE_S = 0.1
-# About 1 kB each: what an unusable store may cost in memory.
-MOST_PENDING = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +53,8 @@ class Options:
 
 @dataclass(slots=True)
 class OpenWindow:
-    """A window that has begun. `run_id` is its record's id; it was opened inside of `outer`."""
+    """A window that has begun. `run_id` is its record's id; it was opened inside of `outer`, and
+    `notebook` is the key of the notebook that it belongs to (see pages.py)."""
 
     options: Options
     run_id: str
@@ -68,6 +63,7 @@ class OpenWindow:
     start: Edge
     counts: Callable[[Domain], bool]
     reads: Callable[[Sensor], bool]
+    notebook: str | None = None
     warnings: list[str] = field(default_factory=list)
     ended: bool = False
 
@@ -75,13 +71,13 @@ class OpenWindow:
 class Monitor:
     """Measures windows and keeps their records. `start()` once, `close()` once.
 
-    `notebook` names the notebook when it is first needed.
+    `notebook` tells of a notebook by its key, when that is first needed (see pages.py).
     """
 
     def __init__(
         self,
         settings: Energy,
-        notebook: Callable[[], NotebookRef],
+        notebook: Callable[[str | None], NotebookRef],
         environ: Mapping[str, str] = os.environ,
         session_id: str | None = None,
     ) -> None:
@@ -97,25 +93,22 @@ class Monitor:
         machine = settings.machine(environ)
         self.sampler = Sampler(machine, lambda: families(machine), settings.interval_s)
         self.store = Store(settings.store_path())
-        self._writer = Worker("jupyter-energy-store")
-        self._pending: deque[Record] = deque()
-        self._notebook: Notebook | None = None
+        self._outbox = Outbox(self.store, notebook, self.tell)
         # A context and not a thread: two tasks of one thread are not inside of one another, and
         # a task is inside of the block that made it.
         self._innermost: ContextVar[OpenWindow | None] = ContextVar("innermost", default=None)
         self._main: OpenWindow | None = None  # the outermost window of the main thread
+        self._outermost: dict[str, OpenWindow] = {}  # those that lie in no other, oldest first
         self._intensities: dict[tuple[str | None, str], CarbonIntensity] = {}
         self._pid = os.getpid()
         self._waited_s = 0.0
-        self._late: Future[None] | None = None
-        self._generation = 0
 
     # -- life ------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Begin to look for sensors and to open the store, off this thread."""
         self.sampler.start()
-        self._writer.submit(self._flush)
+        self._outbox.start()
         if self.settings.complaints:
             self.tell("settings", "; ".join(self.settings.complaints))
 
@@ -123,9 +116,7 @@ class Monitor:
         """Write what is pending, stop the threads, let go of sensors and store."""
         if os.getpid() != self._pid:
             return
-        self._writer.submit(self._flush)
-        self._writer.submit(self.store.close)
-        self._writer.close()
+        self._outbox.close()
         self.sampler.close()
 
     def tell(self, topic: str, text: str) -> None:
@@ -153,7 +144,9 @@ class Monitor:
             seen = [s.domain for s in self.sampler.sensors()]
             devices.check(options.choice, [*seen, *(a.domain for a in self.sampler.absences())])
 
-    def open_window(self, options: Options, shown: bool = False) -> OpenWindow:
+    def open_window(
+        self, options: Options, shown: bool = False, notebook: str | None = None
+    ) -> OpenWindow:
         """Begin a window now. The first ones wait for sensors that are still being looked for."""
         warnings: list[str] = []
         self._wait_for_sensors(FIND_DEADLINE_S if shown else FIRST_CELL_DEADLINE_S)
@@ -179,11 +172,14 @@ class Monitor:
             start=_edge(lambda: self.sampler.opening_edge(reads), warnings),
             counts=counts,
             reads=reads,
+            notebook=notebook if outer is None else outer.notebook,
             warnings=warnings,
         )
         self._innermost.set(window)
-        if outer is None and on_main:
-            self._main = window
+        if outer is None:
+            self._outermost[window.run_id] = window
+            if on_main:
+                self._main = window
         return window
 
     def drop_window(self, window: OpenWindow) -> None:
@@ -209,19 +205,55 @@ class Monitor:
             stop = _edge(lambda: self.sampler.closing_edge(window.reads), window.warnings)
         finally:
             self._forget(window)
-        # Of two that overlap, as tasks and threads may, neither lies within the other.
-        outer = _still_open(window.outer)
         if not self.sampler.wait_until_found(0):
             window.warnings.append("some sensors have not answered yet")
+        record = self._record(window, stop, outcome, cell_id, execution_count)
+        forked = os.getpid() != self._pid
+        if forked:
+            record = replace(record, warnings=(*record.warnings, FORKED))
+        else:  # the thread that writes has stayed with the parent
+            self._outbox.put(record, window.notebook)
+        return record
+
+    def outermost(self) -> list[OpenWindow]:
+        """The open windows that lie in no other one, oldest first."""
+        return list(self._outermost.values())
+
+    def so_far(self, window: OpenWindow, since: Edge, now: Edge) -> Measurement:
+        """What has been drawn from one edge to another within an open window."""
+        return measure(window.start_utc, since, now, self._absences(window))
+
+    def under_way(self, window: OpenWindow, now: Edge) -> Record:
+        """The record that an open window would have if it ended now; it is not kept."""
+        return self._record(window, now, "ok", None, None)
+
+    def _record(
+        self,
+        window: OpenWindow,
+        stop: Edge,
+        outcome: Outcome,
+        cell_id: str | None,
+        execution_count: int | None,
+    ) -> Record:
+        # Of two that overlap, as tasks and threads may, neither lies within the other.
+        outer = _still_open(window.outer)
+        warnings = list(window.warnings)
         try:
-            measurement = measure(window.start_utc, window.start, stop, self._absences(window))
+            measurement = self.so_far(window, window.start, stop)
         except Exception as error:  # noqa: BLE001  a record that says so is better than none
             duration_s = max(0.0, stop.t_s - window.start.t_s)
             measurement = Measurement(window.start_utc, duration_s, ())
-            window.warnings.append(_failed(error))
-        record = Record(
+            warnings.append(_failed(error))
+        emitted = None
+        try:
+            found = self.intensity(window.options.zone)
+            emitted = emissions(measurement, found, self.settings.pue)
+        except EnergyError as error:
+            warnings.append(f"CO2e is not known: {error}")
+        notebook = self._outbox.notebook(window.notebook)
+        return Record(
             run_id=window.run_id,
-            notebook_id="" if self._notebook is None else self._notebook.id,
+            notebook_id="" if notebook is None else notebook.id,
             session_id=self.session_id,
             host=self._host,
             cell_id=cell_id,
@@ -230,21 +262,10 @@ class Monitor:
             within=self._outer if outer is None else outer.run_id,
             outcome=outcome,
             measurement=measurement,
-            emissions=None,
+            emissions=emitted,
             synced=window.options.sync,
+            warnings=tuple(dict.fromkeys(warnings)),
         )
-        try:
-            found = self.intensity(window.options.zone)
-            record = replace(record, emissions=emissions(measurement, found, self.settings.pue))
-        except EnergyError as error:
-            window.warnings.append(f"CO2e is not known: {error}")
-        forked = os.getpid() != self._pid
-        if forked:
-            window.warnings.append(FORKED)
-        record = replace(record, warnings=tuple(dict.fromkeys(window.warnings)))
-        if not forked:  # the thread that writes has stayed with the parent
-            self._keep(record)
-        return record
 
     def _wait_for_sensors(self, limit_s: float) -> None:
         """Wait until all sensors are found, all in all no longer than `limit_s`: a driver that
@@ -263,6 +284,7 @@ class Monitor:
 
     def _forget(self, window: OpenWindow) -> None:
         window.ended = True
+        self._outermost.pop(window.run_id, None)
         if self._main is window:
             self._main = None
 
@@ -286,58 +308,25 @@ class Monitor:
 
     # -- keeping ---------------------------------------------------------------------------
 
-    def pending(self) -> list[Record]:
-        """The records of this session that the store could not take yet."""
-        return list(self._pending)
+    def pending(self, notebook: str | None = None) -> list[Record]:
+        """A notebook's records of this session that the store could not take yet."""
+        return self._outbox.pending(notebook)
 
-    def notebook(self) -> NotebookRef:
+    def notebook(self, key: str | None = None) -> NotebookRef:
         """Which notebook this is, as far as the kernel can tell."""
-        return self._find_notebook()
+        return self._find_notebook(key)
 
-    def known_notebook(self) -> Notebook | None:
-        """The notebook that this kernel's records go to; None before the store has been asked."""
-        return self._notebook
+    def known_notebook(self, key: str | None = None) -> Notebook | None:
+        """A notebook that this kernel's records go to; None before the store has been asked."""
+        return self._outbox.notebook(key)
+
+    def notebook_moved(self, key: str | None) -> None:
+        """A notebook lies elsewhere now, or a second one has come: the store is asked for it."""
+        self._outbox.look_again(key)
 
     def flush(self, timeout_s: float = 1.0) -> None:
         """Try to write what is pending. Raises StoreError when it cannot be written."""
-        late = self._late
-        # A store that hangs is waited for once: the call that hangs writes all when it goes on.
-        if late is None or late.done():
-            writing = self._writer.submit(self._flush)
-            try:
-                return writing.result(timeout_s)
-            except (FutureTimeout, TimeoutError):
-                self._late = writing
-        raise StoreError(
-            f"the store {self.store.path} did not answer in time; the records wait in memory"
-        )
-
-    def _keep(self, record: Record) -> None:
-        """Hand a record to the store; what it cannot take waits here and is tried again."""
-        self._pending.append(record)
-        while len(self._pending) > MOST_PENDING:
-            self._pending.popleft()
-            self.tell(
-                "dropped", f"the store took none of {MOST_PENDING} records: the oldest are lost"
-            )
-        try:
-            self.flush(STORE_DEADLINE_S)
-        except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
-            self.tell("store", f"{error}. The cell is not affected.")
-
-    def _flush(self) -> None:
-        """Write the pending records in order; runs on the writer's thread."""
-        self.store.open()  # anew, where somebody has deleted the file since
-        if self._notebook is None or self._generation != self.store.generation:
-            self._notebook = self.store.notebook_for(self._find_notebook())
-            self._generation = self.store.generation
-        for text in self.store.warnings:
-            self.tell(text, text)
-        while self._pending:
-            record = self._pending[0]
-            self.store.append(replace(record, notebook_id=self._notebook.id))
-            if self._pending and self._pending[0] is record:  # not dropped meanwhile
-                self._pending.popleft()
+        self._outbox.flush(timeout_s)
 
 
 def _still_open(window: OpenWindow | None) -> OpenWindow | None:

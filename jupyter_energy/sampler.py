@@ -93,9 +93,13 @@ class Sampler:
             self._thread = thread
 
     def wait_until_found(self, timeout_s: float) -> bool:
-        """Wait until every family has said what it has; False when one still looks."""
-        # Asking alone takes no lock, so a forked child may ask as well.
-        return self._ready.is_set() or (timeout_s > 0 and self._ready.wait(timeout_s))
+        """Wait until every family has said what it has; False when one still looks.
+
+        No lock is taken where nothing is waited for, as in a forked child, which finds no more.
+        """
+        if timeout_s <= 0 or os.getpid() != self._pid:
+            return self._ready.is_set()
+        return self._ready.wait(timeout_s)
 
     def close(self) -> None:
         """Stop the threads and let go of the sensors. A driver that hangs is left behind."""
@@ -181,6 +185,13 @@ class Sampler:
             self._window_ended()
         return Edge(t_s, readings)
 
+    def look(self, wanted: Callable[[Sensor], bool]) -> Edge:
+        """All wanted sensors, read now, in the midst of a window; for the live display."""
+        if os.getpid() != self._pid:
+            return Edge(self._clock(), {})
+        readings = self._read_drivers(wanted) | self._read_files(wanted)
+        return Edge(self._clock(), readings)
+
     def _window_ended(self) -> None:
         with self._wake:
             self._open_windows = max(0, self._open_windows - 1)
@@ -195,10 +206,14 @@ class Sampler:
     def _read_drivers(self, wanted: Callable[[Sensor], bool]) -> dict[Sensor, Reading]:
         readings: dict[Sensor, Reading] = {}
         asked = {}
+        patience_s = DRIVER_DEADLINE_S
         for name in self._workers:
             if sensors := self._wanted(wanted, name):
+                before = self._outstanding.get(name)
+                if before is not None and not before.done():
+                    patience_s = 2 * DRIVER_DEADLINE_S  # a poll or the live display is before us
                 asked[name] = (sensors, self._ask(name, sensors))
-        deadline_s = self._clock() + DRIVER_DEADLINE_S
+        deadline_s = self._clock() + patience_s
         for name, (sensors, future) in asked.items():
             readings |= dict.fromkeys(sensors, DRIVER_BUSY)
             if future is not None:

@@ -31,6 +31,7 @@ __all__ = [
     "carbon_from_records",
     "cell_from_records",
     "cell_key",
+    "device_key",
     "estimated_from_records",
     "grams_of_a_part",
     "measured_from_records",
@@ -277,7 +278,7 @@ def measured_from_records(records: Iterable[Record]) -> Uncertain | None:
     for record in records:
         for d in record.measurement.counted():
             if isinstance(d.energy, Uncertain):
-                by_device.setdefault(_device(record, d.domain), []).append(d.energy)
+                by_device.setdefault(device_key(record, d.domain), []).append(d.energy)
     sums = (sum_over_time(energies) for energies in by_device.values())
     return sum_over_devices(s for s in sums if s is not None)
 
@@ -289,7 +290,8 @@ def estimated_from_records(records: Iterable[Record]) -> Range | None:
     )
 
 
-def _device(record: Record, domain: Domain) -> tuple[str, str]:
+def device_key(record: Record, domain: Domain) -> tuple[str, str]:
+    """What tells one device from another, wherever it was measured."""
     return domain.kind, domain.uuid or f"{record.host}:{domain.index}"
 
 
@@ -324,7 +326,7 @@ def _domain_entry(
     by_device: dict[tuple[str, str], list[Uncertain]] = {}
     for run, d in part:
         if isinstance(d.energy, Uncertain):
-            by_device.setdefault(_device(run, d.domain), []).append(d.energy)
+            by_device.setdefault(device_key(run, d.domain), []).append(d.energy)
     sums = (sum_over_time(energies) for energies in by_device.values())
     measured = sum_over_devices(s for s in sums if s is not None)
     estimated = sum_of_ranges(d.energy for _, d in part if isinstance(d.energy, Range))

@@ -62,6 +62,7 @@ class Store:
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
         self._pid = 0
+        self._waits = True  # for another program's lock; not again before a call has worked
         self._inherited: list[sqlite3.Connection] = []
         self._cells: set[tuple[str, str]] = set()  # (notebook, cell) known to be in the open file
 
@@ -199,17 +200,21 @@ class Store:
         """The answer of `call`; a corrupt file is set aside once and `call` made on a new one."""
         for attempt in ("first", "second"):
             try:
-                return call(self._opened())
+                answer = call(self._opened())
+                self._wait_for_locks(True)
+                return answer
             except sqlite3.Error as error:
                 code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-                if code not in BUSY:
+                if code in BUSY:
+                    self._wait_for_locks(False)  # once is enough: not at every cell
+                else:
                     self.close()
                 if code in CORRUPT and attempt == "first" and self._set_aside():
                     continue
-                raise StoreError(_explained(error, code, self.path)) from error
+                raise StoreError(*_explained(error, code, self.path)) from error
             except OSError as error:
                 self.close()
-                raise StoreError(_explained(error, 0, self.path)) from error
+                raise StoreError(*_explained(error, 0, self.path)) from error
         raise AssertionError("the second attempt returns or raises")
 
     def _opened(self) -> sqlite3.Connection:
@@ -239,7 +244,7 @@ class Store:
         self._cells.clear()  # it may be another file now
         connection = sqlite3.connect(
             self.path,
-            timeout=OPENING_BUSY_MS / 1000,
+            timeout=OPENING_BUSY_MS / 1000 if self._waits else 0,
             isolation_level=None,  # every transaction is written out below
             check_same_thread=False,
         )
@@ -247,7 +252,7 @@ class Store:
             applied(connection)  # another program's file is refused before anything is set in it
             self._set_journal(connection)
             migrate(connection)
-            connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+            self._set_patience(connection)
         except StoreError as error:
             connection.close()
             raise StoreError(f"the store {self.path} cannot be used: {error}") from None
@@ -255,6 +260,16 @@ class Store:
             connection.close()
             raise
         return connection
+
+    def _wait_for_locks(self, wait: bool) -> None:
+        """Whether the next calls wait for another program's lock, or fail at once."""
+        if wait != self._waits:
+            self._waits = wait
+            if self._connection is not None:
+                self._set_patience(self._connection)
+
+    def _set_patience(self, connection: sqlite3.Connection) -> None:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_MS if self._waits else 0}")
 
     def _set_journal(self, connection: sqlite3.Connection) -> None:
         """WAL, with which a reader never blocks a writer; the rollback journal on a network."""
@@ -334,15 +349,16 @@ def _file_at(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _explained(error: sqlite3.Error | OSError, code: int, path: Path) -> str:
-    """What happened, to which file, and the one thing to do."""
+def _explained(error: sqlite3.Error | OSError, code: int, path: Path) -> tuple[str, str]:
+    """What happened, to which file, and the one thing to do; and its kind in a StoreError."""
     if code in BUSY:
-        return f"the store {path} is being written by another program; try again"
+        return f"the store {path} is being written by another program; try again", "busy"
     if code == sqlite3.SQLITE_FULL:
-        return f"the store {path} cannot grow: the disk is full; free some space"
+        return f"the store {path} cannot grow: the disk is full; free some space", "full"
     if code == sqlite3.SQLITE_CORRUPT:
-        return f"the store {path} is damaged and could not be set aside; move it away"
+        return f"the store {path} is damaged and could not be set aside; move it away", "damaged"
     why = error.strerror if isinstance(error, OSError) else str(error)
     if code == sqlite3.SQLITE_NOTADB:
         why = "it is no database"
-    return f"the store {path} cannot be used: {why}; set JUPYTER_ENERGY_STORE to another file"
+    remedy = "set JUPYTER_ENERGY_STORE to another file"
+    return f"the store {path} cannot be used: {why}; {remedy}", "unusable"

@@ -28,7 +28,10 @@ class Worker:
         self._closed = False
 
     def submit(self, call: Callable[[], T]) -> Future[T]:
-        """The future of a call, which runs after all calls submitted before it."""
+        """The future of a call, which runs after all calls submitted before it.
+
+        After the end nothing runs, and the future raises EnergyError.
+        """
         future: Future[T] = Future()
 
         def run() -> None:
@@ -39,27 +42,29 @@ class Worker:
             except BaseException as error:  # noqa: BLE001  handed to whoever waits for the result
                 future.set_exception(error)
 
-        if self._closed:
-            # By a block that outlives the extension: no new thread is begun for it.
-            future.set_exception(EnergyError("jupyter-energy has been unloaded"))
-        elif self._started():
-            self._calls.put(run)
-        else:
+        with self._lock:
+            if self._closed:
+                # By a block that outlives the extension: no new thread is begun for it.
+                future.set_exception(EnergyError("jupyter-energy has been unloaded"))
+                return future
+            threaded = self._started()
+            if threaded:
+                self._calls.put(run)
+        if not threaded:
             run()
         return future
 
     def _started(self) -> bool:
         """Whether there is a thread to run the calls. Where none is to be had (Pyodide has none,
         a process may have all it may have) a call is made at once, without a deadline."""
-        with self._lock:
-            if self._thread is None:
-                # A daemon: a driver that hangs must not keep the process from ending.
-                thread = threading.Thread(target=self._run, name=self.name, daemon=True)
-                try:
-                    thread.start()
-                except RuntimeError:
-                    return False
-                self._thread = thread
+        if self._thread is None:
+            # A daemon: a driver that hangs must not keep the process from ending.
+            thread = threading.Thread(target=self._run, name=self.name, daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                return False
+            self._thread = thread
         return True
 
     def close(self, timeout_s: float = 0.5) -> bool:

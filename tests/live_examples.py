@@ -16,6 +16,7 @@ from jupyter_energy.live_message import (
     MeasuredList,
     PlaceJson,
     RangeList,
+    fitted,
 )
 
 GOLDEN = Path(__file__).parent / "golden" / "live"
@@ -105,9 +106,7 @@ def message(**fields: object) -> LiveJson:
 
 
 GPU = device("GPU 0", "NVIDIA H100 80GB HBM3", 312.4, "measured", "nvml-counter")
-CPU_ESTIMATED = device(
-    "CPU", "(8 threads)", (9.8, 24.6, 61.5), "estimated", "cpu-time", "no powercap here"
-)
+CPU_ESTIMATED = device("CPU", "(8 threads)", (9.8, 24.6, 61.5), "estimated", "cpu-time")
 MEMORY_ESTIMATED = device("memory", "62 GiB", (1.2, 2.4, 4.7), "estimated", "memory-size")
 ESTIMATED = totals(3, 12.5, None, (0.21, 0.53, 1.3), (2.6e-6, 6.5e-6, 1.6e-5), 1.0)
 
@@ -203,5 +202,6 @@ EXAMPLES: dict[str, LiveJson] = {
 if __name__ == "__main__":
     GOLDEN.mkdir(parents=True, exist_ok=True)
     for name, example in EXAMPLES.items():
-        text = json.dumps(example, indent=1, ensure_ascii=False)
+        # As it is sent, which for some is less than there is to say.
+        text = json.dumps(fitted(example), indent=1, ensure_ascii=False)
         (GOLDEN / f"{name}.json").write_text(text + "\n", encoding="utf-8")

@@ -66,7 +66,8 @@ def test_the_golden_files_hold_what_the_renderers_give() -> None:
         assert golden.with_suffix(".txt").read_text(encoding="utf-8") == shown + "\n", name
         assert json.loads(golden.with_suffix(".json").read_text(encoding="utf-8")) == made, name
     names = {path.stem for path in examples.GOLDEN.glob("*.txt")}
-    assert names == set(examples.rendered()) == {p.stem for p in examples.GOLDEN.glob("*.json")}
+    found = {path.stem for path in examples.GOLDEN.glob("*.json")} - {"units"}
+    assert names == set(examples.rendered()) == found
 
 
 @pytest.mark.parametrize("name", [*examples.CELLS, *examples.SUMMARIES])

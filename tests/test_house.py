@@ -37,16 +37,17 @@ LAYERS = (
     ("carbon", "carbon_sums", "documents", "overlaps"),
     ("schema",),
     # keeping
-    ("identity", "migrations", "saved"),
-    ("notebook_rows",),
+    ("identity", "migrations", "saved", "tally", "live_message"),
+    ("notebook_rows", "pages"),
     ("store", "summary"),
     # putting together; the settings name what lies below, so they lie above it
-    ("config",),
+    ("config", "outbox"),
     ("monitor",),
     # showing
     ("display",),
-    ("commands",),
-    ("magic_line", "cli"),
+    ("figures", "commands"),
+    ("live", "magic_line", "cli"),
+    ("cells",),
     ("magics", "__main__"),
     ("blocks",),
     ("__init__",),

@@ -12,6 +12,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
+from conftest import StartKernel
 from faults import FAULTS, Fault, Place
 from faulty_sensor import readings
 from harness import LIMIT_S, LOAD, Kernel, Result, running
@@ -188,3 +189,17 @@ def test_each_broken_sensor_is_unknown_with_its_reason_and_the_good_one_beside_i
     for reason in ("the vendor tool is missing", "made for another Python", "no licence"):
         assert reason in doctor.stdout
     assert (ended.status, ended.stderr) == ("ok", "")
+
+
+def test_a_setting_that_cannot_be_written_is_not_set(
+    start_kernel: StartKernel, tmp_path: Path
+) -> None:
+    (tmp_path / "config").write_text("a file where the folder should be")
+    kernel = start_kernel({"XDG_CONFIG_HOME": str(tmp_path / "config")})
+    kernel.run(LOAD)
+    before = kernel.run("%energy zone").stdout
+    refused = kernel.run("%energy zone DE")
+    assert refused.stderr.startswith("UsageError: ")
+    assert refused.stderr.count("\n") == 1
+    assert kernel.run("%energy zone").stdout == before
+    assert "Germany" not in before

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 from standins.powercap import FakePowercap
 from standins.sensors import LIMIT_S
+from strategies import a_record
 
 from jupyter_energy.config import Energy
 from jupyter_energy.devices import parse
@@ -17,6 +24,7 @@ from jupyter_energy.errors import WrongUse
 from jupyter_energy.identity import NotebookRef
 from jupyter_energy.model import Record
 from jupyter_energy.monitor import Monitor, Options
+from jupyter_energy.outbox import MOST_PENDING, Outbox
 from jupyter_energy.store import Store
 
 NOTEBOOK = NotebookRef(None, "tested", kernel_id="kernel")
@@ -45,7 +53,7 @@ def start(tmp_path: Path, cpu: FakePowercap) -> Iterator[Start]:
                 "JUPYTER_ENERGY_ZONE": "FR",
                 **environ,
             }
-            monitor = Monitor(Energy(environ=environ), lambda: NOTEBOOK, environ)
+            monitor = Monitor(Energy(environ=environ), lambda _: NOTEBOOK, environ)
             stack.callback(monitor.close)
             monitor.start()
             assert monitor.sampler.wait_until_found(LIMIT_S)
@@ -173,6 +181,115 @@ def test_a_store_that_fails_is_told_once(start: Start, tmp_path: Path) -> None:
     assert monitor.to_tell() == []
 
 
+class Hanging:
+    """A notebook that cannot be named for now, as on a network file system that does not answer.
+
+    It is asked for on the thread that writes the store.
+    """
+
+    def __init__(self, fails: bool) -> None:
+        self.asked = 0
+        self.fails = fails
+        self.gate = threading.Event()
+
+    def __call__(self, _: object) -> NotebookRef:
+        self.asked += 1
+        assert self.gate.wait(LIMIT_S)
+        if self.fails:
+            raise OSError("stale file handle")
+        return NOTEBOOK
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Iterator[Start]:
+    """Starts a monitor that sees no file of a sensor, with a notebook of the test's own."""
+    with ExitStack() as stack:
+
+        def started(notebook: Callable[[str | None], NotebookRef], **more: str) -> Monitor:
+            environ = {
+                "JUPYTER_ENERGY_STORE": str(tmp_path / "data/energy.sqlite"),
+                "JUPYTER_ENERGY_SYSFS": str(tmp_path / "sys"),
+                "JUPYTER_ENERGY_PROCFS": str(tmp_path / "proc"),
+                **more,
+            }
+            monitor = Monitor(Energy(environ=environ), notebook, environ)
+            stack.callback(monitor.close)
+            monitor.start()
+            return monitor
+
+        yield started
+
+
+def test_a_store_that_hangs_is_waited_for_once_and_no_call_piles_up(
+    bare: Start, tmp_path: Path
+) -> None:
+    notebook = Hanging(fails=True)  # so that each call asks for it again
+    monitor = bare(notebook)
+    for number in range(20):
+        run(monitor, str(number))
+    (text,) = monitor.to_tell()
+    assert "did not answer" in text
+    assert len(monitor.pending()) == 20
+    notebook.gate.set()
+    with pytest.raises(OSError, match="stale"):
+        monitor.flush(LIMIT_S)
+    assert notebook.asked == 3  # at the start, for the first record, and now
+    notebook.fails = False
+    run(monitor, "last")
+    assert [record.name for record in stored(tmp_path)] == [*map(str, range(20)), "last"]
+    monitor.close()
+
+
+def test_what_was_done_to_a_damaged_store_is_told_after_it_did_not_answer(
+    bare: Start, tmp_path: Path
+) -> None:
+    notebook = Hanging(fails=False)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/energy.sqlite").write_bytes(b"no database at all" * 500)
+    monitor = bare(notebook)
+    run(monitor, "one")
+    notebook.gate.set()
+    monitor.flush(LIMIT_S)
+    monitor.flush(LIMIT_S)
+    unanswered, damaged = monitor.to_tell()
+    assert "did not answer" in unanswered
+    assert "was damaged" in damaged
+    monitor.close()
+
+
+def test_of_records_without_a_store_the_newest_wait_and_the_loss_is_told_once(
+    tmp_path: Path,
+) -> None:
+    told: list[tuple[str, str]] = []
+    (tmp_path / "data").write_text("a file where the folder should be")
+    store = Store(tmp_path / "data/energy.sqlite")
+    outbox = Outbox(store, lambda _: NOTEBOOK, lambda topic, text: told.append((topic, text)))
+    record = a_record()
+    for number in range(MOST_PENDING + 2):
+        outbox.put(replace(record, run_id=str(number)))
+    waiting = outbox.pending()
+    assert len(waiting) == MOST_PENDING
+    assert (waiting[0].run_id, waiting[-1].run_id) == ("2", str(MOST_PENDING + 1))
+    dropped = {text for topic, text in told if topic == "dropped"}
+    assert len(dropped) == 1
+    assert str(MOST_PENDING) in dropped.pop()
+    outbox.close()
+
+
+def test_a_block_that_ends_after_the_monitor_starts_no_thread_and_says_so(
+    start: Start, tmp_path: Path
+) -> None:
+    before = set(threading.enumerate())
+    monitor = start()
+    window = monitor.open_window(Options("late"))
+    monitor.close()
+    monitor.close_window(window, "ok")
+    assert set(threading.enumerate()) <= before
+    (text,) = monitor.to_tell()
+    assert "is lost" in text
+    assert stored(tmp_path) == []
+
+
 def test_each_topic_is_told_once_and_in_the_order_it_came_up(start: Start) -> None:
     monitor = start()
     monitor.tell("one", "first")
@@ -188,6 +305,12 @@ def test_a_setting_that_cannot_be_is_told(start: Start) -> None:
     (text,) = monitor.to_tell()
     assert "Energy.pue" in text
     assert "JUPYTER_ENERGY_PUE" in text
+
+
+def test_all_settings_that_cannot_be_are_told_in_one_line(start: Start) -> None:
+    (text,) = start(JUPYTER_ENERGY_PUE="0.5", JUPYTER_ENERGY_INTERVAL_S="never").to_tell()
+    assert "Energy.pue" in text
+    assert "Energy.interval_s" in text
 
 
 def test_a_zone_of_no_table_is_the_users_mistake_before_and_a_warning_after(start: Start) -> None:
@@ -228,3 +351,107 @@ def test_a_forked_child_gets_a_record_without_figures_that_says_why(
     assert os.waitstatus_to_exitcode(ended) == 0
     run(monitor, "parent again")
     assert [record.name for record in stored(tmp_path)] == ["parent", "parent again"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")  # it is the point
+def test_a_forked_child_needs_no_lock_that_a_thread_of_its_parent_held(start: Start) -> None:
+    monitor = start()
+    held, forked = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        # The lock that every wait for the sensors takes for a moment, here for a longer one.
+        with monitor.sampler._ready._cond:  # type: ignore[attr-defined]
+            held.set()
+            forked.wait(LIMIT_S)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(LIMIT_S)
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(10)  # it would wait for ever
+        try:
+            record = monitor.close_window(monitor.open_window(Options(), shown=True), "ok")
+            os._exit(0 if record.energy_j is None else 1)
+        finally:
+            os._exit(9)  # an exception
+    forked.set()
+    thread.join()
+    _, ended = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(ended) == 0
+
+
+LATE_GPU = """
+import threading
+from types import SimpleNamespace
+from standins.sensors import LIMIT_S, FakeSensor
+from jupyter_energy.model import Domain
+from jupyter_energy.sensors.base import Discovery
+
+WORKER = "late"
+gate, gpu, asked = threading.Event(), FakeSensor(Domain("gpu", 0, "a GPU"), worker="late"), []
+
+def discover(machine):
+    asked.append(1)
+    assert gate.wait(LIMIT_S)
+    return Discovery((gpu,))
+"""
+
+
+def late_gpu(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """An installed package whose GPU is found when the test opens its gate."""
+    site = tmp_path / "site"
+    (site / f"{name}-1.0.dist-info").mkdir(parents=True)
+    (site / f"{name}-1.0.dist-info/METADATA").write_text(f"Name: {name}\nVersion: 1.0\n")
+    points = f"[jupyter_energy.sensors]\n{name} = {name}\n"
+    (site / f"{name}-1.0.dist-info/entry_points.txt").write_text(points)
+    (site / f"{name}.py").write_text(LATE_GPU)
+    monkeypatch.syspath_prepend(site)
+    return import_module(name)
+
+
+@pytest.mark.parametrize(("visible", "energy_j"), [(None, 30), ("0", 30), ("1", None)])
+def test_a_gpu_that_is_found_while_a_silent_cell_runs_counts(
+    bare: Start,
+    visible: str | None,
+    energy_j: float | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    late = late_gpu(f"late_gpu_{visible}", tmp_path, monkeypatch)
+    more = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
+    monitor = bare(lambda _: NOTEBOOK, **more)
+    began_s = time.monotonic()
+    window = monitor.open_window(Options())
+    late.gate.set()
+    assert monitor.sampler.wait_until_found(LIMIT_S)
+    # There is a figure where the sensor saw most of the window.
+    time.sleep(3 * (time.monotonic() - began_s))
+    late.gpu.value = 30.0
+    record = monitor.close_window(window, "ok")
+    monitor.close()
+    found = [d.energy.value for d in record.domains if d.domain.kind == "gpu" and d.energy]
+    assert found == ([] if energy_j is None else [pytest.approx(energy_j)])
+
+
+def test_checked_devices_wait_for_a_driver_that_hangs_once(
+    bare: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = late_gpu("late_gpu_asked", tmp_path, monkeypatch)
+    monitor = bare(lambda _: NOTEBOOK)
+
+    def check_often() -> None:
+        for _ in range(100):
+            with pytest.raises(WrongUse):
+                monitor.check(Options(choice=parse("gpu:0")))
+
+    checks = threading.Thread(target=check_often, daemon=True)
+    checks.start()
+    checks.join(LIMIT_S)  # enough to wait for it once, and far from enough for a hundred times
+    assert not checks.is_alive()
+    late.gate.set()
+    assert monitor.sampler.wait_until_found(LIMIT_S)
+    monitor.check(Options(choice=parse("gpu:0")))
+    monitor.close()

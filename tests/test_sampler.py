@@ -112,6 +112,79 @@ def test_a_driver_that_hangs_costs_one_edge_its_figure_and_no_call_piles_up(star
     assert len(driver.readers) == 2  # the one that hung, and this one
 
 
+def test_a_driver_that_is_busy_with_another_thread_is_waited_for(start: Start) -> None:
+    driver = FakeSensor(GPU, worker="nvml")
+    sampler = start(family(driver, worker="nvml"))
+    edges: list[Edge] = []
+    begun = threading.Semaphore(0)
+
+    def edge() -> None:
+        edges.append(sampler.opening_edge(everything))
+
+    def late_edge() -> None:
+        def wanted(sensor: Sensor) -> bool:
+            begun.release()  # its next step is to ask the driver
+            return True
+
+        assert driver.reading.wait(LIMIT_S)  # it is busy with the first
+        edges.append(sampler.opening_edge(wanted))
+
+    for _ in range(20):
+        driver.hang()
+        threads = [threading.Thread(target=call) for call in (late_edge, late_edge, edge)]
+        for thread in threads:
+            thread.start()
+        for _ in range(2):
+            assert begun.acquire(timeout=LIMIT_S)
+        driver.release()
+        for thread in threads:
+            thread.join()
+    assert [e for e in edges if not isinstance(e.readings[driver], Sample)] == []
+
+
+class Descheduled(FakeSensor):
+    """A counter whose first reader is held up behind its reading, until another has come by."""
+
+    def __init__(self) -> None:
+        super().__init__(wraps_at_j=262_143.0, max_w=100.0)
+        self.read_once, self.passed = threading.Event(), threading.Event()
+        self.slow: threading.Thread | None = None
+
+    def read(self) -> float:
+        """What the counter held when it was read."""
+        raw = super().read()
+        if threading.current_thread() is self.slow:
+            self.read_once.set()
+            # Where nobody can come by, as must be, this ends by itself.
+            self.passed.wait(0.2)
+        return raw
+
+
+def test_two_threads_that_read_one_counter_never_swap_their_readings(
+    start: Start, clock: Clock
+) -> None:
+    counter = Descheduled()
+    sampler = start(family(counter))
+    counter.value = 100.0
+    opened = sample(sampler.opening_edge(everything), counter)
+    clock.advance(1)
+    counter.value = 110.0
+    counter.slow = threading.Thread(target=lambda: sampler.opening_edge(everything))
+    counter.slow.start()
+    assert counter.read_once.wait(LIMIT_S)
+    clock.advance(1)
+    counter.value = 120.0
+    sampler.closing_edge(everything)
+    clock.advance(1)
+    counter.passed.set()
+    counter.slow.join()
+    clock.advance(1)
+    counter.value = 140.0
+    closed = sample(sampler.closing_edge(everything), counter)
+    assert closed.energy_j - opened.energy_j == pytest.approx(40)
+    assert closed.covered_s - opened.covered_s == pytest.approx(4)
+
+
 def test_a_reading_that_came_too_late_for_its_edge_still_enters_the_trace(
     start: Start, clock: Clock
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import resource
 import signal
 import sqlite3
 import stat
@@ -479,6 +480,29 @@ def test_a_path_that_is_no_unicode_is_kept(store: Store) -> None:
     first = store.notebook_for(NotebookRef(path, "caf"))
     assert first.path == path
     assert store.find_notebook(NotebookRef(path, "caf")).id == first.id
+
+
+@pytest.mark.skipif(not hasattr(resource, "RUSAGE_THREAD"), reason="counts a thread's waits")
+def test_a_lock_is_waited_for_once_and_again_after_a_write_that_worked(store: Store) -> None:
+    def waits() -> int:
+        """How often a write that is refused gave the processor away, as every wait does."""
+        before = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+        with pytest.raises(StoreError) as refused:
+            store.append(a_record())
+        assert refused.value.kind == "busy"
+        return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw - before
+
+    store.open()
+    other = sqlite3.connect(store.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    first = waits()
+    assert first >= 3
+    assert sum(waits() for _ in range(20)) < first
+    other.execute("ROLLBACK")
+    store.append(a_record())
+    other.execute("BEGIN IMMEDIATE")
+    assert waits() >= 3
+    other.close()
 
 
 @pytest.mark.parametrize("name", ["results.csv", "analysis.ipynb", "notes"])

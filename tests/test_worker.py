@@ -69,9 +69,7 @@ def test_what_was_submitted_before_the_end_is_still_done() -> None:
 def test_closing_twice_or_before_any_call_is_no_fault() -> None:
     worker = Worker("idle")
     assert worker.close()
-    worker.submit(lambda: None)
     assert worker.close(LIMIT_S)
-    assert worker.close()
 
 
 def test_a_call_that_was_given_up_is_not_made() -> None:

@@ -12,7 +12,7 @@ from typing import NoReturn, Protocol
 
 from ..config import Energy
 from ..errors import WrongUse
-from ..identity import NotebookRef
+from ..identity import Notebook, NotebookRef
 from ..model import Record
 from ..monitor import Monitor
 
@@ -46,8 +46,11 @@ class Context(Protocol):
     def notebook(self) -> NotebookRef | None:
         """The notebook that the command is given in; None in a shell."""
 
+    def known_notebook(self) -> Notebook | None:
+        """That notebook as the store knows it; None in a shell, or before it was asked."""
+
     def pending(self) -> list[Record]:
-        """Records of this kernel that the store could not take yet."""
+        """Records of this notebook in this kernel that the store could not take yet."""
 
     def session_id(self) -> str | None:
         """This kernel's session; None in a shell."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..config import Energy
 from ..errors import WrongUse
-from ..identity import NotebookRef
+from ..identity import Notebook, NotebookRef
 from ..model import Record
 from ..monitor import Monitor
 
@@ -20,10 +20,11 @@ class KernelContext:
     in_notebook = True
     command = "%energy"
 
-    def __init__(self, monitor: Monitor) -> None:
+    def __init__(self, monitor: Monitor, key: str | None = None) -> None:
         self.environ: Mapping[str, str] = os.environ
         self.settings: Energy = monitor.settings
         self._monitor = monitor
+        self._key = key  # which of the kernel's notebooks the command was given in (pages.py)
 
     def out(self, text: str) -> None:
         """Show text in the cell's output."""
@@ -49,11 +50,15 @@ class KernelContext:
 
     def notebook(self) -> NotebookRef:
         """This notebook."""
-        return self._monitor.notebook()
+        return self._monitor.notebook(self._key)
+
+    def known_notebook(self) -> Notebook | None:
+        """This notebook, as far as the store has been asked for it."""
+        return self._monitor.known_notebook(self._key)
 
     def pending(self) -> list[Record]:
         """Records that the store could not take yet."""
-        return self._monitor.pending()
+        return self._monitor.pending(self._key)
 
     def session_id(self) -> str:
         """This kernel's session."""
@@ -71,6 +76,6 @@ class KernelContext:
         """Keep a setting, and set it in this kernel at once. Raises EnergyError."""
         from ..settings import write
 
-        file = write(key, value)
+        file = write(key, value)  # first: where it fails, the kernel stays as it was
         self.settings.remember(key, value)
         return file

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..config import Energy
-from ..identity import NotebookRef, from_script
+from ..identity import Notebook, NotebookRef, from_script
 from ..model import Record
 from ..monitor import Monitor
 from ..settings import read, write
@@ -48,7 +48,7 @@ class ShellContext:
     def monitor_for(self, ref: NotebookRef, session_id: str | None) -> Monitor:
         """A monitor of this process, whose records belong to `ref`."""
         if self._monitor is None:
-            self._monitor = Monitor(self.settings, lambda: ref, self.environ, session_id)
+            self._monitor = Monitor(self.settings, lambda _: ref, self.environ, session_id)
             self._monitor.start()
         return self._monitor
 
@@ -58,6 +58,10 @@ class ShellContext:
             self._monitor.close()
 
     def notebook(self) -> NotebookRef | None:
+        """A shell is in no notebook."""
+        return None
+
+    def known_notebook(self) -> Notebook | None:
         """A shell is in no notebook."""
         return None
 

@@ -68,7 +68,7 @@ def load(
     """
     records: list[Record] = []
     # A kernel goes on with the notebook it began with: another may lie at the old path by now.
-    notebook = context.monitor().known_notebook() if own and context.in_notebook else None
+    notebook = context.known_notebook() if own else None
     store = Store(context.settings.store_path())
     try:
         notebook = notebook or store.find_notebook(ref)

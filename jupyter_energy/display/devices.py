@@ -51,10 +51,7 @@ def _row(
     domain: DomainJson, duration_s: float, several: bool, present: set[str], command: str
 ) -> Row:
     kind = domain["kind"]
-    label = _LABELS.get(kind, clean(kind, 20))
-    if several or kind == "gpu":
-        label = f"{label} {domain['index']}"
-    name = _without_label(clean(domain["name"], 28), kind)
+    label, name = device_label(kind, domain["index"], domain["name"], several)
     energy, watts = _energy_of(domain, duration_s)
     reason = _reason(domain["reason"], command)
     if energy is None:
@@ -73,6 +70,14 @@ def _row(
     if energy.look == "estimated" and domain["reason"]:
         note += f"; {units.NOT_MEASURED}: {reason}"
     return Row(label, name, energy, watts, note)
+
+
+def device_label(kind: str, index: int, name: str, several: bool) -> tuple[str, str]:
+    """What a device is called, and its name as far as that says more: ("GPU 0", "NVIDIA T4")."""
+    label = _LABELS.get(kind, clean(kind, 20))
+    if several or kind == "gpu":
+        label = f"{label} {index}"
+    return label, _without_label(clean(name, 28), kind)
 
 
 def _without_label(name: str, kind: str) -> str:

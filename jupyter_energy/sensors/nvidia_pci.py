@@ -14,6 +14,7 @@ from pathlib import Path
 Address = tuple[int, int, int, int]
 
 NVIDIA = 0x10DE
+ASLEEP = "GPU asleep"  # the reason that a user is shown
 DISPLAY_CLASS = 0x03  # the first byte of a PCI class: VGA and 3D controllers, no audio or bridge
 
 _ADDRESS = re.compile(r"([0-9a-f]+):([0-9a-f]+):([0-9a-f]+)\.([0-9a-f]+)", re.IGNORECASE)

@@ -19,7 +19,7 @@ from ..errors import SensorError
 from ..model import Domain, Provenance
 from ..units import MJ_PER_J, MW_PER_W
 from .base import Absence, Accuracy, Discovery, Machine
-from .nvidia_pci import Address, address, asleep, display_devices
+from .nvidia_pci import ASLEEP, Address, address, asleep, display_devices
 from .nvml_errors import (
     GPU_IS_LOST,
     NO_PERMISSION,
@@ -111,7 +111,7 @@ class NvmlSensor:
         if not self._open:
             raise SensorError("the sensor is closed")
         if self._status is not None and asleep(self._status):
-            raise SensorError("GPU asleep")
+            raise SensorError(ASLEEP)
         try:
             return self._call()
         except self._library.pynvml.NVMLError as error:
@@ -297,7 +297,7 @@ def _plausible(value: float, not_available: int) -> float:
 
 
 def _asleep(domain: Domain) -> Absence:
-    return Absence(domain, COUNTER, "GPU asleep", None)
+    return Absence(domain, COUNTER, ASLEEP, None)
 
 
 def _nothing(has_gpu: bool, reason: str, remedy: str | None) -> Discovery:

@@ -13,7 +13,7 @@ import {
   quantity
 } from './format';
 import type { ILiveState, Phase } from './live';
-import type { IDevice, ILive, IPlace, ITotals } from './protocol';
+import type { Device, Live, IPlace, ITotals } from './protocol';
 import { type Look, whyNoCarbon, whyNoEnergy } from './words';
 
 /** A figure with what it is of and where it comes from. */
@@ -111,7 +111,7 @@ function without(phase: Phase, reason: string | null, trans: TranslationBundle):
   }
 }
 
-function linesOf(live: ILiveState, message: ILive, trans: TranslationBundle): string[] {
+function linesOf(live: ILiveState, message: Live, trans: TranslationBundle): string[] {
   const { running_s, note } = message;
   const isRunning = message.state === 'running';
   const lines = [
@@ -143,7 +143,7 @@ function linesOf(live: ILiveState, message: ILive, trans: TranslationBundle): st
   return lines;
 }
 
-function powerOf(message: ILive, trans: TranslationBundle): ISection {
+function powerOf(message: Live, trans: TranslationBundle): ISection {
   const { over_s, measured_w, estimated_w, devices } = message;
   const rows = devices.map(device => deviceRow(device, trans));
   // a sum of one device says nothing new
@@ -166,7 +166,7 @@ function powerOf(message: ILive, trans: TranslationBundle): ISection {
   };
 }
 
-function deviceRow(device: IDevice, trans: TranslationBundle): IRow {
+function deviceRow(device: Device, trans: TranslationBundle): IRow {
   const { w, provenance, source, reason } = device;
   const label = [device.label, device.name].filter(Boolean).join(' ');
   if (w === null) {

@@ -12,7 +12,7 @@ import type { IDisposable } from '@lumino/disposable';
 import { type ISignal, Signal } from '@lumino/signaling';
 
 import { clean, parseLive } from './parse';
-import type { IHello, ILive, ITotals } from './protocol';
+import type { IHello, Live, ITotals } from './protocol';
 import { COMM_ID, PROTOCOL_VERSION } from './protocol';
 
 /** The part of a kernel connection that is used. */
@@ -55,7 +55,7 @@ export interface ILiveState {
   /** Why the extension did not load. */
   readonly reason: string | null;
   /** What the kernel said last. */
-  readonly message: ILive | null;
+  readonly message: Live | null;
   /** The last totals that are of this document; a kernel can have several. */
   readonly totals: { readonly notebook: ITotals; readonly session: ITotals } | null;
   /** News is overdue by this limit; null while it is not. */
@@ -203,7 +203,7 @@ export class LiveKernel implements IDisposable {
     }
   }
 
-  private _onLive(live: ILive): void {
+  private _onLive(live: Live): void {
     const isOwn = live.path === null || live.path === this._path;
     this._set({
       phase: 'live',

@@ -2,11 +2,11 @@
  * What the kernel says, once it is seen to be what it must be. Any code in the kernel can send on
  * our comm id, and so can another version of jupyter-energy: nothing of a message is believed.
  */
-import type { IDevice, ILive, IPlace, ITotals, Measured, Range } from './protocol';
+import type { Device, IPlace, ITotals, Live, Measured, Range } from './protocol';
 import { PROTOCOL_VERSION } from './protocol';
 
 /** The message with only the fields we know, or null where it is not one of version 1. */
-export function parseLive(data: unknown): ILive | null {
+export function parseLive(data: unknown): Live | null {
   try {
     return live(data);
   } catch (error) {
@@ -47,7 +47,7 @@ const NUMBER_LIMIT = 1e15;
 /** Longer than a kernel ever waits between two messages. */
 const EVERY_LIMIT_S = 3600;
 
-function live(data: unknown): ILive {
+function live(data: unknown): Live {
   const from = record(data);
   must(from.v === PROTOCOL_VERSION);
   const every_s = number(from.every_s);
@@ -58,33 +58,33 @@ function live(data: unknown): ILive {
     v: PROTOCOL_VERSION,
     version: text(from.version, NAME_LIMIT),
     state,
-    measuring: boolean(from.measuring),
+    measuring: boolean(from.measuring ?? true),
     // as it is: it is compared with the page's own, and never shown
     path: optional(from.path, string),
-    notebooks: number(from.notebooks),
+    notebooks: number(from.notebooks ?? 1),
     every_s,
     running_s: optional(from.running_s, number),
     over_s: optional(from.over_s, number),
     measured_w: optional(from.measured_w, number),
     estimated_w: optional(from.estimated_w, range),
-    gpu_asleep: boolean(from.gpu_asleep),
+    gpu_asleep: boolean(from.gpu_asleep ?? false),
     devices: list(from.devices).slice(0, DEVICES_LIMIT).map(device),
     notebook: totals(from.notebook),
     session: totals(from.session),
     place: optional(from.place, place),
-    note: optional(from.note, line)
+    note: optional(from.note ?? null, line)
   };
 }
 
-function device(data: unknown): IDevice {
+function device(data: unknown): Device {
   const from = record(data);
   return {
     label: text(from.label, NAME_LIMIT),
-    name: text(from.name, NAME_LIMIT),
+    name: text(from.name ?? '', NAME_LIMIT),
     w: optional(from.w, value => (Array.isArray(value) ? range(value) : number(value))),
     provenance: text(from.provenance, NAME_LIMIT),
     source: text(from.source, NAME_LIMIT),
-    reason: optional(from.reason, line)
+    reason: optional(from.reason ?? null, line)
   };
 }
 

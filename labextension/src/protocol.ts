@@ -34,17 +34,20 @@ export interface IHello {
 export interface IDevice {
   /** "GPU 0", "CPU", "memory", "GPU ×8" */
   label: string;
-  /** "NVIDIA H100 80GB HBM3"; empty where there is none, or no room for it */
-  name: string;
+  /** "NVIDIA H100 80GB HBM3"; left out where there is none, or no room for it */
+  name?: string;
   /** a number where measured, a range where estimated */
   w: number | Range | null;
   /** "measured", "vendor model", "integrated", "estimated" or "none" */
   provenance: string;
   /** "nvml-counter", "rapl", "cpu-time", … */
   source: string;
-  /** Why there is no figure, or no measurement; null where there is one. */
-  reason: string | null;
+  /** Why there is no figure; left out where there is one. */
+  reason?: string | null;
 }
+
+/** A device whose fields are all there: what was left out is filled in. */
+export type Device = Required<IDevice>;
 
 /** Totals of a notebook or of its session, the run that is under way included. */
 export interface ITotals {
@@ -78,12 +81,12 @@ export interface ILive {
   version: string;
   /** "gone": the extension was unloaded */
   state: 'running' | 'idle' | 'gone';
-  /** whether cells are measured (`%energy on`, `off`) */
-  measuring: boolean;
+  /** whether cells are measured (`%energy on`, `off`); left out where they are */
+  measuring?: boolean;
   /** Contents path of the notebook that `notebook` is about, as a page said it; null: unknown */
   path: string | null;
-  /** how many notebooks this kernel knows to run in it */
-  notebooks: number;
+  /** how many notebooks this kernel knows to run in it; left out where it is 1 */
+  notebooks?: number;
   /** while running, the next message comes no later than this */
   every_s: number;
   /** how long the cell has been running */
@@ -92,11 +95,15 @@ export interface ILive {
   over_s: number | null;
   measured_w: number | null;
   estimated_w: Range | null;
-  gpu_asleep: boolean;
+  /** left out where it is false */
+  gpu_asleep?: boolean;
   devices: IDevice[];
   notebook: ITotals;
   session: ITotals;
   place: IPlace | null;
   /** one plain line that the user should know, such as that the store cannot be used */
-  note: string | null;
+  note?: string | null;
 }
+
+/** A message whose fields are all there: what was left out, because it is plain, is filled in. */
+export type Live = Required<Omit<ILive, 'devices'>> & { devices: Device[] };

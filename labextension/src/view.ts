@@ -4,7 +4,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { type IPanel, panelOf, tooltipOf } from './details';
 import { about, ENERGY_J, MASS_G, measuredAlone, POWER_W, type Scale } from './format';
 import type { ILiveState, Phase } from './live';
-import type { ILive, ITotals } from './protocol';
+import type { Live, ITotals } from './protocol';
 import type { ISettings } from './settings';
 import { type Look, spoken, whyNoCarbon, whyNoEnergy } from './words';
 
@@ -98,7 +98,7 @@ export function viewOf(
 }
 
 /** The measured power where there is any, as a cell's mean is; the estimate is in the details. */
-function power(message: ILive, trans: TranslationBundle): IFigure {
+function power(message: Live, trans: TranslationBundle): IFigure {
   const name = trans.__('power');
   const { measured_w, estimated_w } = message;
   if (message.state !== 'running') {
@@ -133,7 +133,7 @@ function energy(totals: ITotals | null, trans: TranslationBundle): IFigure {
 }
 
 /** Grams are never measured; an estimate or a place that nobody set makes them estimated. */
-function carbon(totals: ITotals | null, message: ILive, trans: TranslationBundle): IFigure {
+function carbon(totals: ITotals | null, message: Live, trans: TranslationBundle): IFigure {
   const name = trans.__('CO₂e');
   if (totals?.carbon_g) {
     const isEstimated = (totals.estimated_share ?? 0) > 0 || message.place?.how !== 'set';

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import type { ILive } from '../src/protocol';
+import type { ILive, Live } from '../src/protocol';
 
 const GOLDEN = join(dirname(fileURLToPath(import.meta.url)), '../../tests/golden');
 
@@ -14,6 +14,13 @@ function read(name: string): unknown {
 /** A fresh copy each time, so that a test may change it. */
 export function golden(name: string): ILive {
   return read(`live/${name}.json`) as ILive;
+}
+
+/** The same with what was left out, because it is plain, filled in. */
+export function whole(name: string): Live {
+  const sent = golden(name);
+  const devices = sent.devices.map(device => ({ name: '', reason: null, ...device }));
+  return { measuring: true, notebooks: 1, gpu_asleep: false, note: null, ...sent, devices };
 }
 
 export const names: string[] = readdirSync(join(GOLDEN, 'live'))

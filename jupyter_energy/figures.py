@@ -1,0 +1,291 @@
+"""The figures of the live messages: power since the last one, totals up to now.
+
+Read and added up on the live channel's own thread, never on the one that runs the cell.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from .display.devices import device_label
+from .display.words import clean
+from .errors import EnergyError, StoreError
+from .live_message import (
+    PROTOCOL_VERSION,
+    DeviceJson,
+    LiveJson,
+    LiveTotalsJson,
+    PlaceJson,
+    RangeList,
+    State,
+    fitted,
+)
+from .model import CarbonIntensity, DomainEnergy, Measurement, Record
+from .monitor import Monitor, OpenWindow
+from .pages import Key, Pages
+from .sensors.nvidia_pci import ASLEEP
+from .store import Store
+from .tally import Tally, Totals
+from .uncertainty import Range, Uncertain, sum_of_ranges, sum_over_devices
+from .version import version
+from .window import Edge
+
+STORE_DEADLINE_S = 2.0
+LONGEST_NAME = 28
+LONGEST_NOTE = 120
+# More devices of a kind than this are told as one: "GPU ×8".
+MOST_OF_A_KIND = 2
+# More than are ever shown.
+DIGITS, DIGITS_OF_A_RANGE = 5, 3
+
+
+@dataclass(slots=True)
+class Books:
+    """What has been added up of a notebook: all its records, and those of this session."""
+
+    notebook_id: str
+    generation: int
+    last: int = 0
+    seen: set[str] = field(default_factory=set)  # run ids of the latest read
+    whole: Tally = field(default_factory=Tally)
+    session: Tally = field(default_factory=Tally)
+
+
+class Figures:
+    """Makes messages. One thread uses it, and closes it."""
+
+    def __init__(self, monitor: Monitor, pages: Pages) -> None:
+        self._monitor = monitor
+        self._pages = pages
+        self._store = Store(monitor.store.path)
+        self._books: dict[Key, Books] = {}
+        self._edge: Edge | None = None
+        self._version = version()
+
+    def close(self) -> None:
+        """Let go of the store's file."""
+        self._store.close()
+
+    def messages(
+        self, state: State, notebooks: Sequence[Key], every_s: float, measuring: bool
+    ) -> list[LiveJson]:
+        """What there is to say of each notebook now. Sensors are read while it is "running"."""
+        windows = self._monitor.outermost() if state == "running" else []
+        now = None
+        if windows:
+            now = self._monitor.sampler.look(lambda s: any(w.reads(s) for w in windows))
+        found = []
+        for notebook in notebooks:
+            message = self._message(state, notebook, every_s, measuring)
+            mine = [w for w in windows if w.notebook == notebook]
+            more = []
+            if now is not None:
+                self._add_power(message, (mine or windows)[0], now)
+                more = [self._monitor.under_way(w, _of(w, now)) for w in mine[:1]]
+            self._add_totals(message, notebook, windows, more)
+            found.append(fitted(message))
+        self._edge = now
+        return found
+
+    def gone(self) -> LiveJson:
+        """What is said when nothing more will come."""
+        message = self._message("gone", None, 1.0, False)
+        return fitted({**message, "path": None, "place": None})
+
+    def _add_totals(
+        self,
+        message: LiveJson,
+        notebook: Key,
+        windows: Sequence[OpenWindow],
+        more: list[Record],
+    ) -> None:
+        waiting = self._monitor.pending(notebook)  # first: what is stored meanwhile is seen below
+        books = self._books.get(notebook)
+        try:
+            books = self._read(notebook, windows)
+        except StoreError as error:
+            message["note"] = clean(str(error), LONGEST_NOTE)
+        books = books or Books("", 0)
+        more = [*more, *(r for r in waiting if r.run_id not in books.seen)]
+        message["notebook"] = _totals(books.whole.totals(more))
+        message["session"] = _totals(books.session.totals(more))
+
+    def _message(self, state: State, notebook: Key, every_s: float, measuring: bool) -> LiveJson:
+        return {
+            "v": PROTOCOL_VERSION,
+            "version": self._version,
+            "state": state,
+            "measuring": measuring,
+            "path": self._pages.said(notebook),
+            "notebooks": len(self._pages),
+            "every_s": every_s,
+            "running_s": None,
+            "over_s": None,
+            "measured_w": None,
+            "estimated_w": None,
+            "gpu_asleep": any(a.reason == ASLEEP for a in self._monitor.sampler.absences()),
+            "devices": [],
+            "notebook": _totals(Totals()),
+            "session": _totals(Totals()),
+            "place": self._place(),
+            "note": None,
+        }
+
+    def _place(self, option: str | None = None) -> PlaceJson | None:
+        try:
+            return _place(self._monitor.intensity(option), self._monitor.settings.pue)
+        except EnergyError:
+            return None
+
+    # -- power -----------------------------------------------------------------------------
+
+    def _add_power(self, message: LiveJson, window: OpenWindow, now: Edge) -> None:
+        """Mean power since the message before, or since the window began, by device."""
+        since, now, before = window.start, _of(window, now), self._edge
+        if (
+            before is not None
+            and before.t_s > since.t_s
+            and before.readings.keys() >= set(since.readings)
+        ):
+            since = _of(window, before)
+        recent = self._monitor.so_far(window, since, now)
+        message["running_s"] = _short(now.t_s - window.start.t_s)
+        message["place"] = self._place(window.options.zone)
+        if recent.duration_s <= 0:
+            return
+        message["over_s"] = _short(recent.duration_s)
+        measured, estimated = recent.measured_j, recent.estimated_j
+        message["measured_w"] = _measured_w(measured, recent.duration_s)
+        if estimated is not None:
+            message["estimated_w"] = _range(estimated.scaled(1 / recent.duration_s))
+        message["devices"] = devices(recent)
+        message["gpu_asleep"] = any(
+            d.domain.kind == "gpu" and d.reason == ASLEEP for d in recent.domains
+        )
+
+    # -- totals ----------------------------------------------------------------------------
+
+    def _read(self, notebook: Key, windows: Sequence[OpenWindow]) -> Books:
+        """The books of a notebook, with what the store has got since. Raises StoreError."""
+        known = self._monitor.known_notebook(notebook)
+        if known is None:
+            self._monitor.flush(STORE_DEADLINE_S)  # it is being asked: right after loading
+            known = self._monitor.known_notebook(notebook)
+        if known is None:
+            raise StoreError("the store has not answered yet")
+        books = self._books.get(notebook)
+        if books is None or books.notebook_id != known.id:
+            books = Books(known.id, self._store.generation)
+        records, last = self._store.records_after(books.last, known.id)
+        if books.generation != self._store.generation and books.last:
+            # Opened anew: it may be another file, without what was counted.
+            books = Books(known.id, self._store.generation)
+            records, last = self._store.records_after(0, known.id)
+        books.generation = self._store.generation
+        open_since_s = min((w.start_utc.timestamp() for w in windows), default=math.inf)
+        for record in records:
+            books.whole.add(record, open_since_s)
+            if record.session_id == self._monitor.session_id:
+                books.session.add(record, open_since_s)
+        if records:
+            books.seen = {r.run_id for r in records}
+        books.last = last
+        self._books[notebook] = books
+        return books
+
+
+def _of(window: OpenWindow, edge: Edge) -> Edge:
+    """An edge with the sensors of a window alone: another one's would count from their start."""
+    return Edge(edge.t_s, {s: r for s, r in edge.readings.items() if window.reads(s)})
+
+
+# -- numbers as they are sent --------------------------------------------------------------
+
+
+def devices(recent: Measurement) -> list[DeviceJson]:
+    """Each device's power over a measurement; many of a kind are one entry, "GPU ×8"."""
+    many = Counter(d.domain.kind for d in recent.domains)
+    groups: dict[tuple[object, ...], list[DomainEnergy]] = {}
+    for d in recent.domains:
+        crowd = many[d.domain.kind] > MOST_OF_A_KIND
+        alone = () if crowd else (d.domain.key, d.domain.uuid, d.domain.scope)
+        groups.setdefault((d.domain.kind, d.provenance, d.source, *alone), []).append(d)
+    return [
+        _device(group, many[group[0].domain.kind] > 1, recent.duration_s)
+        for group in groups.values()
+    ]
+
+
+def _device(group: Sequence[DomainEnergy], several: bool, duration_s: float) -> DeviceJson:
+    first = group[0]
+    label, name = device_label(first.domain.kind, first.domain.index, first.domain.name, several)
+    if len(group) > 1:
+        label = f"{label.rpartition(' ')[0] or label} ×{len(group)}"
+    measured = sum_over_devices(d.energy for d in group if isinstance(d.energy, Uncertain))
+    estimated = sum_of_ranges(d.energy for d in group if isinstance(d.energy, Range))
+    watts: float | RangeList | None = None
+    if measured is not None:
+        watts = _measured_w(measured, duration_s)
+    elif estimated is not None:
+        watts = _range(estimated.scaled(1 / duration_s))
+    below = measured is not None and watts is None
+    reason = "below what the sensor can tell" if below else first.reason
+    return {
+        "label": label,
+        "name": clean(name, LONGEST_NAME),
+        "w": watts,
+        "provenance": first.provenance,
+        "source": first.source.removeprefix("estimate:"),
+        "reason": None if reason is None or watts is not None else clean(reason, LONGEST_NOTE),
+    }
+
+
+def _measured_w(energy: Uncertain | None, duration_s: float) -> float | None:
+    """Mean power in W; None where nothing is known, or less than the sensor can tell."""
+    if energy is None or energy.value < energy.u95:
+        return None
+    return _short(energy.value / duration_s)
+
+
+def _totals(totals: Totals) -> LiveTotalsJson:
+    measured, share = totals.measured_j, totals.estimated_share
+    return {
+        "runs": totals.runs,
+        "duration_s": _short(totals.duration_s),
+        "measured_j": None if measured is None else (_short(measured.value), _short(measured.u95)),
+        "estimated_j": None if totals.estimated_j is None else _range(totals.estimated_j),
+        "carbon_g": None if totals.carbon_g is None else _range(totals.carbon_g),
+        "estimated_share": None if share is None else round(share, 3),
+    }
+
+
+def _place(found: CarbonIntensity, pue: float) -> PlaceJson:
+    how = "set"
+    if found.assumed:
+        how = "guessed" if found.how.startswith("guessed") else "assumed"
+    return {
+        "name": clean(found.place, LONGEST_NAME),
+        "zone": clean(found.zone, LONGEST_NAME),
+        "g_per_kwh": _short(found.g_per_kwh),
+        "kind": found.kind,
+        "source": clean(found.source, LONGEST_NAME),
+        "year": found.year,
+        "pue": pue,
+        "how": how,
+    }
+
+
+def _short(number: float, digits: int = DIGITS) -> float:
+    """The number with no more digits than can be shown, so that the message stays small."""
+    return float(f"{number:.{digits}g}") if math.isfinite(number) else 0.0
+
+
+def _range(estimate: Range) -> RangeList:
+    """Its three figures: low, middle, high."""
+    low, mid, high = (
+        _short(x, DIGITS_OF_A_RANGE) for x in (estimate.low, estimate.mid, estimate.high)
+    )
+    return low, mid, high

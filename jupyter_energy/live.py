@@ -1,0 +1,275 @@
+"""The channel to the front end: when a message is sent, and how pages are heard.
+
+Messages are bare `comm_msg` on a well-known id, from a thread of their own, only while a cell runs
+(jupyter.md 2): pages that come late, reload, or lie behind a gateway all hear them, and an idle
+kernel sends nothing, so that it can be culled. A page's hello is answered once.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from .live_message import COMM_ID
+from .pages import Key, Pages
+
+if TYPE_CHECKING:
+    from .figures import Figures
+    from .live_message import LiveJson, State
+    from .monitor import Monitor
+
+# A cell shorter than this sends one message, at its end.
+FIRST_S = 0.5
+# A server keeps all messages for a page that is away and replays them when it is back; of more
+# than 3000 at once it drops some, the user's output among them (jupyter.md 2b).
+INTERVALS_S = ((600.0, 1.0), (3600.0, 5.0))
+LONGEST_INTERVAL_S = 30.0
+# Cells that follow on one another within this are one stretch: a loop of short ones backs off too.
+STRETCH_ENDS_S = 10.0
+# A few cells by hand are told at once; of a burst, one message per interval.
+BURST = 3
+# The end of a burst is told within this.
+QUIET_S = 1.0
+# Pages that say hello over and over are answered this often.
+ANSWERS_S = 0.2
+
+
+class Pace:
+    """When the next message is due, in s of one clock. Pure: told what happens, and when."""
+
+    def __init__(self) -> None:
+        self.running = 0
+        self._stretch_s = float("-inf")  # when the stretch began
+        self._began_s = float("-inf")  # when the run that is under way began
+        self._ended_s = float("-inf")
+        self._sent_s = float("-inf")
+        self._paid_until_s = float("-inf")
+        self._owed = False  # whether a run has ended that no message told of
+        self._asked = False
+
+    def begin(self, now_s: float) -> None:
+        """A cell begins."""
+        self.running += 1
+        if self.running == 1:
+            self._began_s = now_s
+            if now_s - self._ended_s > STRETCH_ENDS_S:
+                self._stretch_s = now_s
+
+    def end(self, now_s: float) -> None:
+        """A cell has ended."""
+        self.running = max(0, self.running - 1)
+        self._owed = True
+        self._ended_s = now_s
+
+    def ask(self) -> None:
+        """A page has said hello, or is to be told at once for another reason."""
+        self._asked = True
+
+    def interval_s(self, now_s: float) -> float:
+        """The time between two messages while cells run."""
+        over = not self.running and now_s - self._ended_s > STRETCH_ENDS_S
+        lasted_s = 0.0 if over else now_s - self._stretch_s
+        found = (step for limit, step in INTERVALS_S if lasted_s < limit)
+        return next(found, LONGEST_INTERVAL_S)
+
+    def due_s(self, now_s: float) -> float | None:
+        """When the next message is due; None where nothing is to be said."""
+        interval_s = self.interval_s(now_s)
+        due = []
+        if self._asked:
+            due.append(self._sent_s + ANSWERS_S)
+        if self.running:
+            due.append(max(self._began_s + FIRST_S, self._sent_s + interval_s))
+        elif self._owed:
+            free_s = self._paid_until_s - (BURST - 1) * interval_s
+            due.append(min(max(self._ended_s, free_s), self._ended_s + QUIET_S))
+        return max(now_s, min(due)) if due else None
+
+    def sent(self, now_s: float) -> None:
+        """A message has been sent."""
+        self._paid_until_s = max(self._paid_until_s, now_s) + self.interval_s(now_s)
+        self._sent_s = now_s
+        self._asked = False
+        if not self.running:
+            self._owed = False
+
+
+class Live:
+    """Sends messages from one kernel; `open()` once, `close()` once.
+
+    `measuring` says whether cells are measured. `clock` and `wait` are moved in tests.
+    """
+
+    def __init__(
+        self,
+        kernel: Any,  # ipykernel has no types that hold over its versions
+        monitor: Monitor,
+        pages: Pages,
+        measuring: Callable[[], bool],
+        clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[threading.Condition, float | None], object] = threading.Condition.wait,
+    ) -> None:
+        self._kernel = kernel
+        self._monitor = monitor
+        self._pages = pages
+        self._measuring = measuring
+        self._clock = clock
+        self._wait = wait
+        self._pid = os.getpid()
+        self._wake = threading.Condition(threading.Lock())
+        self._pace = Pace()
+        self._wakes_at_s = math.inf
+        self._closing = False
+        self._running: list[Key] = []  # the notebooks of the cells that run
+        self._news: dict[Key, None] = {}  # the notebooks of which there is something to say
+        self._thread: threading.Thread | None = None
+        self._comm = Comm(self._heard)
+
+    def open(self) -> None:
+        """Listen to pages, and tell those that are there already."""
+        with suppress(Exception):  # a kernel without comms is only not heard
+            self._kernel.comm_manager.register_comm(self._comm)
+        thread = threading.Thread(target=self._run, name="jupyter-energy-live", daemon=True)
+        with suppress(RuntimeError):  # no thread is to be had, as in Pyodide: then none is told
+            thread.start()
+            self._thread = thread
+
+    def close(self, say: bool) -> None:
+        """Stop; where `say`, tell the pages that nothing more will come."""
+        if os.getpid() != self._pid:
+            return
+        with self._wake:
+            self._closing = True
+            self._wake.notify_all()
+        if self._thread is not None:
+            self._thread.join(0.5)
+        with suppress(Exception):
+            self._kernel.comm_manager.unregister_comm(self._comm)
+        if say:
+            from .figures import Figures
+
+            with suppress(Exception):
+                self._send(Figures(self._monitor, self._pages).gone())
+
+    def begin(self, notebook: Key) -> None:
+        """A measured cell of a notebook begins."""
+        if os.getpid() != self._pid:
+            return
+        with self._wake:
+            self._running.append(notebook)
+            self._pace.begin(self._clock())
+            self._reckon()
+
+    def end(self, notebook: Key) -> None:
+        """A measured cell has ended, and its record is kept."""
+        if os.getpid() != self._pid:
+            return
+        with self._wake:
+            with suppress(ValueError):
+                self._running.remove(notebook)
+            self._news[notebook] = None
+            self._pace.end(self._clock())
+            self._reckon()
+
+    def tell(self, notebook: Key = None) -> None:
+        """Send a message now: something has changed, or a page has asked."""
+        if os.getpid() != self._pid:
+            return
+        with self._wake:
+            self._news[notebook] = None
+            self._pace.ask()
+            self._reckon()
+
+    def _reckon(self) -> None:
+        """Wake the thread where it would sleep too long: most cells need not."""
+        due_s = self._pace.due_s(self._clock())
+        if due_s is not None and due_s < self._wakes_at_s:
+            self._wakes_at_s = due_s
+            self._wake.notify_all()
+
+    # -- hearing ---------------------------------------------------------------------------
+
+    def _heard(self, data: object) -> None:
+        """A page's message. Whoever it is from, nothing in it is more than a claim."""
+        if not isinstance(data, dict) or data.get("op") != "hello":
+            return
+        notebook, moved = self._pages.hello(data)
+        if moved:
+            self._monitor.notebook_moved(notebook)
+        self.tell(notebook)
+
+    # -- sending ---------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        # A fault here must not print a traceback into whatever cell runs then.
+        with suppress(Exception):
+            from .figures import Figures
+
+            figures = Figures(self._monitor, self._pages)
+            while self._rest():
+                with suppress(Exception):
+                    self._say(figures)
+            figures.close()
+
+    def _rest(self) -> bool:
+        """Wait until a message is due; False when all is over."""
+        with self._wake:
+            while not self._closing:
+                now_s = self._clock()
+                due_s = self._pace.due_s(now_s)
+                if due_s is not None and due_s <= now_s:
+                    return True
+                self._wakes_at_s = math.inf if due_s is None else due_s
+                self._wait(self._wake, None if due_s is None else due_s - now_s)
+            return False
+
+    def _say(self, figures: Figures) -> None:
+        with self._wake:
+            now_s = self._clock()
+            self._pace.sent(now_s)
+            every_s = self._pace.interval_s(now_s)
+            state: State = "running" if self._pace.running else "idle"
+            notebooks = list(self._news | dict.fromkeys(self._running))
+            self._news = {}
+        for message in figures.messages(state, notebooks, every_s, self._measuring()):
+            self._send(message)
+
+    def _send(self, message: LiveJson) -> None:
+        # Not through a Comm: its messages carry the running cell as their parent, and are not
+        # sent before a comm was opened, which pages that come late would have missed.
+        self._kernel.session.send(
+            self._kernel.iopub_socket,
+            "comm_msg",
+            {"comm_id": COMM_ID, "data": message},
+            parent={},
+            ident=b"comm-" + COMM_ID.encode(),
+        )
+
+
+class Comm:
+    """What a kernel's comm manager needs to hand messages on: no comm that anybody opened.
+
+    Of this shape rather than a class of the package `comm`, which ipykernel 6.17 does not have.
+    """
+
+    comm_id = target_name = COMM_ID
+    primary = False
+
+    def __init__(self, heard: Callable[[object], None]) -> None:
+        self._heard = heard
+
+    def handle_msg(self, message: dict[str, Any]) -> None:
+        """Take a message; what cannot be read is dropped."""
+        with suppress(Exception):  # hostile or of another version: the kernel logs tracebacks
+            self._heard(message["content"]["data"])
+
+    def handle_close(self, message: object) -> None:
+        """A page cannot close what it has not opened."""
+
+    def close(self, *_: object, **__: object) -> None:
+        """The kernel ends."""

@@ -1,0 +1,135 @@
+"""Records on their way to the store, which is written on a thread of its own.
+
+A cell's reply waits a moment for its record; what the store cannot take now waits in memory.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import replace
+
+from .errors import StoreError
+from .identity import Notebook, NotebookRef
+from .model import Record
+from .store import Store
+from .worker import Worker
+
+# A cell's reply waits this long for its record to be written, and no longer.
+DEADLINE_S = 0.25
+# What waits in memory takes about 1 kB a record.
+MOST_PENDING = 10_000
+
+
+class Outbox:
+    """Takes records, writes them in order, keeps what cannot be written; `close()` once.
+
+    `find_notebook` tells of a notebook by its key (None: the kernel's own) when it is first
+    needed, off the cell's thread. `tell` takes a topic and a plain line for the user.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        find_notebook: Callable[[str | None], NotebookRef],
+        tell: Callable[[str, str], None],
+    ) -> None:
+        self._store = store
+        self._find_notebook = find_notebook
+        self._tell = tell
+        self._worker = Worker("jupyter-energy-store")
+        self._lock = threading.Lock()  # what waits: a thread writes while another drops the oldest
+        self._pending: deque[tuple[Record, str | None]] = deque()  # with its notebook's key
+        self._generation = 0
+        self._notebooks: dict[str | None, Notebook] = {}  # those that the store has been asked for
+        self._late: Future[None] | None = None  # a call that was waited for in vain
+        self._closed = False
+
+    def notebook(self, key: str | None = None) -> Notebook | None:
+        """A notebook as the store knows it; None before the store has been asked."""
+        return self._notebooks.get(key)
+
+    def look_again(self, key: str | None) -> None:
+        """Ask the store again which notebook this is, since it has moved."""
+        self._notebooks.pop(key, None)
+        self._worker.submit(lambda: self._write(key))
+
+    def start(self) -> None:
+        """Begin to open the store."""
+        self._worker.submit(self._write)
+
+    def close(self) -> None:
+        """Write what waits, as far as the store lets us, and let go of it."""
+        self._worker.submit(self._write)
+        self._worker.submit(self._store.close)
+        self._worker.close()
+        self._closed = True
+
+    def pending(self, key: str | None = None) -> list[Record]:
+        """A notebook's records that the store could not take yet."""
+        return [record for record, of in list(self._pending) if of == key]
+
+    def put(self, record: Record, key: str | None = None) -> None:
+        """Hand a record to the store; what it cannot take waits here and is tried again."""
+        if self._closed:
+            text = "jupyter-energy has been unloaded: a record that came since is lost"
+            self._tell("closed", text)
+            return
+        with self._lock:
+            self._pending.append((record, key))
+            full = len(self._pending) > MOST_PENDING
+            if full:
+                self._pending.popleft()
+        if full:
+            self._tell(
+                "dropped",
+                f"more than {MOST_PENDING} records wait for the store {self._store.path}; "
+                "from here on the oldest are lost",
+            )
+        if self._late is not None and not self._late.done():
+            return  # it still hangs; once it goes on it writes this record too, or the next does
+        try:
+            self.flush(DEADLINE_S)
+        except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
+            kind = error.kind if isinstance(error, StoreError) else type(error).__name__
+            self._tell(f"store:{kind}", f"{error}. The cell is not affected.")
+
+    def flush(self, timeout_s: float) -> None:
+        """Try to write what waits. Raises StoreError when it cannot be written."""
+        future = self._worker.submit(self._write)
+        try:
+            future.result(timeout_s)
+        except (FutureTimeout, TimeoutError):
+            self._late = future
+            raise StoreError(
+                f"the store {self._store.path} did not answer within {timeout_s:g} s; "
+                "the records wait in memory",
+                "busy",
+            ) from None
+
+    def _write(self, key: str | None = None) -> None:
+        """Write the records in order; runs on the worker's thread. The notebook of `key` is known
+        then, be there a record of it or not."""
+        try:
+            self._store.open()  # anew, where somebody has deleted the file since
+            self._known(key)
+            while self._pending:
+                record, of = self._pending[0]
+                self._store.append(replace(record, notebook_id=self._known(of).id))
+                with self._lock:
+                    if self._pending and self._pending[0][0] is record:
+                        self._pending.popleft()
+        finally:
+            for text in self._store.warnings:
+                self._tell(f"store:{text}", text)
+
+    def _known(self, key: str | None) -> Notebook:
+        if self._generation != self._store.generation:
+            self._notebooks = {}
+            self._generation = self._store.generation
+        if key not in self._notebooks:
+            self._notebooks[key] = self._store.notebook_for(self._find_notebook(key))
+        return self._notebooks[key]

@@ -1,0 +1,281 @@
+"""What the live figures say of a window that is open, from sensors that a test sets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from standins.sensors import FakeSensor, family
+
+from jupyter_energy import figures as module
+from jupyter_energy.config import Energy
+from jupyter_energy.devices import parse
+from jupyter_energy.figures import Figures, devices
+from jupyter_energy.identity import NotebookRef
+from jupyter_energy.live_message import MOST_BYTES, LiveJson
+from jupyter_energy.model import Domain, DomainEnergy, Measurement, Provenance
+from jupyter_energy.monitor import Monitor, OpenWindow, Options
+from jupyter_energy.pages import Pages
+from jupyter_energy.sampler import Sampler
+from jupyter_energy.sensors.base import Absence
+from jupyter_energy.sensors.nvidia_pci import ASLEEP
+from jupyter_energy.uncertainty import Range, Uncertain
+
+START = datetime(2025, 3, 1, tzinfo=UTC)
+ANY = Options()
+
+
+class Now:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.s = 100.0
+
+    def __call__(self) -> float:
+        return self.s
+
+
+class Desk:
+    """A monitor with sensors and a clock of the test's own, and the figures of its windows."""
+
+    def __init__(self, folder: Path, *sensors: FakeSensor, absent: tuple[Absence, ...] = ()):
+        environ = {"JUPYTER_ENERGY_STORE": str(folder / "energy.sqlite"), "TZ": "Europe/Paris"}
+        self.pages = Pages(lambda: NotebookRef(str(folder / "a.ipynb"), "a.ipynb"))
+        self.monitor = Monitor(Energy(environ=environ), self.pages.ref, environ)
+        self.now = Now()
+        self.monitor.sampler = Sampler(
+            self.monitor.settings.machine(environ),
+            lambda: [family(*sensors, absences=absent)],
+            clock=self.now,
+        )
+        self.monitor.start()
+        assert self.monitor.sampler.wait_until_found(10)
+        self.figures = Figures(self.monitor, self.pages)
+
+    def open(self, options: Options = ANY) -> OpenWindow:
+        """A window that begins by the test's clock, also in UTC."""
+        window = self.monitor.open_window(options)
+        window.start_utc = START + timedelta(seconds=self.now.s)
+        return window
+
+    def running(self) -> LiveJson:
+        (message,) = self.figures.messages("running", [None], 1.0, True)
+        return message
+
+    def idle(self) -> LiveJson:
+        (message,) = self.figures.messages("idle", [None], 1.0, True)
+        return message
+
+    def close(self) -> None:
+        self.figures.close()
+        self.monitor.close()
+
+
+MakeDesk = Callable[..., Desk]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[MakeDesk]:
+    with ExitStack() as stack:
+
+        def make(*sensors: FakeSensor, absent: tuple[Absence, ...] = ()) -> Desk:
+            made = Desk(tmp_path, *sensors, absent=absent)
+            stack.callback(made.close)
+            return made
+
+        yield make
+
+
+def gpu(index: int = 0) -> FakeSensor:
+    return FakeSensor(Domain("gpu", index, "NVIDIA H100", f"GPU-{index}"))
+
+
+def cpu_estimated() -> FakeSensor:
+    sensor = FakeSensor(Domain("package", 0, "CPU (8 threads)"), spread=(0.4, 2.5))
+    sensor.provenance = "estimated"
+    return sensor
+
+
+def test_power_is_the_mean_since_the_message_before(desk: MakeDesk) -> None:
+    sensor = gpu()
+    at = desk(sensor)
+    window = at.open()
+    sensor.value, at.now.s = 300.0, 101.0
+    first = at.running()
+    assert (first["measured_w"], first["over_s"], first["running_s"]) == (300.0, 1.0, 1.0)
+    sensor.value, at.now.s = 1300.0, 103.0
+    second = at.running()
+    assert (second["measured_w"], second["over_s"], second["running_s"]) == (500.0, 2.0, 3.0)
+    assert second["notebook"]["measured_j"] == (1300.0, pytest.approx(0, abs=5))
+    at.monitor.close_window(window, "ok")
+
+
+def test_the_totals_so_far_lead_to_those_at_the_end(desk: MakeDesk) -> None:
+    sensor = gpu()
+    at = desk(sensor)
+    for run in (1, 2):
+        window = at.open()
+        sensor.value += 500.0
+        at.now.s += 2.0
+        message = at.running()
+        assert message["notebook"]["runs"] == run
+        assert message["notebook"]["measured_j"] is not None
+        assert message["notebook"]["measured_j"][0] == 500.0 * run
+        at.monitor.close_window(window, "ok")
+        at.monitor.flush()
+        assert at.idle()["notebook"]["measured_j"] == message["notebook"]["measured_j"]
+    assert at.idle()["session"]["runs"] == 2
+
+
+def test_an_estimate_is_a_range_and_is_never_added_to_what_is_measured(desk: MakeDesk) -> None:
+    measured, estimated = gpu(), cpu_estimated()
+    at = desk(measured, estimated)
+    at.open()
+    measured.value, estimated.value, at.now.s = 300.0, 20.0, 101.0
+    message = at.running()
+    assert message["measured_w"] == 300.0
+    assert message["estimated_w"] == (8.0, 20.0, 50.0)
+    assert [d["w"] for d in message["devices"]] == [300.0, (8.0, 20.0, 50.0)]
+    assert message["notebook"]["estimated_j"] == (8.0, 20.0, 50.0)
+
+
+def test_a_counter_that_has_not_moved_is_unknown_and_not_0_w(desk: MakeDesk) -> None:
+    at = desk(gpu())
+    at.open()
+    at.now.s += 0.05
+    message = at.running()
+    assert message["measured_w"] is None
+    (device,) = message["devices"]
+    assert (device["w"], device["reason"]) == (None, "below what the sensor can tell")
+
+
+def test_a_sensor_that_fails_in_mid_cell_has_a_reason_and_no_figure(desk: MakeDesk) -> None:
+    sensor = gpu()
+    at = desk(sensor)
+    at.open()
+    sensor.fault, at.now.s = OSError("gone"), 101.0
+    message = at.running()
+    assert message["measured_w"] is None
+    assert "gone" in str(message["devices"][0]["reason"])
+    assert message["notebook"]["measured_j"] is None
+
+
+def test_a_gpu_that_sleeps_is_told_also_while_no_cell_runs(desk: MakeDesk) -> None:
+    at = desk(absent=(Absence(Domain("gpu", 0, "NVIDIA GPU"), "nvml-counter", ASLEEP),))
+    assert at.idle()["gpu_asleep"] is True
+    at.open()
+    at.now.s += 1
+    message = at.running()
+    assert message["gpu_asleep"] is True
+    assert message["devices"][0]["reason"] == ASLEEP
+
+
+def test_no_sensor_is_read_while_no_cell_runs(desk: MakeDesk) -> None:
+    sensor = gpu()
+    at = desk(sensor)
+    before = len(sensor.readers)
+    at.idle()
+    assert len(sensor.readers) == before
+
+
+def test_a_window_that_chose_its_devices_is_not_told_about_others(desk: MakeDesk) -> None:
+    first, second = gpu(0), gpu(1)
+    at = desk(first, second)
+    at.open()
+    first.value = second.value = 100.0
+    at.now.s += 1
+    at.running()
+    # A second one beside it, as a thread opens: each counts what it chose.
+    at.open(Options(choice=parse("gpu:1")))
+    first.value = second.value = 200.0
+    at.now.s += 1
+    assert at.running()["measured_w"] == 200.0
+
+
+def test_many_devices_of_a_kind_are_told_as_one() -> None:
+    def of(index: int, joules: float, kind: str = "gpu") -> DomainEnergy:
+        how: Provenance = "measured"
+        domain = Domain(kind, index, "NVIDIA H100", f"{kind}-{index}")
+        return DomainEnergy(domain, Uncertain(joules, 1.0), how, "nvml-counter", 1.0)
+
+    told = devices(
+        Measurement(START, 2.0, (*(of(n, 600.0) for n in range(8)), of(0, 10.0, "dram")))
+    )
+    assert [(d["label"], d["w"]) for d in told] == [("GPU ×8", 2400.0), ("memory", 5.0)]
+
+
+def test_what_is_apart_from_all_totals_is_told_as_a_device() -> None:
+    psys = DomainEnergy(Domain("psys", 0, "psys"), Uncertain(20.0, 1.0), "measured", "rapl", 1.0)
+    assert devices(Measurement(START, 2.0, (psys,)))[0]["w"] == 10.0
+
+
+def test_a_machine_full_of_devices_with_long_names_fits_into_a_message(desk: MakeDesk) -> None:
+    many = [FakeSensor(Domain(f"kind {n}", n, "a very long name " * 9)) for n in range(60)]
+    at = desk(*many)
+    at.open()
+    for sensor in many:
+        sensor.value = 123.456789
+    at.now.s += 1
+    message = at.running()
+    assert message["devices"]
+    assert len(json.dumps(message, ensure_ascii=False).encode()) <= MOST_BYTES
+
+
+def test_a_store_that_cannot_be_used_is_told_and_the_session_still_adds_up(
+    desk: MakeDesk, tmp_path: Path
+) -> None:
+    (tmp_path / "energy.sqlite").mkdir()
+    sensor = gpu()
+    at = desk(sensor)
+    for _ in range(2):
+        window = at.open()
+        sensor.value += 100.0
+        at.now.s += 1
+        at.monitor.close_window(window, "ok")
+    message = at.idle()
+    assert message["note"]
+    assert message["session"]["measured_j"] == (200.0, pytest.approx(0, abs=5))
+
+
+def test_records_of_another_kernel_enter_the_notebook_but_not_the_session(
+    desk: MakeDesk,
+) -> None:
+    sensor = gpu()
+    at = desk(sensor)
+    for session in ("another", at.monitor.session_id):
+        at.monitor.session_id, own = session, at.monitor.session_id
+        window = at.open()
+        sensor.value += 100.0
+        at.now.s += 1
+        at.monitor.close_window(window, "ok")
+        at.monitor.session_id = own
+    at.monitor.flush()
+    message = at.idle()
+    assert (message["notebook"]["runs"], message["session"]["runs"]) == (2, 1)
+
+
+def test_a_store_that_was_deleted_is_added_up_anew(desk: MakeDesk, tmp_path: Path) -> None:
+    sensor = gpu()
+    at = desk(sensor)
+
+    def run() -> None:
+        window = at.open()
+        sensor.value += 100.0
+        at.now.s += 1
+        at.monitor.close_window(window, "ok")
+        at.monitor.flush()
+
+    run()
+    assert at.idle()["notebook"]["runs"] == 1
+    for file in tmp_path.glob("energy.sqlite*"):
+        file.unlink()
+    run()
+    assert at.idle()["notebook"]["runs"] == 1
+
+
+def test_a_range_is_sent_with_the_digits_that_are_shown() -> None:
+    assert module._range(Range(1.23456, 2.34567, 123456.7)) == (1.23, 2.35, 123000.0)
