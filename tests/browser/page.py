@@ -7,6 +7,7 @@ events, never for time.
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -210,7 +211,7 @@ class Page:
     def wait_until_told(self) -> None:
         """Wait until the kernel, which has just loaded the extension, has answered our hello."""
         self.wait_for_state("idle")
-        self.frames.wait_for(lambda f: f.tells("idle") and f.ours["path"] is not None)
+        self.frames.wait_for(lambda f: f.tells("idle") and f.ours.get("path") is not None)
 
     def open_console(self, kernel: str) -> Console:
         """A new console in front, with a kernel of its own."""
@@ -244,6 +245,17 @@ class Page:
         """Start the frames and the statuses anew."""
         self.tab.evaluate("window.harness.statuses.length = 0")
         self.frames.clear()
+
+    def forgive(self, *parts: str) -> None:
+        """Forget errors that the test itself brought about: those with one of these texts."""
+        self.errors = [e for e in self.errors if not any(part in e for part in parts)]
+
+    def wait_for_file(self, file: Path) -> None:
+        """Wait until a cell has made a file."""
+        deadline_s = time.monotonic() + LIMIT_S
+        while not file.exists():
+            assert time.monotonic() < deadline_s, f"no {file}"
+            self.tab.wait_for_timeout(20)
 
     def _note(self, message: Any) -> None:
         if message.type == "error":
@@ -304,6 +316,13 @@ class Notebook:
             [self.path, path],
         )
         return self.page.wait_for(path)
+
+    def wait_for_connection(self, status: str) -> None:
+        """Wait until JupyterLab says that of its connection to the kernel."""
+        self.page.tab.wait_for_function(
+            "([path, x]) => harness.panel(path).sessionContext.session.kernel.connectionStatus === x",
+            arg=[self.path, status],
+        )
 
     @property
     def kernel_id(self) -> str:

@@ -59,7 +59,7 @@ def test_two_notebooks_on_one_kernel_have_each_its_own_totals(lab: Page, slug: s
     second = lab.open_beside(lab.server.notebook(f"{slug}-b.ipynb", cells))
     second.session("await s.changeKernel({id: x})", first.kernel_id)
     lab.wait_for(second.path)
-    lab.frames.wait_for(lambda f: f.tells("idle") and f.ours["path"] == second.path)
+    lab.frames.wait_for(lambda f: f.tells("idle") and f.ours.get("path") == second.path)
     second.run(0, 1)
     of_second = lab.settled_text(runs=2)
     assert of_second != of_first

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 from playwright.sync_api import expect
 
+from browser.cable import Cable, cable_to
 from browser.conftest import OpenPage
 from browser.page import ENERGY, LOAD, Gate, Page
 from browser.server import Server
@@ -71,36 +77,51 @@ def test_after_a_crash_and_its_automatic_restart_one_loads_it_again(lab: Page, s
     expect(lab.figure("energy")).to_have_text(ENERGY)
 
 
-# Prints while nobody listens, then goes on until the test lets it end.
+# Prints while nobody listens, tells so, then goes on until the test lets it end.
 LINES = 200
 PRINT = """
-import time
+import pathlib, time
 for number in range({lines}):
     print(number, flush=True)
-    time.sleep(0.025)
+    time.sleep(0.02)
+pathlib.Path({printed!r}).touch()
 {gate}
 print("end")
 """
 
 
+@pytest.fixture
+def cable(lab_server: Server) -> Iterator[Cable]:
+    with cable_to(lab_server) as plugged:
+        yield plugged
+
+
 def test_a_page_that_was_away_in_mid_cell_has_all_output_and_few_messages_of_ours(
-    lab: Page, slug: str, gate: Gate
+    cable: Cable, open_page: OpenPage, slug: str, gate: Gate, tmp_path: Path
 ) -> None:
-    cell = PRINT.format(lines=LINES, gate=gate.cell)
+    printed = tmp_path / "printed"
+    cell = PRINT.format(lines=LINES, printed=str(printed), gate=gate.cell)
+    lab = open_page(cable.server)
     opened = lab.open(lab.server.notebook(f"{slug}.ipynb", [LOAD, cell]))
     opened.run(0)
+    lab.wait_until_told()
     opened.start(1)
     expect(opened.output(1)).to_contain_text("3\n")
-    lab.tab.context.set_offline(True)
-    opened.session(CLOSE_SOCKET)
-    seen = lab.frames.ours()[-1]
-    while not file.exists():
-        ...
+    cable.pull()
+    left_s = time.monotonic()
+    opened.wait_for_connection("connecting")
     lab.frames.clear()
-    lab.tab.context.set_offline(False)
+    lab.wait_for_file(printed)
+    assert opened.output(1).inner_text().count("\n") < LINES / 2
+    assert lab.frames.all == []
+    cable.plug()
+    opened.wait_for_connection("connected")
+    away_s = time.monotonic() - left_s
     gate.open()
     opened.wait_until_done(1)
     whole = "".join(f"{number}\n" for number in range(LINES)) + "end\n"
     expect(opened.output(1)).to_have_text(whole)
-    assert len(lab.frames.ours()) <= 10
-    expect(lab.item).to_contain_text(ENERGY)
+    lab.settled_text(runs=1)
+    lab.wait_for_state("idle")
+    assert len(lab.frames.ours()) <= away_s + 5
+    lab.forgive("net::ERR_", "WebSocket")  # what the browser says of a cable that is pulled
