@@ -76,6 +76,17 @@ def test_the_front_end_names_the_entry_that_is_in_the_wheel(wheel):
     assert f"{FRONT_END}/{package['jupyterlab']['_build']['load']}" in wheel
 
 
+def test_the_settings_and_the_toolbars_item_are_described_where_jupyterlab_looks(wheel):
+    schema = json.loads(wheel[f"{FRONT_END}/schemas/jupyter-energy/plugin.json"])
+    assert [item["name"] for item in schema["jupyter.lab.toolbars"]["Notebook"]] == ["energy"]
+
+
+def test_all_that_a_page_loads_of_the_front_end_is_under_60_kb(wheel):
+    scripts = [name for name in wheel if name.startswith(FRONT_END) and name.endswith(".js")]
+    # all of it is loaded at the start: the front end holds nothing back for later
+    assert 0 < sum(len(wheel[name]) for name in scripts) < 60_000
+
+
 def test_the_wheel_holds_no_source_maps_and_no_typescript(wheel):
     assert [name for name in wheel if name.endswith((".map", ".ts", ".tsx"))] == []
 

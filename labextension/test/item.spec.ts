@@ -55,7 +55,7 @@ describe('the item', () => {
     await vi.waitUntil(() => shown.textContent?.includes('377 W'));
     kernel.say(golden('idle'));
     await vi.waitUntil(() => shown.textContent?.includes('idle'));
-    expect(shown.dataset['state']).toBe('idle');
+    expect(shown.dataset.state).toBe('idle');
     expect(await button()).toBe(shown);
   });
 
@@ -64,7 +64,7 @@ describe('the item', () => {
     item.follow(panel.panel);
     await settle();
     const shown = await button();
-    await vi.waitUntil(() => shown.dataset['state'] === 'absent');
+    await vi.waitUntil(() => shown.dataset.state === 'absent');
     shown.click();
     expect(kernel.asked).toContain('%load_ext jupyter_energy');
     expect(dialog()).toBeNull();
@@ -75,7 +75,7 @@ describe('the item', () => {
     await settle();
     kernel.say(golden('idle'));
     const shown = await button();
-    await vi.waitUntil(() => shown.dataset['state'] === 'idle');
+    await vi.waitUntil(() => shown.dataset.state === 'idle');
     shown.focus();
     shown.click();
     const opened = dialog();
@@ -93,7 +93,7 @@ describe('the item', () => {
     await settle();
     kernel.say(golden('idle'));
     const shown = await button();
-    await vi.waitUntil(() => shown.dataset['state'] === 'idle');
+    await vi.waitUntil(() => shown.dataset.state === 'idle');
     shown.click();
     expect(dialog()).not.toBeNull();
     shown.click();

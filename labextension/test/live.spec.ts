@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
 import { LiveKernel } from '../src/live';
-import { golden } from './golden';
+import { golden, whole } from './golden';
 import { FakeKernel, settle } from './kernel';
 
 const PATH = 'work/fit.ipynb';
@@ -101,7 +101,7 @@ describe('what the kernel says', () => {
     kernel.say(golden('idle'), undefined, 'comm_open');
     expect(live.state.message).toBeNull();
     kernel.say(golden('idle'));
-    expect(live.state.message).toEqual(golden('idle'));
+    expect(live.state.message).toEqual(whole('idle'));
   });
 
   it('makes nobody ask, however long it goes on', async () => {
@@ -122,7 +122,7 @@ describe('what the kernel says', () => {
     expect(live.state.message?.measured_w).toBe(376.9);
     expect(live.state.totals).toBeNull();
     kernel.say(golden('no_path'));
-    const { notebook, session } = golden('no_path');
+    const { notebook, session } = whole('no_path');
     expect(live.state.totals).toEqual({ notebook, session });
     kernel.say(golden('running_measured'));
     expect(live.state.totals).toEqual({ notebook, session });
@@ -280,7 +280,7 @@ describe('a kernel that begins anew', () => {
     kernel.connection('connected');
     await settle();
     expect(kernel.hellos).toHaveLength(2);
-    expect(live.state.message).toEqual(golden('idle'));
+    expect(live.state.message).toEqual(whole('idle'));
   });
 
   it('may refuse to answer, and the page goes on', async () => {

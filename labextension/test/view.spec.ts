@@ -2,16 +2,16 @@ import { nullTranslator } from '@jupyterlab/translation';
 import { describe, expect, it } from 'vitest';
 
 import type { ILiveState, Phase } from '../src/live';
-import type { ILive } from '../src/protocol';
+import type { Live } from '../src/protocol';
 import { DEFAULTS, type ISettings } from '../src/settings';
 import { type IView, viewOf } from '../src/view';
-import { golden, names } from './golden';
+import { names, whole } from './golden';
 
 const trans = nullTranslator.load('');
 
 function state(
   phase: Phase,
-  message: ILive | null = null,
+  message: Live | null = null,
   more: Partial<ILiveState> = {}
 ): ILiveState {
   const totals = message && { notebook: message.notebook, session: message.session };
@@ -20,7 +20,7 @@ function state(
 }
 
 function view(
-  message: ILive,
+  message: Live,
   settings: Partial<ISettings> = {},
   more: Partial<ILiveState> = {}
 ): IView {
@@ -50,7 +50,7 @@ describe('the figures', () => {
     ['nothing_known', ['– W unknown', '– J unknown', '– g unknown']],
     ['below_resolution', ['idle quiet', '< 1.2 J measured', '< 1 µg computed']]
   ])('of %s are what a person is to read', (name, expected) => {
-    expect(read(view(golden(name)))).toEqual(expected);
+    expect(read(view(whole(name)))).toEqual(expected);
   });
 
   it('of every golden message are pinned above, but of the one that says goodbye', () => {
@@ -64,13 +64,13 @@ describe('the figures', () => {
   });
 
   it.each(names.filter(name => name !== 'gone'))('of %s are never 0', name => {
-    for (const { text } of view(golden(name)).figures) {
+    for (const { text } of view(whole(name)).figures) {
       expect(text).not.toMatch(/(^|\s)0(\.0*)?(\s|$)/);
     }
   });
 
   it('of the session are shown where the user wants those', () => {
-    expect(read(view(golden('idle'), { total: 'session' }))).toEqual([
+    expect(read(view(whole('idle'), { total: 'session' }))).toEqual([
       'idle quiet',
       '6.52 Wh measured',
       '≈ 290 mg computed'
@@ -79,13 +79,13 @@ describe('the figures', () => {
 
   it('that the user does not want are not there', () => {
     const only = { showPower: false, showCarbon: false };
-    expect(view(golden('idle'), only).figures.map(({ name }) => name)).toEqual(['energy']);
+    expect(view(whole('idle'), only).figures.map(({ name }) => name)).toEqual(['energy']);
     const none = { showPower: false, showEnergy: false, showCarbon: false };
-    expect(viewOf(state('live', golden('idle')), { ...DEFAULTS, ...none }, trans)).toBeNull();
+    expect(viewOf(state('live', whole('idle')), { ...DEFAULTS, ...none }, trans)).toBeNull();
   });
 
   it('of another document are not taken for those of this one', () => {
-    expect(read(view(golden('running_measured'), {}, { totals: null }))).toEqual([
+    expect(read(view(whole('running_measured'), {}, { totals: null }))).toEqual([
       '377 W measured',
       '– J unknown',
       '– g unknown'
@@ -93,26 +93,26 @@ describe('the figures', () => {
   });
 
   it('have grams that look estimated where nobody set the place', () => {
-    const { place, ...rest } = golden('idle');
+    const { place, ...rest } = whole('idle');
     expect(read(view({ ...rest, place: place && { ...place, how: 'guessed' } }))[2]).toBe(
       '≈ 15 g estimated'
     );
   });
 
   it('say "less than" in place of ever smaller units', () => {
-    const tiny = { ...golden('running_measured'), measured_w: 1e-5 };
+    const tiny = { ...whole('running_measured'), measured_w: 1e-5 };
     tiny.notebook = { ...tiny.notebook, measured_j: [1e-5, 1e-7], carbon_g: [0, 1e-9, 1e-8] };
     expect(view(tiny).figures.map(({ text }) => text)).toEqual(['< 1 mW', '< 1 mJ', '< 1 µg']);
   });
 
   it('that are unknown have a reason', () => {
-    const reasons = view(golden('nothing_known')).figures.map(({ reason }) => reason);
+    const reasons = view(whole('nothing_known')).figures.map(({ reason }) => reason);
     expect(reasons).toEqual([
       'permission denied',
       'no energy was measured or estimated',
       'no energy was measured or estimated'
     ]);
-    expect(view(golden('nothing_yet')).figures[1]?.reason).toBe(
+    expect(view(whole('nothing_yet')).figures[1]?.reason).toBe(
       'nothing measured yet: put %%energy on the first line of a cell, or type %energy on'
     );
   });
@@ -147,38 +147,38 @@ describe('the item', () => {
   });
 
   it('says when news is overdue, and since how long at least', () => {
-    const shown = view(golden('running_measured'), {}, { silentFor_s: 5 });
+    const shown = view(whole('running_measured'), {}, { silentFor_s: 5 });
     expect(shown.isStale).toBe(true);
     expect(shown.tooltip).toContain('No news for 5.00 s: the cell keeps Python busy');
     expect(shown.label).toContain('the figures are old');
   });
 
   it('says that the GPU is asleep, and keeps the place when it no longer is', () => {
-    expect(view(golden('idle')).gpuAsleep).toBeNull();
-    expect(view(golden('gpu_asleep')).gpuAsleep).toEqual({ text: 'GPU asleep', isShown: true });
-    const awake = view(golden('idle'), {}, { sawGpuAsleep: true });
+    expect(view(whole('idle')).gpuAsleep).toBeNull();
+    expect(view(whole('gpu_asleep')).gpuAsleep).toEqual({ text: 'GPU asleep', isShown: true });
+    const awake = view(whole('idle'), {}, { sawGpuAsleep: true });
     expect(awake.gpuAsleep).toEqual({ text: 'GPU asleep', isShown: false });
     expect(awake.label).not.toContain('asleep');
   });
 
   it('is heard in words, estimates as such', () => {
-    expect(view(golden('running_estimated')).label).toBe(
+    expect(view(whole('running_estimated')).label).toBe(
       'Energy, a cell is running, power about 27 watts estimated, ' +
         'energy about 530 millijoules estimated, CO₂e about 6.5 micrograms estimated'
     );
-    expect(view(golden('off')).label).toMatch(/no cell is running, measuring is off,/);
-    expect(view(golden('nothing_known')).label).toContain('power not known: permission denied');
+    expect(view(whole('off')).label).toMatch(/no cell is running, measuring is off,/);
+    expect(view(whole('nothing_known')).label).toContain('power not known: permission denied');
   });
 });
 
 describe('the tooltip', () => {
   it('says devices, sources, totals with their uncertainty, place and factor', () => {
-    expect(view(golden('running_mixed')).tooltip.split('\n')).toEqual([
+    expect(view(whole('running_mixed')).tooltip.split('\n')).toEqual([
       'A cell has been running for 11 min 40 s',
       'Power, mean over 5.00 s:',
-      '  GPU 0 NVIDIA H100 80GB HBM3 312 W (measured, nvml-counter)',
-      '  CPU (8 threads) ≈ 25 W (9.8–62 W) (estimated, cpu-time, no powercap here)',
-      '  memory 62 GiB ≈ 2.4 W (1.2–4.7 W) (estimated, memory-size)',
+      '  GPU 0 312 W (measured, nvml-counter)',
+      '  CPU ≈ 25 W (9.8–62 W) (estimated, cpu-time)',
+      '  memory ≈ 2.4 W (1.2–4.7 W) (estimated, memory-size)',
       '  estimated in all ≈ 27 W (11–66 W)',
       'This session, 1 run in 11 min 40 s:',
       '  measured 60.7 ± 3.0 Wh',
@@ -194,23 +194,32 @@ describe('the tooltip', () => {
     ]);
   });
 
+  it('names a device and says why it is only estimated, where the message has room for it', () => {
+    expect(view(whole('running_measured')).tooltip).toContain(
+      'GPU 0 NVIDIA H100 80GB HBM3 312 W (measured, nvml-counter)'
+    );
+    const message = whole('running_estimated');
+    const devices = message.devices.map(device => ({ ...device, reason: 'no powercap here' }));
+    expect(view({ ...message, devices }).tooltip).toContain('cpu-time, no powercap here)');
+  });
+
   it('says how a guessed place is pinned, and a PUE', () => {
-    expect(view(golden('running_estimated')).tooltip).toContain(
+    expect(view(whole('running_estimated')).tooltip).toContain(
       'France (FR) 44.3 g/kWh (average, Ember 2024, PUE 1.2, place guessed: pin it with %energy zone FR)'
     );
   });
 
   it('says what the user should know', () => {
-    expect(view(golden('idle')).tooltip).toContain(
+    expect(view(whole('idle')).tooltip).toContain(
       'Note: the store cannot be written: 3 records wait in memory'
     );
-    expect(view(golden('off')).tooltip).toContain('Only cells with %%energy are measured');
-    expect(view(golden('nothing_known')).tooltip).toContain('CPU – (permission denied)');
-    expect(view(golden('nothing_known')).tooltip).toContain('place – (set your place with');
+    expect(view(whole('off')).tooltip).toContain('Only cells with %%energy are measured');
+    expect(view(whole('nothing_known')).tooltip).toContain('CPU – (permission denied)');
+    expect(view(whole('nothing_known')).tooltip).toContain('place – (set your place with');
   });
 
   it('never adds an estimate to what is measured', () => {
-    const { tooltip } = view(golden('running_mixed'));
+    const { tooltip } = view(whole('running_mixed'));
     expect(tooltip).not.toContain('339 W');
     expect(tooltip).not.toContain('in all 312');
   });
