@@ -1,4 +1,4 @@
-"""`python tests/benchmarks/run.py [load] [edges] [store]`: prints a table, keeps the figures."""
+"""`python tests/benchmarks/run.py [load] [edges] [live] [store]`: prints a table, keeps the figures."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 import edges
+import live
 import load
 import store
 
 RESULTS = Path(__file__).parent / "results"
-BENCHMARKS = (load, edges, store)
+BENCHMARKS = (load, edges, live, store)
 
 
 def main(wanted: list[str]) -> int:
