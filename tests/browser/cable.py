@@ -61,10 +61,11 @@ class Cable:
             while data := one.recv(65536):
                 other.sendall(data)
         with self._lock:
+            self._ends.discard(one)
             for end in (one, other):
                 with suppress(OSError):
-                    end.shutdown(socket.SHUT_RDWR)
-            self._ends -= {one, other}
+                    end.shutdown(socket.SHUT_RDWR)  # so that the other direction ends too
+        one.close()
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -224,7 +225,7 @@ class Page:
         """Change the theme, and wait until it is drawn."""
         self.command("apputils:change-theme", {"theme": theme})
         light = "true" if theme.endswith("Light") else "false"
-        self.tab.locator(f"body[data-jp-theme-light='{light}']").wait_for()
+        expect(self.tab.locator("body")).to_have_attribute("data-jp-theme-light", light)
 
     def change_setting(self, name: str, value: object) -> None:
         """Change a setting of ours while the page is open, as the settings editor does."""
@@ -250,11 +251,11 @@ class Page:
         """Forget errors that the test itself brought about: those with one of these texts."""
         self.errors = [e for e in self.errors if not any(part in e for part in parts)]
 
-    def wait_for_file(self, file: Path) -> None:
-        """Wait until a cell has made a file."""
+    def wait_until(self, holds: Callable[[], bool]) -> None:
+        """Wait for something that happens outside of the page and tells nobody."""
         deadline_s = time.monotonic() + LIMIT_S
-        while not file.exists():
-            assert time.monotonic() < deadline_s, f"no {file}"
+        while not holds():
+            assert time.monotonic() < deadline_s
             self.tab.wait_for_timeout(20)
 
     def _note(self, message: Any) -> None:
@@ -320,7 +321,8 @@ class Notebook:
     def wait_for_connection(self, status: str) -> None:
         """Wait until JupyterLab says that of its connection to the kernel."""
         self.page.tab.wait_for_function(
-            "([path, x]) => harness.panel(path).sessionContext.session.kernel.connectionStatus === x",
+            "([path, status]) =>"
+            " harness.panel(path).sessionContext.session.kernel.connectionStatus === status",
             arg=[self.path, status],
         )
 

@@ -117,6 +117,11 @@ class Server:
         found: str = self.api(f"api/kernels/{kernel_id}")["last_activity"]
         return found
 
+    def connections(self, kernel_id: str) -> int:
+        """How many pages are connected to a kernel, as the server sees it."""
+        found: int = self.api(f"api/kernels/{kernel_id}")["connections"]
+        return found
+
     def end_kernels(self) -> None:
         """End all kernels, so that the next test meets none."""
         for kernel in self.kernels():

@@ -20,6 +20,7 @@ HOG = "import ctypes\nctypes.PyDLL(None).sleep(7)"
 def test_pictures_of_every_state(
     lab: Page, measured: str, theme: str, slug: str, gate: Gate, tmp_path: Path
 ) -> None:
+    stuck, second = Gate(tmp_path / "stuck"), Gate(tmp_path / "second")
     folder = RESULTS / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -28,7 +29,7 @@ def test_pictures_of_every_state(
         lab.item.screenshot(path=folder / f"{state}-{theme}-item.png")
 
     estimating = lab.open(
-        lab.server.notebook(f"{slug}-e.ipynb", [LOAD, gate.cell, f"time.sleep(0.7)\n{HOG}"])
+        lab.server.notebook(f"{slug}-e.ipynb", [LOAD, gate.cell, f"{stuck.cell}\n{HOG}"])
     )
     lab.use_theme(THEMES[theme])
     lab.wait_for_state("absent")
@@ -42,10 +43,11 @@ def test_pictures_of_every_state(
     lab.wait_for_state("idle")
     keep("idle")
     estimating.start(2)
+    lab.wait_for_state("running")
+    stuck.open()
     lab.wait_for_state("running", stale=True)
     keep("stale")
     estimating.wait_until_done(2)
-    second = Gate(tmp_path / "second")
     measuring = lab.open_beside(
         lab.server.notebook(f"{slug}-m.ipynb", [LOAD, second.cell], measured)
     )
