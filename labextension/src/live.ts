@@ -138,7 +138,6 @@ export class LiveKernel implements IDisposable {
       return;
     }
     this._set({ phase: 'loading', reason: null });
-    const life = this._life;
     try {
       const { content } = await this._kernel.requestExecute({
         code: LOAD,
@@ -147,11 +146,8 @@ export class LiveKernel implements IDisposable {
         allow_stdin: false,
         stop_on_error: false
       }).done;
-      if (life !== this._life || this._isDisposed) {
-        return;
-      }
       if (content.status === 'ok') {
-        if (this._state.phase === 'loading') {
+        if (this._isLoading) {
           this._set({ phase: 'waiting' });
           this._owe();
         }
@@ -159,11 +155,14 @@ export class LiveKernel implements IDisposable {
       }
       const error = content.status === 'error' ? `${content.ename}: ${content.evalue}` : '';
       const isMissing = error.startsWith('ModuleNotFoundError') && error.includes(`'${MODULE}'`);
-      this._leaveLoading(isMissing ? 'missing' : 'failed', clean(error, REASON_LIMIT));
+      if (this._isLoading) {
+        const reason = clean(error, REASON_LIMIT);
+        this._set({ phase: isMissing ? 'missing' : 'failed', reason });
+      }
     } catch {
       // the kernel restarted or went away before it answered
-      if (life === this._life) {
-        this._leaveLoading('absent', null);
+      if (this._isLoading) {
+        this._set({ phase: 'absent' });
       }
     }
   }
@@ -253,7 +252,6 @@ export class LiveKernel implements IDisposable {
   /** The kernel begins anew and knows nothing of this page. */
   private _forget(phase: 'waiting' | 'dead'): void {
     this._stopTimers();
-    this._life += 1;
     this._turn += 1;
     this._told = null;
     this._owesNews = false;
@@ -333,11 +331,9 @@ export class LiveKernel implements IDisposable {
     return this._cells().slice(0, CELLS_LIMIT);
   }
 
-  private _leaveLoading(phase: Phase, reason: string | null): void {
-    // what the kernel said meanwhile knows better
-    if (this._state.phase === 'loading') {
-      this._set({ phase, reason });
-    }
+  /** What the kernel said meanwhile, or that it restarted, knows better than the answer. */
+  private get _isLoading(): boolean {
+    return this._state.phase === 'loading' && !this._isDisposed;
   }
 
   private _stopTimers(): void {
@@ -362,8 +358,7 @@ export class LiveKernel implements IDisposable {
   private _state = NOTHING;
   private _owesHello = true;
   private _owesNews = false;
-  /** Counts the kernel's starts, so that a late answer of an earlier one is seen to be that. */
-  private _life = 0;
+  /** Counts what was asked and what made it void, so that a late answer is seen to be that. */
   private _turn = 0;
   private _staleTimer: ReturnType<typeof setTimeout> | undefined;
   private _editTimer: ReturnType<typeof setTimeout> | undefined;
