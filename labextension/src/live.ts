@@ -162,7 +162,8 @@ export class LiveKernel implements IDisposable {
   }
 
   private _onLive(live: Live): void {
-    const isOwn = live.path === null || live.path === this._path;
+    // a console is nobody's document: it shows what its kernel is about
+    const isOwn = live.path === null || this._path === null || live.path === this._path;
     this._set({
       phase: 'live',
       reason: null,
