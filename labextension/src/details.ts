@@ -12,7 +12,7 @@ import {
   POWER_W,
   quantity
 } from './format';
-import type { ILiveState, Phase } from './live';
+import type { ILiveState, Phase } from './state';
 import type { Device, Live, IPlace, ITotals } from './protocol';
 import { type Look, whyNoCarbon, whyNoEnergy } from './words';
 

@@ -12,8 +12,9 @@ import type { IDisposable } from '@lumino/disposable';
 import { type ISignal, Signal } from '@lumino/signaling';
 
 import { clean, parseLive } from './parse';
-import type { IHello, Live, ITotals } from './protocol';
+import type { IHello, Live } from './protocol';
 import { COMM_ID, PROTOCOL_VERSION } from './protocol';
+import { type ILiveState, NOTHING } from './state';
 
 /** The part of a kernel connection that is used. */
 export type IKernel = Pick<
@@ -30,48 +31,6 @@ export type IKernel = Pick<
   | 'statusChanged'
   | 'username'
 >;
-
-/**
- * How far one is with a kernel. Not known yet whether it is Python's (`unknown`) or known not to be
- * (`foreign`), gone (`dead`), not answered yet (`waiting`); the extension is not loaded (`absent`),
- * being loaded at a click (`loading`), not installed there (`missing`) or did not load (`failed`);
- * what it says is not understood (`other-version`); it talks (`live`).
- */
-export type Phase =
-  | 'unknown'
-  | 'foreign'
-  | 'dead'
-  | 'waiting'
-  | 'absent'
-  | 'loading'
-  | 'missing'
-  | 'failed'
-  | 'other-version'
-  | 'live';
-
-/** All that is known of a kernel at one time. */
-export interface ILiveState {
-  readonly phase: Phase;
-  /** Why the extension did not load. */
-  readonly reason: string | null;
-  /** What the kernel said last. */
-  readonly message: Live | null;
-  /** The last totals that are of this document; a kernel can have several. */
-  readonly totals: { readonly notebook: ITotals; readonly session: ITotals } | null;
-  /** News is overdue by this limit; null while it is not. */
-  readonly silentFor_s: number | null;
-  /** Whether the GPU has been asleep since the kernel started. */
-  readonly sawGpuAsleep: boolean;
-}
-
-const NOTHING: ILiveState = {
-  phase: 'unknown',
-  reason: null,
-  message: null,
-  totals: null,
-  silentFor_s: null,
-  sawGpuAsleep: false
-};
 
 const LOAD = '%load_ext jupyter_energy';
 const MODULE = 'jupyter_energy';
@@ -138,7 +97,6 @@ export class LiveKernel implements IDisposable {
       return;
     }
     this._set({ phase: 'loading', reason: null });
-    const life = this._life;
     try {
       const { content } = await this._kernel.requestExecute({
         code: LOAD,
@@ -147,11 +105,8 @@ export class LiveKernel implements IDisposable {
         allow_stdin: false,
         stop_on_error: false
       }).done;
-      if (life !== this._life || this._isDisposed) {
-        return;
-      }
       if (content.status === 'ok') {
-        if (this._state.phase === 'loading') {
+        if (this._isLoading) {
           this._set({ phase: 'waiting' });
           this._owe();
         }
@@ -159,11 +114,14 @@ export class LiveKernel implements IDisposable {
       }
       const error = content.status === 'error' ? `${content.ename}: ${content.evalue}` : '';
       const isMissing = error.startsWith('ModuleNotFoundError') && error.includes(`'${MODULE}'`);
-      this._leaveLoading(isMissing ? 'missing' : 'failed', clean(error, REASON_LIMIT));
+      if (this._isLoading) {
+        const reason = clean(error, REASON_LIMIT);
+        this._set({ phase: isMissing ? 'missing' : 'failed', reason });
+      }
     } catch {
       // the kernel restarted or went away before it answered
-      if (life === this._life) {
-        this._leaveLoading('absent', null);
+      if (this._isLoading) {
+        this._set({ phase: 'absent' });
       }
     }
   }
@@ -204,7 +162,8 @@ export class LiveKernel implements IDisposable {
   }
 
   private _onLive(live: Live): void {
-    const isOwn = live.path === null || live.path === this._path;
+    // a console is nobody's document: it shows what its kernel is about
+    const isOwn = live.path === null || this._path === null || live.path === this._path;
     this._set({
       phase: 'live',
       reason: null,
@@ -253,7 +212,6 @@ export class LiveKernel implements IDisposable {
   /** The kernel begins anew and knows nothing of this page. */
   private _forget(phase: 'waiting' | 'dead'): void {
     this._stopTimers();
-    this._life += 1;
     this._turn += 1;
     this._told = null;
     this._owesNews = false;
@@ -333,11 +291,9 @@ export class LiveKernel implements IDisposable {
     return this._cells().slice(0, CELLS_LIMIT);
   }
 
-  private _leaveLoading(phase: Phase, reason: string | null): void {
-    // what the kernel said meanwhile knows better
-    if (this._state.phase === 'loading') {
-      this._set({ phase, reason });
-    }
+  /** What the kernel said meanwhile, or that it restarted, knows better than the answer. */
+  private get _isLoading(): boolean {
+    return this._state.phase === 'loading' && !this._isDisposed;
   }
 
   private _stopTimers(): void {
@@ -362,8 +318,7 @@ export class LiveKernel implements IDisposable {
   private _state = NOTHING;
   private _owesHello = true;
   private _owesNews = false;
-  /** Counts the kernel's starts, so that a late answer of an earlier one is seen to be that. */
-  private _life = 0;
+  /** Counts what was asked and what made it void, so that a late answer is seen to be that. */
   private _turn = 0;
   private _staleTimer: ReturnType<typeof setTimeout> | undefined;
   private _editTimer: ReturnType<typeof setTimeout> | undefined;

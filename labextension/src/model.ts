@@ -5,7 +5,8 @@ import type { NotebookPanel } from '@jupyterlab/notebook';
 import type { IDisposable } from '@lumino/disposable';
 import { type ISignal, Signal } from '@lumino/signaling';
 
-import { type ILiveState, LiveKernel } from './live';
+import { LiveKernel } from './live';
+import type { ILiveState } from './state';
 
 /** What one sees a document through. */
 export type Panel = NotebookPanel | ConsolePanel;

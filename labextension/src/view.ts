@@ -3,7 +3,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { type IPanel, panelOf, tooltipOf } from './details';
 import { about, ENERGY_J, MASS_G, measuredAlone, POWER_W, type Scale } from './format';
-import type { ILiveState, Phase } from './live';
+import type { ILiveState, Phase } from './state';
 import type { Live, ITotals } from './protocol';
 import type { ISettings } from './settings';
 import { type Look, spoken, whyNoCarbon, whyNoEnergy } from './words';

@@ -88,9 +88,11 @@ describe('a page that attaches to a kernel', () => {
     expect(kernel.hellos[0]?.cells).toHaveLength(5000);
   });
 
-  it('tells a console by having no path', async () => {
+  it('tells a console by having no path, and shows it what its kernel is about', async () => {
     await attach(null);
     expect(kernel.hellos[0]?.path).toBeNull();
+    kernel.say(golden('idle'));
+    expect(live.state.totals?.notebook.runs).toBe(42);
   });
 });
 

@@ -1,9 +1,9 @@
 import { nullTranslator } from '@jupyterlab/translation';
 import { describe, expect, it } from 'vitest';
 
-import type { ILiveState, Phase } from '../src/live';
 import type { Live } from '../src/protocol';
 import { DEFAULTS, type ISettings } from '../src/settings';
+import type { ILiveState, Phase } from '../src/state';
 import { type IView, viewOf } from '../src/view';
 import { names, whole } from './golden';
 

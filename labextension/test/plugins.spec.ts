@@ -1,4 +1,6 @@
 import type { JupyterFrontEnd } from '@jupyterlab/application';
+import type { IToolbarWidgetRegistry } from '@jupyterlab/apputils';
+import type { INotebookTracker } from '@jupyterlab/notebook';
 import { type IStatusBar, StatusBar } from '@jupyterlab/statusbar';
 import { Signal } from '@lumino/signaling';
 import { Widget } from '@lumino/widgets';
@@ -6,8 +8,11 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import plugins from '../src';
 import { energyPlugin, type IEnergy } from '../src/energy';
+import type { Panel } from '../src/model';
 import { statusBarPlugin } from '../src/statusbar';
 import { toolbarPlugin } from '../src/toolbar';
+import { FakeKernel, settle } from './kernel';
+import { FakePanel } from './panel';
 
 /** The part of JupyterLab's shell that is used: which widget one looks at. */
 class Shell {
@@ -15,7 +20,15 @@ class Shell {
   readonly currentChanged = new Signal<this, void>(this);
 }
 
-const app = { shell: new Shell() } as unknown as JupyterFrontEnd;
+const shell = new Shell();
+const app = { shell } as unknown as JupyterFrontEnd;
+
+/** The part of a tracker that is used, over these panels. */
+function tracker(panels: FakePanel[]): INotebookTracker {
+  const find = (test: (panel: Panel) => boolean): Panel | undefined =>
+    panels.map(({ panel }) => panel).find(test);
+  return { currentChanged: new Signal({}), find } as unknown as INotebookTracker;
+}
 
 async function makeEnergy(): Promise<IEnergy> {
   const energy = await energyPlugin.activate(app, null, null);
@@ -76,5 +89,44 @@ describe('the status bar plugin', () => {
     void statusBarPlugin.activate(app, energy, statusBar, null, null);
     expect([...statusBar.registered.keys()]).toEqual([statusBarPlugin.id]);
     expect(statusBar.registered.get(statusBarPlugin.id)?.item.isHidden).toBe(true);
+  });
+
+  it('shows the item for the notebook one looks at, and not for what has no kernel', async () => {
+    const panel = new FakePanel('a.ipynb', new FakeKernel());
+    void statusBarPlugin.activate(app, energy, statusBar, tracker([panel]), null);
+    const item = statusBar.registered.get(statusBarPlugin.id)?.item;
+    shell.currentWidget = panel;
+    shell.currentChanged.emit();
+    await settle();
+    expect(item?.isHidden).toBe(false);
+    shell.currentWidget = new Widget();
+    shell.currentChanged.emit();
+    expect(item?.isHidden).toBe(true);
+    shell.currentWidget = null;
+  });
+});
+
+describe('the toolbar plugin', () => {
+  /** Whether its item is shown for a notebook with a kernel. */
+  async function isShown(statusBar: IStatusBar | null): Promise<boolean> {
+    const energy = await makeEnergy();
+    let make: (panel: FakePanel) => Widget = () => new Widget();
+    const toolbars = {
+      addFactory: (_factory: string, _name: string, given: typeof make) => {
+        make = given;
+      }
+    } as unknown as IToolbarWidgetRegistry;
+    void toolbarPlugin.activate(app, energy, statusBar, toolbars);
+    const item = make(new FakePanel('a.ipynb', new FakeKernel()));
+    await settle();
+    return !item.isHidden;
+  }
+
+  it('shows its item where there is no status bar', async () => {
+    expect(await isShown(null)).toBe(true);
+  });
+
+  it('takes no space where the status bar shows one', async () => {
+    expect(await isShown(new SpyStatusBar())).toBe(false);
   });
 });
