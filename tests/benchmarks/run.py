@@ -1,4 +1,5 @@
-"""`python tests/benchmarks/run.py [load] [edges] [live] [store]`: prints a table, keeps the figures."""
+"""`python tests/benchmarks/run.py [load] [edges] [live] [page] [store]`: prints a table, and
+keeps the figures."""
 
 from __future__ import annotations
 
@@ -14,10 +15,11 @@ from pathlib import Path
 import edges
 import live
 import load
+import page
 import store
 
 RESULTS = Path(__file__).parent / "results"
-BENCHMARKS = (load, edges, live, store)
+BENCHMARKS = (load, edges, live, page, store)
 
 
 def main(wanted: list[str]) -> int:
