@@ -1,4 +1,4 @@
-"""`python tests/benchmarks/run.py [load] [edges] [live] [store]`: prints a table, keeps the figures."""
+"""`python tests/benchmarks/run.py [NAME...]`: prints a table, keeps the figures."""
 
 from __future__ import annotations
 
