@@ -226,6 +226,7 @@ class Page:
         self.command("apputils:change-theme", {"theme": theme})
         light = "true" if theme.endswith("Light") else "false"
         expect(self.tab.locator("body")).to_have_attribute("data-jp-theme-light", light)
+        expect(self.tab.locator("#jupyterlab-splash")).to_have_count(0)  # it covers the change
 
     def change_setting(self, name: str, value: object) -> None:
         """Change a setting of ours while the page is open, as the settings editor does."""
@@ -284,6 +285,10 @@ class Notebook:
     def wait_until_done(self, index: int) -> None:
         """Wait until the prompt shows the number of the run."""
         expect(self.prompt(index)).to_have_text(_DONE)
+
+    def interrupt(self) -> None:
+        """Press the button that interrupts the kernel."""
+        self.session("await s.session.kernel.interrupt()")
 
     def is_running(self, index: int) -> bool:
         """Whether the prompt shows the star of a cell that runs."""

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from browser.conftest import RESULTS
-from browser.page import ENERGY, LOAD, POWER, Gate, Page
+from browser.page import LOAD, POWER, Gate, Page
 
 PICTURE = os.environ.get("JUPYTER_ENERGY_TEST_PICTURE")
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
@@ -63,15 +63,26 @@ def test_pictures_of_every_state(
 
 
 @pytest.mark.skipif(PICTURE is None, reason="JUPYTER_ENERGY_TEST_PICTURE names no file")
-def test_the_picture_of_the_readme(lab: Page, measured: str, gate: Gate) -> None:
+def test_the_picture_of_the_readme(lab: Page) -> None:
+    imports = """\
+%load_ext jupyter_energy
+from sklearn.datasets import load_digits
+from sklearn.svm import SVC
+X, y = load_digits(return_X_y=True)"""
     cells = [
-        LOAD,
-        f'%%energy -n "train"\n{gate.cell}',
+        imports,
+        '%%energy -n "one fit"\nSVC(kernel="linear").fit(X, y).score(X, y)',
+        '%%energy -n "many fits"\nfor c in range(1, 100):\n    SVC(C=c).fit(X, y).score(X, y)',
     ]
-    opened = lab.open(lab.server.notebook("digits.ipynb", cells, measured))
+    lab.tab.set_viewport_size({"width": 1000, "height": 580})
+    opened = lab.open(lab.server.notebook("digits.ipynb", cells, "python3"))
+    lab.use_theme(THEMES["light"])
+    lab.command("application:toggle-left-area")
     opened.run(0)
-    opened.start(1)
-    expect(lab.item).to_contain_text(ENERGY)
+    opened.run(1)
+    opened.start(2)
+    lab.frames.wait_for(lambda f: f.tells("running") and f.ours["running_s"] > 2)
+    expect(lab.figure("power")).to_have_text(POWER)
     lab.tab.screenshot(path=str(PICTURE))
-    gate.open()
-    opened.wait_until_done(1)
+    opened.interrupt()
+    opened.wait_until_done(2)
