@@ -118,6 +118,7 @@ def test_a_page_that_was_away_in_mid_cell_has_all_output_and_few_messages_of_our
     expect(opened.output(1)).to_have_text("start\n")
     assert lab.frames.all == []
     cable.plug()
+    lab.command("notebook:reconnect-to-kernel")  # JupyterLab would by itself, some seconds later
     opened.wait_for_connection("connected")
     away_s = time.monotonic() - left_s
     gate.open()
