@@ -9,6 +9,8 @@ from playwright.sync_api import expect
 
 from browser.page import ENERGY, LOAD, Page
 
+pytestmark = pytest.mark.slow
+
 AXE = Path(__file__).resolve().parents[2] / "labextension/node_modules/axe-core/axe.min.js"
 TABS = 100  # more than JupyterLab has places to tab to
 

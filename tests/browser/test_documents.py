@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import expect
 from shell import code
 
@@ -9,6 +10,8 @@ from browser.conftest import OpenPage
 from browser.documents import Gate
 from browser.page import ENERGY, LOAD, POWER, Page
 from browser.server import PLAIN, Server
+
+pytestmark = pytest.mark.slow
 
 WORK = "import time\ntime.sleep(0.3)"
 

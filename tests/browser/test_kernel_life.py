@@ -15,6 +15,8 @@ from browser.documents import Gate
 from browser.page import ENERGY, LOAD, Page
 from browser.server import Server
 
+pytestmark = pytest.mark.slow
+
 WORK = "import time\ntime.sleep(0.3)"
 CRASH = "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"
 

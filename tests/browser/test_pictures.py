@@ -12,6 +12,8 @@ from browser.conftest import RESULTS
 from browser.documents import Gate
 from browser.page import LOAD, POWER, Page
 
+pytestmark = pytest.mark.slow
+
 PICTURE = os.environ.get("JUPYTER_ENERGY_TEST_PICTURE")
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 HOG = "import ctypes\nctypes.PyDLL(None).sleep(7)"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from playwright.sync_api import expect
 
 from browser.documents import Gate
 from browser.page import ENERGY, LOAD, POWER, Page
+
+pytestmark = pytest.mark.slow
 
 # Longer than any pause of ours between two messages: 1 s, in a cell's first ten minutes.
 QUIET_MS = 5000

@@ -13,6 +13,8 @@ from browser.documents import Gate
 from browser.page import ENERGY, LOAD, POWER, Page
 from browser.server import Server, serving
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def gateway_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:

@@ -10,6 +10,8 @@ from playwright.sync_api import expect
 from browser.documents import Gate
 from browser.page import CARBON, ENERGY, LOAD, PLUGIN, POWER, Page
 
+pytestmark = pytest.mark.slow
+
 Choose = Callable[[Mapping[str, object]], None]
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from playwright.sync_api import expect
 
 from browser.page import LOAD, Page
+
+pytestmark = pytest.mark.slow
 
 SAY = """
 import json
