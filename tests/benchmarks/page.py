@@ -20,7 +20,8 @@ from common import ROOT, Row
 
 sys.path.insert(0, str(ROOT / "tests"))
 
-from browser.page import LOAD, Gate, Page
+from browser.documents import Gate
+from browser.page import LOAD, Page
 from browser.server import Server, chromium, serving
 from playwright.sync_api import Browser, sync_playwright
 

@@ -16,7 +16,8 @@ from playwright.sync_api import Browser, sync_playwright
 from standins import FakeNvml, build_nvml
 from standins.powercap import FakePowercap
 
-from browser.page import Gate, Page
+from browser.documents import Gate
+from browser.page import Page
 from browser.server import Server, chromium, serving
 
 ROOT = Path(__file__).resolve().parents[2]

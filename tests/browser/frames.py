@@ -67,6 +67,15 @@ class Frames:
         """Wait until the kernel has told its state so many times."""
         self.wait_for(lambda frame: frame.tells(state), count)
 
+    def asked(self) -> list[str]:
+        """The types of the messages by which our page asked the kernel something."""
+        return [
+            frame.kind
+            for frame in self.all
+            if frame.way == "sent"
+            and (frame.ours is not None or frame.content.get("target_name") == COMM_ID)
+        ]
+
     def sent(self) -> list[str]:
         """The types of the messages that the page sent."""
         return [frame.kind for frame in self.all if frame.way == "sent"]

@@ -9,25 +9,23 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Locator, expect
 from playwright.sync_api import Page as BrowserPage
 
+from browser.documents import Console, Notebook
 from browser.frames import Frames
 from browser.server import LIMIT_S, Server
 
 LIMIT_MS = 1000 * LIMIT_S
 LOAD = "%load_ext jupyter_energy"
 PLUGIN = "jupyter-energy:plugin"
-RUNNING = "[*]:"
 # A power, an energy, grams: numbers with their units. An idle kernel has no power.
 POWER = re.compile(r"\d\s(m|k)?W(?!h)")
 ENERGY = re.compile(r"\d\s((µ|m|k)?J|k?Wh)")
 CARBON = re.compile(r"\d\s(µ|m|k)?g")
 expect.set_options(timeout=LIMIT_MS)
-_DONE = re.compile(r"\[\d+\]:")
 
 # In every page before its own code: what the tests call there, and a log of kernel statuses.
 _HELPERS = """
@@ -61,22 +59,6 @@ window.harness = {
   },
 };
 """
-
-
-class Gate:
-    """A cell that runs until `open` is called."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self.cell = (
-            "import pathlib, time\n"
-            f"while not pathlib.Path({str(file)!r}).exists():\n"
-            "    time.sleep(0.02)"
-        )
-
-    def open(self) -> None:
-        """Let the cell end."""
-        self._file.touch()
 
 
 # As the settings editor does it: by the registry, which no token of a test's own reaches.
@@ -262,103 +244,3 @@ class Page:
     def _note(self, message: Any) -> None:
         if message.type == "error":
             self.errors.append(f"{message.text} ({message.location.get('url', '')})")
-
-
-class Notebook:
-    """A notebook that is open in a page."""
-
-    def __init__(self, page: Page, path: str) -> None:
-        self.page, self.path = page, path
-
-    def start(self, index: int) -> None:
-        """Run a cell; it runs when this returns, or has already ended."""
-        before = self.prompt(index).inner_text()
-        self.page.tab.evaluate("([path, i]) => window.harness.run(path, i)", [self.path, index])
-        expect(self.prompt(index)).not_to_have_text(before)
-
-    def run(self, *indices: int) -> None:
-        """Run cells one after the other, each to its end."""
-        for index in indices:
-            self.start(index)
-            self.wait_until_done(index)
-
-    def wait_until_done(self, index: int) -> None:
-        """Wait until the prompt shows the number of the run."""
-        expect(self.prompt(index)).to_have_text(_DONE)
-
-    def interrupt(self) -> None:
-        """Press the button that interrupts the kernel."""
-        self.session("await s.session.kernel.interrupt()")
-
-    def is_running(self, index: int) -> bool:
-        """Whether the prompt shows the star of a cell that runs."""
-        return self.prompt(index).inner_text() == RUNNING
-
-    def prompt(self, index: int) -> Locator:
-        """The prompt of a cell."""
-        return self._cells.nth(index).locator(".jp-InputPrompt")
-
-    def output(self, index: int) -> Locator:
-        """The output of a cell."""
-        return self._cells.nth(index).locator(".jp-OutputArea-output")
-
-    def activate(self) -> None:
-        """Bring it to the front, as a click on its tab does."""
-        self.page.tab.evaluate(
-            "path => jupyterapp.shell.activateById(window.harness.panel(path).id)", self.path
-        )
-
-    def session(self, code: str, argument: object = None) -> Any:
-        """What JavaScript makes of the notebook's session context, `s` in the code; awaited."""
-        return self.page.tab.evaluate(
-            f"async ([path, x]) => {{ const s = harness.panel(path).sessionContext; {code} }}",
-            [self.path, argument],
-        )
-
-    def rename(self, path: str) -> Notebook:
-        """Give the file another name, as the file browser does; the notebook follows."""
-        self.page.tab.evaluate(
-            "([a, b]) => jupyterapp.serviceManager.contents.rename(a, b).then(() => null)",
-            [self.path, path],
-        )
-        return self.page.wait_for(path)
-
-    def wait_for_connection(self, status: str) -> None:
-        """Wait until JupyterLab says that of its connection to the kernel."""
-        self.page.tab.wait_for_function(
-            "([path, status]) =>"
-            " harness.panel(path).sessionContext.session.kernel.connectionStatus === status",
-            arg=[self.path, status],
-        )
-
-    @property
-    def kernel_id(self) -> str:
-        """The id of its kernel."""
-        found: str = self.session("return s.session.kernel.id")
-        return found
-
-    def execute(self, code: str, *, silent: bool = False) -> None:
-        """Run code in its kernel, not as a cell; wait for its end."""
-        self.session(
-            "await s.session.kernel.requestExecute({code: x.code, silent: x.silent}).done",
-            {"code": code, "silent": silent},
-        )
-
-    @property
-    def _cells(self) -> Locator:
-        # the id of the panel, because a page may hold several notebooks
-        panel = self.page.tab.evaluate("path => window.harness.panel(path).id", self.path)
-        return self.page.tab.locator(f"[id='{panel}'] .jp-Notebook .jp-CodeCell")
-
-
-class Console:
-    """A console that is open in a page."""
-
-    def __init__(self, page: Page, path: str) -> None:
-        self.page, self.path = page, path
-
-    def inject(self, code: str) -> None:
-        """Run code in it, to its end."""
-        self.page.tab.evaluate(
-            "([path, code]) => harness.panel(path).console.inject(code)", [self.path, code]
-        )

@@ -6,7 +6,8 @@ from playwright.sync_api import expect
 from shell import code
 
 from browser.conftest import OpenPage
-from browser.page import ENERGY, LOAD, POWER, Gate, Page
+from browser.documents import Gate
+from browser.page import ENERGY, LOAD, POWER, Page
 from browser.server import PLAIN, Server
 
 WORK = "import time\ntime.sleep(0.3)"
@@ -47,6 +48,25 @@ def test_a_renamed_notebook_keeps_its_totals_and_they_go_on(lab: Page, slug: str
     renamed.run(3)
     expect(renamed.output(3)).to_contain_text("new-name.ipynb")
     expect(renamed.output(3)).to_contain_text("3 runs")
+
+
+def test_a_rename_in_mid_cell_is_told_when_the_cell_has_ended(
+    lab: Page, slug: str, gate: Gate
+) -> None:
+    opened = lab.open(lab.server.notebook("while-running.ipynb", [LOAD, gate.cell]))
+    opened.run(0)
+    lab.wait_until_told()
+    lab.forget()
+    opened.start(1)
+    lab.frames.wait_for_ours(1, "running")
+    renamed = opened.rename("renamed-while-running.ipynb", busy=True)
+    lab.frames.wait_for_ours(3, "running")
+    assert lab.frames.asked() == []
+    assert lab.statuses == ["busy"]
+    gate.open()
+    renamed.wait_until_done(1)
+    lab.frames.wait_for(lambda f: f.tells("idle") and f.ours.get("path") == renamed.path)
+    lab.wait_for_state("idle")
 
 
 def test_two_notebooks_on_one_kernel_have_each_its_own_totals(lab: Page, slug: str) -> None:
@@ -95,7 +115,9 @@ def test_a_page_that_is_opened_in_mid_cell_is_live(
     late.wait_for_state("running")
     expect(late.figure("power")).to_have_text(POWER)
     assert opened.is_running(1)
+    assert late.frames.asked() == []
     gate.open()
     opened.wait_until_done(1)
     late.wait_for_state("idle")
+    late.frames.wait_for(lambda frame: frame.way == "sent" and frame.ours is not None)
     expect(late.figure("energy")).to_have_text(ENERGY)

@@ -11,7 +11,8 @@ from playwright.sync_api import expect
 
 from browser.cable import Cable, cable_to
 from browser.conftest import OpenPage
-from browser.page import ENERGY, LOAD, Gate, Page
+from browser.documents import Gate
+from browser.page import ENERGY, LOAD, Page
 from browser.server import Server
 
 WORK = "import time\ntime.sleep(0.3)"

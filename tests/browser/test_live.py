@@ -8,7 +8,8 @@ from pathlib import Path
 from playwright.sync_api import expect
 
 from browser.conftest import OpenPage
-from browser.page import CARBON, ENERGY, LOAD, POWER, Gate, Page
+from browser.documents import Gate
+from browser.page import CARBON, ENERGY, LOAD, POWER, Page
 from browser.server import LIMIT_S, Server
 
 # Holds the interpreter as C code does that never lets go of it: no thread of ours can run.

@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import expect
 
 from browser.conftest import RESULTS
-from browser.page import LOAD, POWER, Gate, Page
+from browser.documents import Gate
+from browser.page import LOAD, POWER, Page
 
 PICTURE = os.environ.get("JUPYTER_ENERGY_TEST_PICTURE")
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}

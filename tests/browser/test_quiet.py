@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from playwright.sync_api import expect
 
-from browser.page import ENERGY, LOAD, POWER, Gate, Page
+from browser.documents import Gate
+from browser.page import ENERGY, LOAD, POWER, Page
 
 # Longer than any pause of ours between two messages: 1 s, in a cell's first ten minutes.
 QUIET_MS = 5000

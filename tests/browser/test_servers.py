@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import expect
 
 from browser.conftest import OpenPage
-from browser.page import ENERGY, LOAD, POWER, Gate, Page
+from browser.documents import Gate
+from browser.page import ENERGY, LOAD, POWER, Page
 from browser.server import Server, serving
 
 

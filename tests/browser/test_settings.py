@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 import pytest
 from playwright.sync_api import expect
 
-from browser.page import CARBON, ENERGY, LOAD, PLUGIN, POWER, Gate, Page
+from browser.documents import Gate
+from browser.page import CARBON, ENERGY, LOAD, PLUGIN, POWER, Page
 
 Choose = Callable[[Mapping[str, object]], None]
 
