@@ -75,6 +75,7 @@ class Options:
 
     python: str
     fast: bool
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -225,6 +226,7 @@ def pytest(options: Options) -> None:
         ],
         JUPYTER_ENERGY_TEST_KERNELS=ready("kernels", [] if options.fast else matrix(options)),
         JUPYTER_ENERGY_TEST_DIST=str(DIST),
+        JUPYTER_ENERGY_TEST_WHOLE="1" if options.whole else "",
     )
 
 
@@ -288,8 +290,11 @@ def main() -> int:
         action="store_true",
         help="no Debian packages, other kernels or labs, or slow tests",
     )
+    parser.add_argument(
+        "--whole", action="store_true", help="every test in every kernel, not a seeded slice"
+    )
     arguments = parser.parse_args()
-    options = Options(python=arguments.python, fast=arguments.fast)
+    options = Options(python=arguments.python, fast=arguments.fast, whole=arguments.whole)
 
     os.umask(0o022)  # tests run children as another user, who has to be able to read this
     results: dict[str, str] = {}

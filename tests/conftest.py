@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -24,6 +26,37 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         found = kernel_pythons()
         pythons = [str(path) for path in found.values()]
         metafunc.parametrize("python", pythons, ids=list(found), scope="session")
+
+
+# Of the long matrix of tests by kernels, each test runs in so many of them, chosen by the seed;
+# those marked `every_kernel` run in all, and so does everything in a whole run.
+SLICE = 2
+SEED = os.environ.get("JUPYTER_ENERGY_TEST_SEED", "1")
+WHOLE = os.environ.get("JUPYTER_ENERGY_TEST_WHOLE") == "1"
+
+
+def pytest_report_header() -> str:
+    """Say which part of the matrix runs."""
+    return "kernels: all for each test" if WHOLE else f"kernels: {SLICE} for each test, seed {SEED}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Take the slice of the matrix that is asked for."""
+    found = kernel_pythons()
+    if WHOLE or len(found) <= SLICE:
+        return
+
+    def is_in(item: pytest.Item) -> bool:
+        call = getattr(item, "callspec", None)
+        if call is None or "python" not in call.params or item.get_closest_marker("every_kernel"):
+            return True
+        (kernel,) = (name for name, path in found.items() if str(path) == call.params["python"])
+        of_all = f"{SEED} {item.nodeid.replace(kernel, '')}"  # the same for every kernel
+        return kernel in random.Random(of_all).sample(sorted(found), SLICE)
+
+    left_out = [item for item in items if not is_in(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if is_in(item)]
 
 
 @pytest.fixture

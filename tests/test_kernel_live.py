@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from conftest import StartKernel
 from harness import LIMIT_S, Kernel, drain
 
@@ -78,6 +79,7 @@ def test_loading_is_told_and_the_comm_is_listed_so_that_a_page_can_ask_for_it(
     assert list(reply["content"]["comms"]) == [COMM_ID]
 
 
+@pytest.mark.every_kernel
 def test_a_running_cell_is_told_with_its_power_and_then_its_end(
     start_kernel: StartKernel,
 ) -> None:
@@ -137,6 +139,7 @@ def test_a_loop_of_short_cells_is_told_a_few_times_and_loses_no_output(
     assert len(live(found)) <= 4 + took_s + 1
 
 
+@pytest.mark.every_kernel
 def test_a_hello_is_answered_with_the_totals_also_after_a_restart_of_the_page(
     start_kernel: StartKernel,
 ) -> None:

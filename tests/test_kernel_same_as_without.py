@@ -8,6 +8,8 @@ import pytest
 from conftest import StartKernel
 from harness import LOAD, Kernel, Result
 
+pytestmark = pytest.mark.every_kernel
+
 CELLS = {
     "an expression": "6 * 7",
     "a silenced expression": "6 * 7;",
