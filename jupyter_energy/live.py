@@ -88,7 +88,9 @@ class Pace:
         interval_s = self.interval_s(now_s)
         due = []
         if self._asked:
-            due.append(self._sent_s + ANSWERS_S)
+            # Power over less than that is mostly the age of the sensors' values.
+            known_s = self._began_s + FIRST_S if self.running else now_s
+            due.append(max(self._sent_s + ANSWERS_S, known_s))
         if self.running:
             due.append(max(self._began_s + FIRST_S, self._sent_s + interval_s))
         elif self._owed:

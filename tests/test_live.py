@@ -144,6 +144,14 @@ def test_a_hello_is_answered_at_once_and_many_are_answered_together() -> None:
     assert [t for t, _ in script.sent] == [50.0, pytest.approx(50.0 + ANSWERS_S)]
 
 
+def test_a_hello_as_a_cell_begins_is_answered_once_there_is_a_power_to_tell() -> None:
+    script = Script()
+    script.pace.begin(script.now_s)
+    script.pace.ask()
+    script.pass_time(0.9)
+    assert script.sent == [(pytest.approx(50.0 + FIRST_S), "running")]
+
+
 def test_an_end_without_a_beginning_is_harmless() -> None:
     pace = Pace()
     pace.end(1.0)
