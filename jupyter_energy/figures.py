@@ -34,7 +34,7 @@ from .version import version
 from .window import Edge
 
 STORE_DEADLINE_S = 2.0
-LONGEST_NAME = 28
+LONGEST_NAME, LONGEST_HOST = 28, 40
 LONGEST_NOTE = 120
 # More devices of a kind than this are told as one: "GPU ×8".
 MOST_OF_A_KIND = 2
@@ -118,6 +118,7 @@ class Figures:
             "v": PROTOCOL_VERSION,
             "version": self._version,
             "state": state,
+            "host": clean(self._monitor.host, LONGEST_HOST),
             "measuring": measuring,
             "path": self._pages.said(notebook),
             "notebooks": len(self._pages),

@@ -65,7 +65,8 @@ class LiveJson(TypedDict):
     """One message to the page.
 
     `path` is the notebook that `notebook` is about, as a page said it; `every_s`: while running,
-    the next message comes no later; the power is a mean over the last `over_s`.
+    the next message comes no later; the power is a mean over the last `over_s`; `host` is where the
+    kernel runs, which a page cannot know.
     """
 
     v: int
@@ -79,6 +80,7 @@ class LiveJson(TypedDict):
     over_s: float | None
     measured_w: float | None
     estimated_w: RangeList | None
+    host: NotRequired[str]
     gpu_asleep: NotRequired[bool]
     devices: list[DeviceJson]
     notebook: LiveTotalsJson
@@ -87,7 +89,13 @@ class LiveJson(TypedDict):
     note: NotRequired[str | None]
 
 
-PLAIN: dict[str, Any] = {"measuring": True, "notebooks": 1, "gpu_asleep": False, "note": None}
+PLAIN: dict[str, Any] = {
+    "measuring": True,
+    "notebooks": 1,
+    "gpu_asleep": False,
+    "host": "",
+    "note": None,
+}
 PLAIN_DEVICE: dict[str, Any] = {"name": "", "reason": None}
 MOST_BYTES = 1000
 
@@ -95,10 +103,14 @@ MOST_BYTES = 1000
 def fitted(message: LiveJson) -> LiveJson:
     """The message as it is sent: without what is plain, and short enough.
 
-    Where it is too long the devices' names go first, then the devices that were named last.
+    Where it is too long the host goes first, then the devices' names, then the devices that were
+    named last.
     """
     devices = message["devices"]
     made = _without(message, devices)
+    if _size_bytes(made) > MOST_BYTES:
+        message = {**message, "host": ""}
+        made = _without(message, devices)
     if _size_bytes(made) > MOST_BYTES:
         devices = [{**d, "name": ""} for d in devices]
         made = _without(message, devices)

@@ -89,7 +89,7 @@ class Monitor:
         self._find_notebook = notebook
         self._told: set[str] = set()
         self._to_tell: deque[str] = deque()
-        self._host = socket.gethostname()
+        self.host = socket.gethostname()
         machine = settings.machine(environ)
         self.sampler = Sampler(machine, lambda: families(machine), settings.interval_s)
         self.store = Store(settings.store_path())
@@ -255,7 +255,7 @@ class Monitor:
             run_id=window.run_id,
             notebook_id="" if notebook is None else notebook.id,
             session_id=self.session_id,
-            host=self._host,
+            host=self.host,
             cell_id=cell_id,
             name=window.options.name,
             execution_count=execution_count,

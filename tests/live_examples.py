@@ -94,6 +94,7 @@ def message(**fields: object) -> LiveJson:
         over_s=None,
         measured_w=None,
         estimated_w=None,
+        host="gpu-node-7",
         gpu_asleep=False,
         devices=[],
         notebook=NOTHING,

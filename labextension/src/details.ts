@@ -64,7 +64,10 @@ export function panelOf(live: ILiveState, trans: TranslationBundle): IPanel {
   return {
     lines: linesOf(live, message, trans),
     sections: [...power, ...totals, placeOf(message.place, trans)],
-    version: `jupyter-energy ${message.version}`,
+    version:
+      live.host === ''
+        ? `jupyter-energy ${message.version}`
+        : trans.__('%1, measured on %2', `jupyter-energy ${message.version}`, live.host),
     offersLoad: false
   };
 }

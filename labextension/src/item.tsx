@@ -5,6 +5,7 @@
  * - `.jp-EnergyItem` the widget, which is hidden where there is nothing to show
  * - `.jp-EnergyItem-button` the button in it, with `data-state` (`running`, `idle`, `waiting`,
  *   `absent`, `loading`, `missing`, `failed`, `other-version`) and `data-stale` (`true`, `false`)
+ * - `.jp-EnergyItem-title` the user's own text before the figures, where there is one
  * - `.jp-EnergyItem-figure` each figure, with `data-figure` (`power`, `energy`, `carbon`) and
  *   `data-look` (`measured`, `estimated`, `computed`, `unknown`, `quiet`); in it
  *   `.jp-EnergyItem-text`, the figure with its unit alone
@@ -113,7 +114,7 @@ export class EnergyItem extends ReactWidget {
 }
 
 function EnergyButton(props: { view: IView; onClick: () => void }): React.JSX.Element {
-  const { state, isStale, figures, gpuAsleep, label, tooltip, action } = props.view;
+  const { state, isStale, title, figures, gpuAsleep, label, tooltip, action } = props.view;
   return (
     <button
       type="button"
@@ -126,6 +127,7 @@ function EnergyButton(props: { view: IView; onClick: () => void }): React.JSX.El
       onClick={props.onClick}
     >
       <boltIcon.react tag="span" className="jp-EnergyItem-icon" aria-hidden="true" />
+      {title !== '' && <span className="jp-EnergyItem-title">{title}</span>}
       {figures.length === 0 && <span className="jp-EnergyItem-nothing">–</span>}
       {figures.map(({ name, text, look }) => (
         <span key={name} className="jp-EnergyItem-figure" data-figure={name} data-look={look}>

@@ -170,6 +170,7 @@ export class LiveKernel implements IDisposable {
       message: live,
       totals: isOwn ? { notebook: live.notebook, session: live.session } : this._state.totals,
       silentFor_s: null,
+      host: live.host || this._state.host,
       sawGpuAsleep: this._state.sawGpuAsleep || live.gpu_asleep
     });
     if (live.state === 'running') {

@@ -58,6 +58,7 @@ function live(data: unknown): Live {
     v: PROTOCOL_VERSION,
     version: text(from.version, NAME_LIMIT),
     state,
+    host: text(from.host ?? '', NAME_LIMIT),
     measuring: boolean(from.measuring ?? true),
     // as it is: it is compared with the page's own, and never shown
     path: optional(from.path, string),

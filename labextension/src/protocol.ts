@@ -95,6 +95,8 @@ export interface ILive {
   over_s: number | null;
   measured_w: number | null;
   estimated_w: Range | null;
+  /** Where the kernel runs, which a page cannot know; left out where there is no room for it. */
+  host?: string;
   /** left out where it is false */
   gpu_asleep?: boolean;
   devices: IDevice[];

@@ -1,8 +1,11 @@
 /** What the user wants to see, and where. */
 import type { ISettingRegistry } from '@jupyterlab/settingregistry';
 
+import { clean } from './parse';
+
 /** `schema/plugin.json` describes each of these to the user. */
 export interface ISettings {
+  label: string;
   showPower: boolean;
   showEnergy: boolean;
   showCarbon: boolean;
@@ -10,7 +13,10 @@ export interface ISettings {
   where: 'auto' | 'toolbar' | 'nowhere';
 }
 
+const LABEL_LIMIT = 24;
+
 export const DEFAULTS: ISettings = {
+  label: '',
   showPower: true,
   showEnergy: true,
   showCarbon: true,
@@ -20,8 +26,9 @@ export const DEFAULTS: ISettings = {
 
 /** The settings as they are now; what is not one of its values is as if it were not set. */
 export function readSettings(found: ISettingRegistry.ISettings['composite']): ISettings {
-  const { showPower, showEnergy, showCarbon, total, where } = found;
+  const { label, showPower, showEnergy, showCarbon, total, where } = found;
   return {
+    label: typeof label === 'string' ? clean(label, LABEL_LIMIT) : DEFAULTS.label,
     showPower: typeof showPower === 'boolean' ? showPower : DEFAULTS.showPower,
     showEnergy: typeof showEnergy === 'boolean' ? showEnergy : DEFAULTS.showEnergy,
     showCarbon: typeof showCarbon === 'boolean' ? showCarbon : DEFAULTS.showCarbon,

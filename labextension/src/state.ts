@@ -30,6 +30,8 @@ export interface ILiveState {
   readonly totals: { readonly notebook: ITotals; readonly session: ITotals } | null;
   /** News is overdue by this limit; null while it is not. */
   readonly silentFor_s: number | null;
+  /** Where the kernel runs; '' while it has not said so. */
+  readonly host: string;
   /** Whether the GPU has been asleep since the kernel started. */
   readonly sawGpuAsleep: boolean;
 }
@@ -41,5 +43,6 @@ export const NOTHING: ILiveState = {
   message: null,
   totals: null,
   silentFor_s: null,
+  host: '',
   sawGpuAsleep: false
 };

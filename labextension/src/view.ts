@@ -26,6 +26,8 @@ export type State = Exclude<Phase, 'unknown' | 'foreign' | 'dead' | 'live'> | 'i
 export interface IView {
   state: State;
   isStale: boolean;
+  /** The user's own text before the figures; may be empty. */
+  title: string;
   figures: IFigure[];
   /** Null until it was shown once; then it keeps its place, so that the neighbours keep theirs. */
   gpuAsleep: { text: string; isShown: boolean } | null;
@@ -63,6 +65,7 @@ export function viewOf(
     return {
       state: phase === 'live' ? 'waiting' : phase,
       isStale: false,
+      title: settings.label,
       figures: [],
       gpuAsleep: null,
       label: [trans.__('Energy'), ...panel.lines].join('. '),
@@ -82,6 +85,7 @@ export function viewOf(
   return {
     state: message.state === 'running' ? 'running' : 'idle',
     isStale,
+    title: settings.label,
     figures,
     gpuAsleep: live.sawGpuAsleep ? { text: asleep, isShown: message.gpu_asleep } : null,
     label: [

@@ -20,7 +20,8 @@ export function golden(name: string): ILive {
 export function whole(name: string): Live {
   const sent = golden(name);
   const devices = sent.devices.map(device => ({ name: '', reason: null, ...device }));
-  return { measuring: true, notebooks: 1, gpu_asleep: false, note: null, ...sent, devices };
+  const plain = { measuring: true, notebooks: 1, host: '', gpu_asleep: false, note: null };
+  return { ...plain, ...sent, devices };
 }
 
 export const names: string[] = readdirSync(join(GOLDEN, 'live'))

@@ -245,6 +245,7 @@ describe('a kernel that begins anew', () => {
       phase: 'waiting',
       message: null,
       totals: null,
+      host: '',
       sawGpuAsleep: false
     });
     expect(vi.getTimerCount()).toBe(0);

@@ -2,7 +2,7 @@ import { nullTranslator } from '@jupyterlab/translation';
 import { describe, expect, it } from 'vitest';
 
 import type { Live } from '../src/protocol';
-import { DEFAULTS, type ISettings } from '../src/settings';
+import { DEFAULTS, type ISettings, readSettings } from '../src/settings';
 import type { ILiveState, Phase } from '../src/state';
 import { type IView, viewOf } from '../src/view';
 import { names, whole } from './golden';
@@ -16,7 +16,8 @@ function state(
 ): ILiveState {
   const totals = message && { notebook: message.notebook, session: message.session };
   const sawGpuAsleep = message?.gpu_asleep ?? false;
-  return { phase, reason: null, message, totals, silentFor_s: null, sawGpuAsleep, ...more };
+  const host = message?.host ?? '';
+  return { phase, reason: null, message, totals, silentFor_s: null, host, sawGpuAsleep, ...more };
 }
 
 function view(
