@@ -78,6 +78,12 @@ describe('the figures', () => {
     ]);
   });
 
+  it('have the text before them that the user wants', () => {
+    expect(view(whole('idle'), { label: 'Energy' }).title).toBe('Energy');
+    expect(readSettings({ label: '\u202eE'.repeat(20) }).label).toMatch(/^\ufffdE.*…$/);
+    expect(readSettings({ label: 7 }).label).toBe('');
+  });
+
   it('that the user does not want are not there', () => {
     const only = { showPower: false, showCarbon: false };
     expect(view(whole('idle'), only).figures.map(({ name }) => name)).toEqual(['energy']);
