@@ -105,6 +105,14 @@ def test_a_running_cell_is_told_with_its_power_and_then_its_end(
     assert statuses in (["busy"], ["busy", "idle"])
 
 
+def test_a_loop_that_keeps_python_busy_does_not_silence_us(start_kernel: StartKernel) -> None:
+    kernel = loaded(start_kernel)
+    kernel.run("import time")
+    kernel.send("end = time.monotonic() + 4\nwhile time.monotonic() < end: pass")
+    *running, _ = live(messages(kernel, is_state("idle")))
+    assert len(running) >= 3, running
+
+
 def test_our_messages_have_no_parent_so_that_no_cell_takes_them_for_output(
     start_kernel: StartKernel,
 ) -> None:
