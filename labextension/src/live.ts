@@ -215,6 +215,7 @@ export class LiveKernel implements IDisposable {
     this._stopTimers();
     this._turn += 1;
     this._told = null;
+    this._wasDenied = false;
     this._owesNews = false;
     this._owesHello = true;
     const { phase: before } = this._state;
@@ -254,12 +255,16 @@ export class LiveKernel implements IDisposable {
         return;
       }
       if (content.status === 'ok' && COMM_ID in content.comms) {
+        this._wasDenied = false;
         this._sayHello();
-      } else if (this._state.phase === 'waiting') {
-        this._set({ phase: 'absent' });
-      } else {
+      } else if (this._state.phase === 'live' && this._wasDenied) {
         // it talks and has no ear: asking again would change nothing
         this._told ??= '';
+      } else if (['waiting', 'live', 'other-version'].includes(this._state.phase)) {
+        // what was heard, if anything, was the last word of the process before a restart
+        this._wasDenied = this._state.phase === 'live';
+        this._stopTimers();
+        this._set({ ...NOTHING, phase: 'absent' });
       }
     } catch {
       // the kernel restarted or the connection was lost; both ask again when they are over
@@ -317,6 +322,8 @@ export class LiveKernel implements IDisposable {
   /** The cells that the last hello told; null before the first since the kernel started. */
   private _told: string | null = null;
   private _state = NOTHING;
+  /** It was heard and then denied that the extension is there. */
+  private _wasDenied = false;
   private _owesHello = true;
   private _owesNews = false;
   /** Counts what was asked and what made it void, so that a late answer is seen to be that. */

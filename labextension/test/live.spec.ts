@@ -161,6 +161,29 @@ describe('what the kernel says', () => {
     expect(kernel.hellos).toHaveLength(1);
   });
 
+  it('is forgotten when it was the last word of the process before a restart', async () => {
+    await attach();
+    kernel.say(golden('running_measured'));
+    kernel.become('restarting');
+    kernel.say(golden('idle'));
+    kernel.isLoaded = false;
+    kernel.become('idle');
+    await settle();
+    expect(live.state).toMatchObject({ phase: 'absent', message: null, totals: null });
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('is believed of a kernel that talks and has no ear, which is not asked for ever', async () => {
+    kernel.isLoaded = false;
+    await attach();
+    for (let i = 0; i < 20; i++) {
+      kernel.say(golden('no_path'));
+      await settle();
+    }
+    expect(live.state.phase).toBe('live');
+    expect(kernel.asked.length).toBeLessThan(5);
+  });
+
   it('is heard no more after the page has let go', async () => {
     await attach();
     live.dispose();
