@@ -116,7 +116,7 @@ function without(phase: Phase, reason: string | null, trans: TranslationBundle):
 
 function linesOf(live: ILiveState, message: Live, trans: TranslationBundle): string[] {
   const { running_s, note } = message;
-  const isRunning = message.state === 'running';
+  const isRunning = message.state === 'running' || live.silentFor_s !== null;
   const lines = [
     !isRunning
       ? trans.__('No cell is running')

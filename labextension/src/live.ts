@@ -36,6 +36,8 @@ const LOAD = '%load_ext jupyter_energy';
 const MODULE = 'jupyter_energy';
 const REASON_LIMIT = 160;
 const CELLS_LIMIT = 5000;
+/** A kernel that is busy tells of the cell that it runs well within this time. */
+const NEWS_S = 4;
 /** Edits come in bursts: one hello for those that follow each other within this time. */
 const EDITS_MS = 1000;
 
@@ -173,7 +175,9 @@ export class LiveKernel implements IDisposable {
       host: live.host || this._state.host,
       sawGpuAsleep: this._state.sawGpuAsleep || live.gpu_asleep
     });
-    if (live.state === 'running') {
+    if (live.state !== 'running' && this._kernel.status === 'busy') {
+      this._expectNews();
+    } else if (live.state === 'running') {
       const limit_s = 3 * live.every_s + 2;
       this._staleTimer = setTimeout(() => {
         this._staleTimer = undefined;
@@ -199,8 +203,31 @@ export class LiveKernel implements IDisposable {
       case 'dead':
         this._forget('dead');
         break;
+      case 'busy':
+        this._expectNews();
+        break;
       default:
+        if (this._state.message?.state === 'idle') {
+          // whatever kept it busy was no cell that it measures
+          clearTimeout(this._staleTimer);
+          this._staleTimer = undefined;
+          if (this._state.silentFor_s !== null) {
+            this._set({ silentFor_s: null });
+          }
+        }
         this._askIfOwed();
+    }
+  }
+
+  /** A cell that holds the interpreter from its first moment on keeps the kernel from telling. */
+  private _expectNews(): void {
+    const { phase, message } = this._state;
+    if (phase === 'live' && message?.state === 'idle' && message.measuring) {
+      clearTimeout(this._staleTimer);
+      this._staleTimer = setTimeout(() => {
+        this._staleTimer = undefined;
+        this._set({ silentFor_s: NEWS_S });
+      }, NEWS_S * 1000);
     }
   }
 

@@ -76,21 +76,23 @@ export function viewOf(
   }
   const totals = live.totals?.[settings.total] ?? null;
   const figures = [
-    ...(settings.showPower ? [power(message, trans)] : []),
+    ...(settings.showPower ? [power(message, silentFor_s !== null, trans)] : []),
     ...(settings.showEnergy ? [energy(totals, trans)] : []),
     ...(settings.showCarbon ? [carbon(totals, message, trans)] : [])
   ];
   const isStale = silentFor_s !== null;
+  // a kernel that is busy and has not said why runs a cell that does not let it
+  const isRunning = message.state === 'running' || isStale;
   const asleep = trans.__('GPU asleep');
   return {
-    state: message.state === 'running' ? 'running' : 'idle',
+    state: isRunning ? 'running' : 'idle',
     isStale,
     title: settings.label,
     figures,
     gpuAsleep: live.sawGpuAsleep ? { text: asleep, isShown: message.gpu_asleep } : null,
     label: [
       trans.__('Energy'),
-      message.state === 'running' ? trans.__('a cell is running') : trans.__('no cell is running'),
+      isRunning ? trans.__('a cell is running') : trans.__('no cell is running'),
       ...(isStale ? [trans.__('the figures are old')] : []),
       ...figures.map(figure => figure.spoken),
       ...(message.gpu_asleep ? [asleep] : [])
@@ -102,9 +104,12 @@ export function viewOf(
 }
 
 /** The measured power where there is any, as a cell's mean is; the estimate is in the details. */
-function power(message: Live, trans: TranslationBundle): IFigure {
+function power(message: Live, isStale: boolean, trans: TranslationBundle): IFigure {
   const name = trans.__('power');
   const { measured_w, estimated_w } = message;
+  if (message.state !== 'running' && isStale) {
+    return unknown('power', name, '– W', trans.__('no news of the cell'), trans);
+  }
   if (message.state !== 'running') {
     const text = message.measuring ? trans.__('idle') : trans.__('off');
     const words = message.measuring ? '' : trans.__('measuring is off');

@@ -161,6 +161,27 @@ describe('what the kernel says', () => {
     expect(kernel.hellos).toHaveLength(1);
   });
 
+  it('is missed when the kernel is busy and does not say why, until it is idle again', async () => {
+    await attach();
+    kernel.say(golden('idle'));
+    kernel.become('busy');
+    vi.advanceTimersByTime(3900);
+    expect(live.state.silentFor_s).toBeNull();
+    vi.advanceTimersByTime(200);
+    expect(live.state.silentFor_s).toBe(4);
+    kernel.become('idle');
+    expect(live.state.silentFor_s).toBeNull();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('is not missed where cells are not measured', async () => {
+    await attach();
+    kernel.say(golden('off'));
+    kernel.become('busy');
+    vi.advanceTimersByTime(60_000);
+    expect(live.state.silentFor_s).toBeNull();
+  });
+
   it('is forgotten when it was the last word of the process before a restart', async () => {
     await attach();
     kernel.say(golden('running_measured'));

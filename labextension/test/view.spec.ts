@@ -78,6 +78,13 @@ describe('the figures', () => {
     ]);
   });
 
+  it('do not say idle of a kernel that is busy and silent', () => {
+    const shown = view(whole('idle'), {}, { silentFor_s: 4 });
+    expect(read(shown)[0]).toBe('– W unknown');
+    expect(shown.state).toBe('running');
+    expect(shown.panel.lines[0]).toBe('A cell is running');
+  });
+
   it('have the text before them that the user wants', () => {
     expect(view(whole('idle'), { label: 'Energy' }).title).toBe('Energy');
     expect(readSettings({ label: '\u202eE'.repeat(20) }).label).toMatch(/^\ufffdE.*…$/);

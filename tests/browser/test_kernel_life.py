@@ -65,6 +65,19 @@ def test_a_restarted_kernel_starts_anew_in_every_tab_and_the_notebooks_totals_go
     assert lab.frames.ours()[-1]["session"]["runs"] == 1
 
 
+def test_a_kernel_that_is_restarted_in_mid_cell_leaves_nothing_of_its_last_words(
+    lab: Page, slug: str, tmp_path: Path
+) -> None:
+    path = lab.server.notebook(f"{slug}.ipynb", [LOAD, Gate(tmp_path / "never").cell])
+    opened = lab.open(path)
+    for _ in range(4):  # its last words come before or after the page says that it restarts
+        opened.run(0)
+        opened.start(1)
+        lab.wait_for_state("running")
+        opened.session("await s.session.kernel.restart(); await s.session.kernel.info")
+        lab.wait_for_state("absent")
+
+
 def test_after_a_crash_and_its_automatic_restart_one_loads_it_again(lab: Page, slug: str) -> None:
     opened = lab.open(lab.server.notebook(f"{slug}.ipynb", [LOAD, CRASH, WORK]))
     opened.run(0)

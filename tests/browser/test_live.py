@@ -82,6 +82,19 @@ def test_what_is_stale_turns_grey_while_a_cell_holds_the_interpreter_and_recover
     expect(lab.figure("energy")).to_have_text(ENERGY)
 
 
+def test_a_cell_that_holds_the_interpreter_from_its_first_moment_is_not_called_idle(
+    lab: Page, slug: str
+) -> None:
+    opened = lab.open(lab.server.notebook(f"{slug}.ipynb", [LOAD, HOG]))
+    opened.run(0)
+    lab.wait_until_told()
+    opened.start(1)
+    lab.wait_for_state("running", stale=True)
+    assert opened.is_running(1)
+    opened.wait_until_done(1)
+    lab.wait_for_state("idle")
+
+
 def test_a_gpu_that_sleeps_is_said_to_be_asleep(
     lab_server: Server, open_page: OpenPage, asleep: str, slug: str, gate: Gate
 ) -> None:
