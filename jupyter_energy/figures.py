@@ -34,6 +34,8 @@ from .version import version
 from .window import Edge
 
 STORE_DEADLINE_S = 2.0
+# Power over less is mostly the age of the sensors' values.
+LEAST_S = 0.2
 LONGEST_NAME, LONGEST_HOST = 28, 40
 LONGEST_NOTE = 120
 # More devices of a kind than this are told as one: "GPU ×8".
@@ -146,16 +148,13 @@ class Figures:
     def _add_power(self, message: LiveJson, window: OpenWindow, now: Edge) -> None:
         """Mean power since the message before, or since the window began, by device."""
         since, now, before = window.start, _of(window, now), self._edge
-        if (
-            before is not None
-            and before.t_s > since.t_s
-            and before.readings.keys() >= set(since.readings)
-        ):
+        # One message may see another cell than the one before: between them nothing paused.
+        if before is not None and before.readings.keys() >= set(since.readings):
             since = _of(window, before)
         recent = self._monitor.so_far(window, since, now)
         message["running_s"] = _short(now.t_s - window.start.t_s)
         message["place"] = self._place(window.options.zone)
-        if recent.duration_s <= 0:
+        if recent.duration_s < LEAST_S:
             return
         message["over_s"] = _short(recent.duration_s)
         measured, estimated = recent.measured_j, recent.estimated_j

@@ -31,6 +31,8 @@ INTERVALS_S = ((600.0, 1.0), (3600.0, 5.0))
 LONGEST_INTERVAL_S = 30.0
 # Cells that follow on one another within this are one stretch: a loop of short ones backs off too.
 STRETCH_ENDS_S = 10.0
+# Cells that follow on one another within this run, to those who look on, without a pause.
+GAP_S = 0.3
 # A few cells by hand are told at once; of a burst, one message per interval.
 BURST = 3
 # The end of a burst is told within this.
@@ -45,7 +47,8 @@ class Pace:
     def __init__(self) -> None:
         self.running = 0
         self._stretch_s = float("-inf")  # when the stretch began
-        self._began_s = float("-inf")  # when the run that is under way began
+        self._began_s = float("-inf")  # when the cells without a pause began
+        self._cells = 0  # how many they are
         self._ended_s = float("-inf")
         self._sent_s = float("-inf")
         self._paid_until_s = float("-inf")
@@ -56,7 +59,9 @@ class Pace:
         """A cell begins."""
         self.running += 1
         if self.running == 1:
-            self._began_s = now_s
+            if now_s - self._ended_s > GAP_S:
+                self._began_s, self._cells = now_s, 0
+            self._cells += 1
             if now_s - self._ended_s > STRETCH_ENDS_S:
                 self._stretch_s = now_s
 
@@ -95,7 +100,8 @@ class Pace:
             due.append(max(self._began_s + FIRST_S, self._sent_s + interval_s))
         elif self._owed:
             free_s = self._paid_until_s - (BURST - 1) * interval_s
-            due.append(min(max(self._ended_s, free_s), self._ended_s + QUIET_S))
+            pause_s = self._ended_s + (GAP_S if self._cells > 1 else 0.0)
+            due.append(min(max(pause_s, free_s), self._ended_s + QUIET_S))
         return max(now_s, min(due)) if due else None
 
     def sent(self, now_s: float) -> None:

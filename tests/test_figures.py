@@ -146,11 +146,33 @@ def test_an_estimate_is_a_range_and_is_never_added_to_what_is_measured(desk: Mak
 def test_a_counter_that_has_not_moved_is_unknown_and_not_0_w(desk: MakeDesk) -> None:
     at = desk(gpu())
     at.open()
-    at.now.s += 0.05
+    at.now.s += 0.25
     message = at.running()
     assert message["measured_w"] is None
     (device,) = message["devices"]
     assert (device["w"], device["reason"]) == (None, "below what the sensor can tell")
+
+
+def test_power_of_a_cell_that_has_just_begun_is_not_told(desk: MakeDesk) -> None:
+    sensor = gpu()
+    at = desk(sensor)
+    at.open()
+    sensor.value, at.now.s = 30.0, at.now.s + 0.1
+    message = at.running()
+    assert (message["measured_w"], message["devices"]) == (None, [])
+
+
+def test_power_in_a_row_of_short_cells_is_the_mean_over_all_of_them(desk: MakeDesk) -> None:
+    sensor = gpu()
+    at = desk(sensor)
+    for number in range(20):
+        window = at.open()
+        sensor.value += 10.0
+        at.now.s += 0.1
+        message = at.running() if number in (9, 19) else None
+        at.monitor.close_window(window, "ok")
+    assert message is not None
+    assert message["measured_w"] == 100.0
 
 
 def test_a_sensor_that_fails_in_mid_cell_has_a_reason_and_no_figure(desk: MakeDesk) -> None:

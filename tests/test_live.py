@@ -119,6 +119,10 @@ def test_a_thousand_short_cells_cost_one_message_a_second() -> None:
         script.pass_time(0.002)
     script.pass_time(60)
     assert 30 <= len(script.sent) <= 32 + BURST
+    # Who looks on sees cells that run, and not an idle kernel between two of them.
+    *while_it_runs, last = (state for _, state in script.sent[1:])
+    assert set(while_it_runs) == {"running"}
+    assert last == "idle"
 
 
 def test_ten_hours_stay_below_what_a_server_replays_to_a_page_that_comes_back() -> None:

@@ -48,18 +48,19 @@ export function panelOf(live: ILiveState, trans: TranslationBundle): IPanel {
     const offersLoad = phase === 'missing' || phase === 'failed';
     return { lines: without(phase, live.reason, trans), sections: [], version: '', offersLoad };
   }
-  const power = message.state === 'running' ? [powerOf(message, trans)] : [];
+  const last = message.state === 'running' ? message : live.lastRunning;
+  const power = last === null ? [] : [powerOf(last, last === message, trans)];
   const totals: ISection[] =
     live.totals === null
       ? [
           {
             heading: trans.__('Totals'),
-            rows: [unknownRow(trans.__('energy'), whyNoEnergy(null, trans))]
+            rows: [unknownRow(trans.__('energy'), whyNoEnergy(null, message.measuring, trans))]
           }
         ]
       : [
-          totalsOf(trans.__('This session'), live.totals.session, trans),
-          totalsOf(trans.__('All recorded time'), live.totals.notebook, trans)
+          totalsOf(trans.__('This session'), live.totals.session, message.measuring, trans),
+          totalsOf(trans.__('All recorded time'), live.totals.notebook, message.measuring, trans)
         ];
   return {
     lines: linesOf(live, message, trans),
@@ -106,7 +107,7 @@ function without(phase: Phase, reason: string | null, trans: TranslationBundle):
       return [trans.__('jupyter-energy did not load'), reason ?? ''].filter(Boolean);
     case 'other-version':
       return [
-        trans.__('Another version of jupyter-energy runs in the kernel'),
+        trans.__('What the kernel sends about energy cannot be read here'),
         trans.__('Install the same version there and where Jupyter runs')
       ];
     default:
@@ -146,7 +147,8 @@ function linesOf(live: ILiveState, message: Live, trans: TranslationBundle): str
   return lines;
 }
 
-function powerOf(message: Live, trans: TranslationBundle): ISection {
+/** Power by device: now, or when a cell last ran. */
+function powerOf(message: Live, isNow: boolean, trans: TranslationBundle): ISection {
   const { over_s, measured_w, estimated_w, devices } = message;
   const rows = devices.map(device => deviceRow(device, trans));
   // a sum of one device says nothing new
@@ -161,7 +163,11 @@ function powerOf(message: Live, trans: TranslationBundle): ISection {
   }
   return {
     heading:
-      over_s === null ? trans.__('Power') : trans.__('Power, mean over %1', duration(over_s)),
+      over_s === null
+        ? trans.__('Power')
+        : isNow
+          ? trans.__('Power, mean over %1', duration(over_s))
+          : trans.__('Power when a cell last ran, mean over %1', duration(over_s)),
     rows:
       rows.length > 0
         ? rows
@@ -196,7 +202,12 @@ function provenanceWord(provenance: string, trans: TranslationBundle): string {
   return words[provenance] ?? provenance;
 }
 
-function totalsOf(heading: string, totals: ITotals, trans: TranslationBundle): ISection {
+function totalsOf(
+  heading: string,
+  totals: ITotals,
+  measuring: boolean,
+  trans: TranslationBundle
+): ISection {
   const rows: IRow[] = [];
   if (totals.measured_j !== null) {
     const text = measured(totals.measured_j);
@@ -207,7 +218,7 @@ function totalsOf(heading: string, totals: ITotals, trans: TranslationBundle): I
     rows.push({ label: trans.__('estimated'), text, look: 'estimated', detail: '' });
   }
   if (rows.length === 0) {
-    rows.push(unknownRow(trans.__('energy'), whyNoEnergy(totals, trans)));
+    rows.push(unknownRow(trans.__('energy'), whyNoEnergy(totals, measuring, trans)));
   }
   if (totals.carbon_g !== null) {
     const isEstimated = (totals.estimated_share ?? 0) > 0;
@@ -219,7 +230,7 @@ function totalsOf(heading: string, totals: ITotals, trans: TranslationBundle): I
       detail: isEstimated ? shareWords(totals.estimated_share ?? 0, trans) : ''
     });
   } else if (totals.runs > 0) {
-    rows.push(unknownRow(trans.__('CO₂e'), whyNoCarbon(totals, trans)));
+    rows.push(unknownRow(trans.__('CO₂e'), whyNoCarbon(totals, measuring, trans)));
   }
   if (totals.runs === 0) {
     return { heading, rows };

@@ -170,6 +170,7 @@ export class LiveKernel implements IDisposable {
       phase: 'live',
       reason: null,
       message: live,
+      lastRunning: live.state === 'running' ? live : this._state.lastRunning,
       totals: isOwn ? { notebook: live.notebook, session: live.session } : this._state.totals,
       silentFor_s: null,
       host: live.host || this._state.host,

@@ -34,7 +34,17 @@ export class EnergyPopup extends Popup {
   protected override onAfterAttach(message: Message): void {
     super.onAfterAttach(message);
     this.body.node.focus();
+    this.body.node.addEventListener('keydown', this._onKey);
   }
+
+  /** Tab leaves the panel, as if it lay behind the button: the focus goes on from there. */
+  private readonly _onKey = (event: KeyboardEvent): void => {
+    const isLast =
+      document.activeElement === (this.body.node.querySelector('button') ?? this.body.node);
+    if (event.key === 'Tab' && (event.shiftKey || isLast)) {
+      this.dispose();
+    }
+  };
 
   protected override onUpdateRequest(message: Message): void {
     if (this._side === 'above') {

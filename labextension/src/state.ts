@@ -26,6 +26,8 @@ export interface ILiveState {
   readonly reason: string | null;
   /** What the kernel said last. */
   readonly message: Live | null;
+  /** The last of them that told of a cell that ran. */
+  readonly lastRunning: Live | null;
   /** The last totals that are of this document; a kernel can have several. */
   readonly totals: { readonly notebook: ITotals; readonly session: ITotals } | null;
   /** News is overdue by this limit; null while it is not. */
@@ -41,6 +43,7 @@ export const NOTHING: ILiveState = {
   phase: 'unknown',
   reason: null,
   message: null,
+  lastRunning: null,
   totals: null,
   silentFor_s: null,
   host: '',

@@ -77,7 +77,7 @@ export function viewOf(
   const totals = live.totals?.[settings.total] ?? null;
   const figures = [
     ...(settings.showPower ? [power(message, silentFor_s !== null, trans)] : []),
-    ...(settings.showEnergy ? [energy(totals, trans)] : []),
+    ...(settings.showEnergy ? [energy(totals, message, trans)] : []),
     ...(settings.showCarbon ? [carbon(totals, message, trans)] : [])
   ];
   const isStale = silentFor_s !== null;
@@ -94,7 +94,8 @@ export function viewOf(
       trans.__('Energy'),
       isRunning ? trans.__('a cell is running') : trans.__('no cell is running'),
       ...(isStale ? [trans.__('the figures are old')] : []),
-      ...figures.map(figure => figure.spoken),
+      // "idle" has been said
+      ...figures.filter(({ spoken }) => spoken !== trans.__('idle')).map(({ spoken }) => spoken),
       ...(message.gpu_asleep ? [asleep] : [])
     ].join(', '),
     tooltip,
@@ -123,11 +124,13 @@ function power(message: Live, isStale: boolean, trans: TranslationBundle): IFigu
   }
   const reason =
     message.devices.find(device => device.reason !== null)?.reason ??
-    trans.__('no device tells its power');
+    (message.over_s === null
+      ? trans.__('the cell has just begun')
+      : trans.__('no device tells its power'));
   return unknown('power', name, '– W', reason, trans);
 }
 
-function energy(totals: ITotals | null, trans: TranslationBundle): IFigure {
+function energy(totals: ITotals | null, message: Live, trans: TranslationBundle): IFigure {
   const name = trans.__('energy');
   if (totals?.measured_j) {
     const [value, u95] = totals.measured_j;
@@ -138,7 +141,7 @@ function energy(totals: ITotals | null, trans: TranslationBundle): IFigure {
   if (totals?.estimated_j) {
     return known('energy', name, shortAbout(totals.estimated_j[1], ENERGY_J), 'estimated', trans);
   }
-  return unknown('energy', name, '– J', whyNoEnergy(totals, trans), trans);
+  return unknown('energy', name, '– J', whyNoEnergy(totals, message.measuring, trans), trans);
 }
 
 /** Grams are never measured; an estimate or a place that nobody set makes them estimated. */
@@ -149,7 +152,7 @@ function carbon(totals: ITotals | null, message: Live, trans: TranslationBundle)
     const look = isEstimated ? 'estimated' : 'computed';
     return known('carbon', name, shortAbout(totals.carbon_g[1], MASS_G), look, trans);
   }
-  return unknown('carbon', name, '– g', whyNoCarbon(totals, trans), trans);
+  return unknown('carbon', name, '– g', whyNoCarbon(totals, message.measuring, trans), trans);
 }
 
 function known(

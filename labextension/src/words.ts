@@ -33,22 +33,33 @@ export function spoken(text: string, trans: TranslationBundle): string {
 }
 
 /** Why there is no energy. */
-export function whyNoEnergy(totals: ITotals | null, trans: TranslationBundle): string {
+export function whyNoEnergy(
+  totals: ITotals | null,
+  measuring: boolean,
+  trans: TranslationBundle
+): string {
   if (totals === null) {
     return trans.__('the kernel has told nothing of this document yet');
   }
-  return totals.runs === 0
-    ? trans.__(
+  if (totals.runs > 0) {
+    return trans.__('no energy was measured or estimated');
+  }
+  return measuring
+    ? trans.__('nothing measured yet: run a cell')
+    : trans.__(
         'nothing measured yet: put %1 on the first line of a cell, or type %2',
         '%%energy',
         '%energy on'
-      )
-    : trans.__('no energy was measured or estimated');
+      );
 }
 
 /** Why there are no grams. */
-export function whyNoCarbon(totals: ITotals | null, trans: TranslationBundle): string {
+export function whyNoCarbon(
+  totals: ITotals | null,
+  measuring: boolean,
+  trans: TranslationBundle
+): string {
   return totals?.measured_j || totals?.estimated_j
     ? trans.__('no carbon intensity is known; set your place with %energy zone FR')
-    : whyNoEnergy(totals, trans);
+    : whyNoEnergy(totals, measuring, trans);
 }

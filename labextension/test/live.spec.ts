@@ -288,6 +288,7 @@ describe('a kernel that begins anew', () => {
     expect(live.state).toMatchObject({
       phase: 'waiting',
       message: null,
+      lastRunning: null,
       totals: null,
       host: '',
       sawGpuAsleep: false

@@ -17,7 +17,18 @@ function state(
   const totals = message && { notebook: message.notebook, session: message.session };
   const sawGpuAsleep = message?.gpu_asleep ?? false;
   const host = message?.host ?? '';
-  return { phase, reason: null, message, totals, silentFor_s: null, host, sawGpuAsleep, ...more };
+  const lastRunning = null;
+  return {
+    phase,
+    reason: null,
+    message,
+    lastRunning,
+    totals,
+    silentFor_s: null,
+    host,
+    sawGpuAsleep,
+    ...more
+  };
 }
 
 function view(
@@ -126,9 +137,7 @@ describe('the figures', () => {
       'no energy was measured or estimated',
       'no energy was measured or estimated'
     ]);
-    expect(view(whole('nothing_yet')).figures[1]?.reason).toBe(
-      'nothing measured yet: put %%energy on the first line of a cell, or type %energy on'
-    );
+    expect(view(whole('nothing_yet')).figures[1]?.reason).toBe('nothing measured yet: run a cell');
   });
 });
 
@@ -146,7 +155,7 @@ describe('the item', () => {
     ['loading', 'panel', /^Loading/],
     ['missing', 'panel', /%pip install jupyter-energy/],
     ['failed', 'panel', /^jupyter-energy did not load$/],
-    ['other-version', 'panel', /^Another version of jupyter-energy runs in the kernel/]
+    ['other-version', 'panel', /^What the kernel sends about energy cannot be read here/]
   ] as const)('of a kernel that is %s has no figures and says why', (phase, action, tooltip) => {
     const shown = viewOf(state(phase), DEFAULTS, trans);
     expect(shown).toMatchObject({ state: phase, figures: [], action, gpuAsleep: null });
