@@ -32,6 +32,13 @@ def test_the_keyboard_reaches_the_item_opens_its_details_and_comes_back(
     keyboard.press("Escape")
     expect(lab.popup).to_be_hidden()
     assert lab.has_focus()
+    keyboard.press("Enter")
+    expect(lab.popup).to_be_visible()
+    keyboard.press("Tab")  # goes on behind the item, and leaves nothing open
+    expect(lab.popup).to_be_hidden()
+    assert not lab.has_focus()
+    keyboard.press("Shift+Tab")
+    assert lab.has_focus()
 
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
