@@ -108,7 +108,9 @@ function without(phase: Phase, reason: string | null, trans: TranslationBundle):
     case 'other-version':
       return [
         trans.__('What the kernel sends about energy cannot be read here'),
-        trans.__('Install the same version there and where Jupyter runs')
+        trans.__(
+          'Perhaps another version of jupyter-energy runs in the kernel: install the same version there and where Jupyter runs'
+        )
       ];
     default:
       return [trans.__('Waiting for the kernel')];
