@@ -280,7 +280,7 @@ def _place(found: CarbonIntensity, pue: float) -> PlaceJson:
 
 def _short(number: float, digits: int = DIGITS) -> float:
     """The number with no more digits than can be shown, so that the message stays small."""
-    return float(f"{number:.{digits}g}") if math.isfinite(number) else 0.0
+    return float(f"{number:.{digits}g}")
 
 
 def _range(estimate: Range) -> RangeList:

@@ -74,8 +74,7 @@ class Pace:
     def stop(self, now_s: float) -> None:
         """No cell runs, whatever was said before."""
         self.running = 0
-        self._owed = True
-        self._ended_s = now_s
+        self.end(now_s)
 
     def ask(self) -> None:
         """A page has said hello, or is to be told at once for another reason."""
