@@ -23,12 +23,12 @@ from numbers import Real
 
 from .errors import SensorError, SensorTimeout
 from .model import Sample
-from .sensors.base import Absence, Discovery, Family, Machine, Sensor, usable
+from .sensors.base import Absence, Discovery, Family, Machine, Reading, Sensor, usable
 from .trace import Trace
 from .window import Edge
 from .worker import Worker
 
-Reading = Sample | str
+Seen = Sample | str
 # A driver call that takes longer than this would be felt at the edge of a cell (measuring.md 0).
 DRIVER_DEADLINE_S = 0.05
 # interface.md "What it costs": the wrap guard reads every 30 s, for 10 minutes after a cell.
@@ -67,7 +67,7 @@ class Sampler:
         self._looking = 1  # families that have not said yet what they have, and the asking itself
         self._names: set[str] = set()
         self._workers: dict[str, Worker] = {}
-        self._outstanding: dict[str, Future[dict[Sensor, Reading]]] = {}
+        self._outstanding: dict[str, Future[dict[Sensor, Seen]]] = {}
         self._late: set[str] = set()
         self._wake = threading.Condition(threading.Lock())
         self._open_windows = 0
@@ -143,7 +143,7 @@ class Sampler:
         with self._lock:
             return tuple(a for found in self._found.values() for a in found.absences)
 
-    def try_once(self, sensor: Sensor) -> float:
+    def try_once(self, sensor: Sensor) -> Reading:
         """One reading of a sensor, in J or W, made on the thread that may make it.
 
         Raises SensorError, SensorTimeout where a driver does not answer within 1 s.
@@ -200,11 +200,11 @@ class Sampler:
     def _wanted(self, wanted: Callable[[Sensor], bool], worker: str | None) -> list[Sensor]:
         return [s for s in self.sensors() if s.worker == worker and wanted(s)]
 
-    def _read_files(self, wanted: Callable[[Sensor], bool]) -> dict[Sensor, Reading]:
+    def _read_files(self, wanted: Callable[[Sensor], bool]) -> dict[Sensor, Seen]:
         return {s: self._read(s) for s in self._wanted(wanted, None)}
 
-    def _read_drivers(self, wanted: Callable[[Sensor], bool]) -> dict[Sensor, Reading]:
-        readings: dict[Sensor, Reading] = {}
+    def _read_drivers(self, wanted: Callable[[Sensor], bool]) -> dict[Sensor, Seen]:
+        readings: dict[Sensor, Seen] = {}
         asked = {}
         patience_s = DRIVER_DEADLINE_S
         for name in self._workers:
@@ -224,7 +224,7 @@ class Sampler:
                     self._late.add(name)
         return readings
 
-    def _ask(self, name: str, sensors: Sequence[Sensor]) -> Future[dict[Sensor, Reading]] | None:
+    def _ask(self, name: str, sensors: Sequence[Sensor]) -> Future[dict[Sensor, Seen]] | None:
         """One batch of reads on a worker; None while an earlier batch still hangs in the driver."""
         before = self._outstanding.get(name)
         if before is None or before.done():
@@ -235,7 +235,7 @@ class Sampler:
         self._outstanding[name] = future
         return future
 
-    def _read(self, sensor: Sensor) -> Reading:
+    def _read(self, sensor: Sensor) -> Seen:
         """One reading into its trace; the sample, or the reason why there is none."""
         with self._lock:
             trace = self._traces.get(sensor)
@@ -243,10 +243,10 @@ class Sampler:
             return "the sensor was closed"
         with trace.lock:  # reading and stamp in one: two threads may not swap their readings
             try:
-                raw = _reading(sensor)
+                reading = _reading(sensor)
             except SensorError as error:
                 return str(error)
-            return trace.add(self._clock(), raw)
+            return trace.add(self._clock(), reading.raw)
 
     # -- the thread ------------------------------------------------------------------------
 
@@ -378,12 +378,13 @@ def _worker_of(family: Family) -> str | None:
     return name
 
 
-def _reading(sensor: Sensor) -> float:
+def _reading(sensor: Sensor) -> Reading:
     """What a sensor gives, in J or W. Raises SensorError, whatever a third party's sensor does."""
     try:
-        raw: object = sensor.read()
+        told: object = sensor.read()
+        raw: object = told.raw if isinstance(told, Reading) else told
         if isinstance(raw, Real) and math.isfinite(raw):
-            return float(raw)
+            return told if isinstance(told, Reading) else Reading(float(raw))
     except SensorError:
         raise
     except BaseException as error:
@@ -391,4 +392,4 @@ def _reading(sensor: Sensor) -> float:
         if main and isinstance(error, KeyboardInterrupt):
             raise  # the user's own Ctrl-C
         raise SensorError(f"{type(error).__name__}: {error}") from error
-    raise SensorError(f"the sensor gave {raw!r:.40}, which is no reading")
+    raise SensorError(f"the sensor gave {told!r:.40}, which is no reading")

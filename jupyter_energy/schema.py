@@ -9,10 +9,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypedDict
 
 from .carbon_sums import carbon_from_records
 from .documents import record_from_document, record_to_document, sound, to_json, utc_text
+from .json_shapes import (
+    CarbonJson,
+    CellJson,
+    DomainJson,
+    NotebookJson,
+    RangeJson,
+    SummaryJson,
+    TotalsJson,
+    ValueJson,
+)
 from .model import Domain, DomainEnergy, Provenance, Record
 from .overlaps import counted_once
 from .uncertainty import Range, Uncertain, sum_of_ranges, sum_over_devices, sum_over_time
@@ -47,125 +56,6 @@ __all__ = [
 SCHEMA = 1
 MIME_TYPE = "application/vnd.jupyter-energy+json"
 OVERLAPPED = "{} runs overlapped; the time they share is counted once, at mean power"
-
-
-class ValueJson(TypedDict):
-    """A measurement: value, 95 % half-widths for repeats on this machine and in all."""
-
-    value: float
-    u95_repeat: float
-    u95: float
-
-
-class RangeJson(TypedDict):
-    """An estimate."""
-
-    low: float
-    mid: float
-    high: float
-
-
-class CarbonJson(TypedDict):
-    """Grams of CO2e with the factor they were made with.
-
-    Where several places enter one sum, `g_per_kwh` is the energy-weighted mean and `zone` lists
-    them; where average and marginal meet, the figures are null and `parts` has one entry a kind.
-    `place` and `how` are words for people.
-    """
-
-    low: float | None
-    mid: float | None
-    high: float | None
-    g_per_kwh: float | None
-    zone: str | None
-    place: str | None
-    kind: str | None
-    source: str | None
-    year: int | None
-    pue: float | None
-    how: str | None
-    assumed: bool
-    estimated_share: float | None
-    parts: list[CarbonJson] | None
-
-
-class DomainJson(TypedDict):
-    """One device: `energy_j` and `u95_j` where measured; `low_j`, `mid_j`, `high_j` also where
-    estimated; `reason` where there is no measurement."""
-
-    kind: str
-    index: int
-    name: str
-    uuid: str | None
-    energy_j: float | None
-    u95_j: float | None
-    low_j: float | None
-    mid_j: float | None
-    high_j: float | None
-    provenance: str
-    source: str
-    coverage: float
-    scope: str
-    reason: str | None
-
-
-class CellJson(TypedDict):
-    """One cell, or one named block: energies and durations summed over its `runs`.
-
-    `inside` where every run lies in another one, whose row its energy is a part of.
-    """
-
-    cell_id: str | None
-    name: str | None
-    inside: bool
-    runs: int
-    execution_count: int | None
-    started: str
-    duration_s: float
-    outcome: str
-    measured_j: ValueJson | None
-    estimated_j: RangeJson | None
-    above_idle_j: ValueJson | None
-    kernel_share: float | None
-    average_w: float | None
-    peak_w: float | None
-    domains: list[DomainJson]
-    carbon_g: CarbonJson | None
-    warnings: list[str]
-
-
-class TotalsJson(TypedDict):
-    """A notebook's totals: `runs` of `cells`, how many of the runs were `interrupted`, and in
-    `warnings` what else must be known to read the figures."""
-
-    runs: int
-    cells: int
-    duration_s: float
-    measured_j: ValueJson | None
-    estimated_j: RangeJson | None
-    carbon_g: CarbonJson | None
-    first: str | None
-    last: str | None
-    interrupted: int
-    warnings: list[str]
-
-
-class NotebookJson(TypedDict):
-    """Which notebook: its id in the store, its path (null when unsaved) and its name."""
-
-    id: str | None
-    path: str | None
-    name: str
-
-
-class SummaryJson(TypedDict):
-    """What `summary --json` prints; `cells` most expensive first."""
-
-    schema: int
-    version: str
-    notebook: NotebookJson
-    totals: TotalsJson
-    cells: list[CellJson]
 
 
 def cell_key(record: Record) -> tuple[str, str]:

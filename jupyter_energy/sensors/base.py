@@ -28,6 +28,20 @@ class Accuracy:
     source: str
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One reading: `raw` in J (counter) or W (gauge), and what came with it in the same call.
+
+    `power_w` is what the device itself says it draws at this moment, in W, beside a counter; None
+    where it says nothing. `past` holds readings of a gauge that its driver kept since the last
+    call, as (monotonic s, W), oldest first.
+    """
+
+    raw: float
+    power_w: float | None = None
+    past: tuple[tuple[float, float], ...] = ()
+
+
 class Sensor(Protocol):
     """One domain that can be read. `read()` gives J for a counter, W for a gauge.
 
@@ -68,6 +82,20 @@ class Sensor(Protocol):
         """How often the hardware renews its value, in s."""
 
     @property
+    def averages_s(self) -> float:
+        """For a gauge, the s before a reading that it is the mean of; 0 for a counter."""
+
+    @property
+    def settles_s(self) -> float | None:
+        """How many s after a window one more reading tells what the last one could not know yet;
+        None where none is worth its cost (a period of 1 ms, an estimate)."""
+
+    @property
+    def polls_s(self) -> float | None:
+        """How often in s a counter bears to be read around an edge, to see when it is renewed;
+        None where it is to be read at edges alone (measuring.md 1.3)."""
+
+    @property
     def accuracy(self) -> Accuracy:
         """The sensor's gain error."""
 
@@ -79,7 +107,7 @@ class Sensor(Protocol):
     def worker(self) -> str | None:
         """The library whose worker thread must make the call; None: safe on any thread."""
 
-    def read(self) -> float:
+    def read(self) -> float | Reading:
         """The reading, in J (counter) or W (gauge). Raises SensorError."""
 
     def close(self) -> None:
@@ -146,15 +174,17 @@ def _fault(sensor: Any, worker: str | None) -> str | None:
     """Why an object cannot be used as a sensor, or None."""
     try:
         hash(sensor)
-        numbers = (sensor.step_j, sensor.period_s, *(sensor.spread or ()))
+        numbers = (sensor.step_j, sensor.period_s, sensor.averages_s, *(sensor.spread or ()))
         limits = (sensor.wraps_at_j, sensor.max_w)
+        waits = (sensor.settles_s, sensor.polls_s)
         right = {
             "domain": isinstance(sensor.domain, Domain),
             "kind": sensor.kind in ("counter", "gauge"),
             "provenance": sensor.provenance in get_args(Provenance),
             "source": isinstance(sensor.source, str),
-            "step_j, period_s or spread": all(isinstance(x, Real) for x in numbers),
+            "step_j, period_s, averages_s or spread": all(isinstance(x, Real) for x in numbers),
             "wraps_at_j or max_w": all(x is None or isinstance(x, Real) for x in limits),
+            "settles_s or polls_s": all(x is None or isinstance(x, Real) for x in waits),
             "accuracy": isinstance(sensor.accuracy, Accuracy),
             "worker": sensor.worker in (None, worker),
             "read or close": callable(sensor.read) and callable(sensor.close),

@@ -71,6 +71,9 @@ class Estimate:
     provenance: Literal["estimated"] = "estimated"
     wraps_at_j: None = None
     period_s: float = TICK_S
+    averages_s: float = 0.0
+    settles_s: None = None
+    polls_s: None = None
     accuracy: Accuracy = ACCURACY
     worker: None = None
     _start: tuple[float, float] = field(init=False)

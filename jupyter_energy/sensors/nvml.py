@@ -101,6 +101,9 @@ class NvmlSensor:
     _call: Callable[[], float]
     _status: Path | None
     _open: bool = True
+    averages_s: float = 0.0
+    settles_s: float | None = None
+    polls_s: float | None = None
     accuracy: Accuracy = ACCURACY
     wraps_at_j: float | None = None  # 64 bits of mJ: never
     spread: tuple[float, float] | None = None

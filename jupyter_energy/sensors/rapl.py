@@ -76,6 +76,9 @@ class Rapl:
     source: str = SOURCE
     # Intel's manual (SDM vol. 3B, "RAPL Interfaces") gives about 1 ms.
     period_s: float = 0.001
+    averages_s: float = 0.0
+    settles_s: None = None
+    polls_s: None = None
     spread: None = None
     worker: None = None
 

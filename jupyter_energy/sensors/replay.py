@@ -82,6 +82,9 @@ class Replay:
     wraps_at_j: None = None
     step_j: float = 1e-3  # as NVML counts; a recording has no step of its own
     period_s: float = 0.001
+    averages_s: float = 0.0
+    settles_s: None = None
+    polls_s: None = None
     spread: None = None
     worker: None = None
     _height_j: float = 0.0

@@ -19,6 +19,7 @@ class Reading:
     kind, provenance, source = "counter", "measured", "faulty"
     wraps_at_j = max_w = spread = worker = None
     step_j, period_s, accuracy = 0.0, 0.001, Accuracy(0.0, "a test")
+    averages_s, settles_s, polls_s = 0.0, None, None
 
     def __init__(self, index: int, name: str, act: Callable[[], object]) -> None:
         self.domain = Domain("module", index, name)

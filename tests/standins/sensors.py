@@ -59,7 +59,9 @@ class FakeSensor:
     """
 
     provenance: Provenance = "measured"
-    period_s, step_j = 0.001, 0.0
+    period_s, step_j, averages_s = 0.001, 0.0, 0.0
+    settles_s: float | None = None
+    polls_s: float | None = None
     accuracy = Accuracy(0.0, "a test")
 
     def __init__(
