@@ -30,7 +30,9 @@ LAYERS = (
     ("model", "settings"),
     # reading the machine
     ("sensors", "worker", "gpu_sync"),
-    ("trace", "devices"),
+    ("renewal",),
+    ("gauges", "devices"),
+    ("trace",),
     ("window",),
     ("sampler",),
     # carbon, and how figures are written down
@@ -65,13 +67,14 @@ SHARED = {
 }
 REGISTERED = {"sensors": SENSORS, "carbon": PROVIDERS, "commands": COMMANDS}
 # What ends the name of a number in model.py.
-UNITS = ("_j", "_w", "_s", "_g", "_g_per_kwh", "_kwh", "_fraction")
+UNITS = ("_j", "_j2", "_w", "_s", "_g", "_g_per_kwh", "_kwh", "_fraction")
 UNITLESS = {
     "Emissions.pue": "a ratio, and the name that everybody gives it",
     "Emissions.estimated_share": "a share, 0 to 1",
     "DomainEnergy.coverage": "a share, 0 to 1",
     "CarbonIntensity.g_per_kwh": "the whole name is the unit",
 }
+MUTABLE = {"Age": "what later readings tell of an earlier one is seen by all who hold it"}
 LONGEST_FILE = 400
 # What a session that measures nothing must not pay for.
 HEAVY = {
@@ -419,7 +422,7 @@ def test_a_number_tells_its_unit_at_the_end_of_its_name(noun: type) -> None:
 @pytest.mark.parametrize("noun", NOUNS, ids=lambda noun: noun.__name__)
 def test_nouns_are_frozen(noun: type) -> None:
     parameters: object = vars(noun)["__dataclass_params__"]
-    assert getattr(parameters, "frozen", False)
+    assert getattr(parameters, "frozen", False) or noun.__name__ in MUTABLE
 
 
 @every_module
