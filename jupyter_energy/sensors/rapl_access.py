@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .base import Machine
+from .kernel_file import is_folder, lines_of
 
 REMEDY = (
     "Ask an administrator to let a group read the counters for good: `jupyter energy doctor` "
@@ -60,19 +61,3 @@ def why_none(machine: Machine, root: Path | None) -> tuple[str, str | None]:
         f"no energy counters in {root or machine.sysfs / 'class/powercap'}",
         "If the processor has them, load their driver: modprobe intel_rapl_msr",
     )
-
-
-def lines_of(path: Path) -> list[str]:
-    """The lines of a text file, none where it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
-
-
-def is_folder(path: Path) -> bool:
-    """Whether a folder is there and may be looked at."""
-    try:
-        return path.is_dir()
-    except OSError:  # not allowed to follow: as good as absent
-        return False
