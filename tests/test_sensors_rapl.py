@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
-import textwrap
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from standins.powercap import AMD_RANGE_UJ, INTEL_RANGE_UJ, SERVER_DRAM_RANGE_UJ, FakePowercap
+from standins.rapl import AMD, HYGON, INTEL, SANDY_BRIDGE, VIRTUAL, as_nobody, keys
+from standins.rapl import machine as machine_at
 
 from jupyter_energy.errors import SensorError
 from jupyter_energy.model import DomainEnergy, Measurement
@@ -24,11 +24,6 @@ pytestmark = pytest.mark.skipif(
     sys.platform == "win32", reason="names of zones have colons, which Windows forbids in files"
 )
 
-INTEL = "vendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 85\nflags\t\t: fpu tsc\n\n"
-AMD = "vendor_id\t: AuthenticAMD\ncpu family\t: 25\nmodel\t\t: 1\n\n"
-SANDY_BRIDGE = "vendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 42\n\n"
-VIRTUAL = "vendor_id\t: GenuineIntel\ncpu family\t: 6\nflags\t\t: fpu hypervisor\n\n"
-
 
 @pytest.fixture
 def powercap(tmp_path: Path) -> FakePowercap:
@@ -36,15 +31,7 @@ def powercap(tmp_path: Path) -> FakePowercap:
 
 
 def machine(powercap: FakePowercap, cpuinfo: str = INTEL, version: str = "") -> Machine:
-    procfs = powercap.root.parent / "proc"
-    procfs.mkdir(exist_ok=True)
-    (procfs / "cpuinfo").write_text(cpuinfo)
-    (procfs / "version").write_text(version)
-    return Machine(sysfs=powercap.root, procfs=procfs)
-
-
-def keys(found: Discovery) -> list[str]:
-    return [sensor.domain.key for sensor in found.sensors]
+    return machine_at(powercap.root, cpuinfo, version)
 
 
 def after(found: Discovery, powercap: FakePowercap, gained_j: dict[str, float]) -> Measurement:
@@ -117,9 +104,56 @@ TREES = {
         ],
         30.0,
     ),
+    # powercap_sys.c numbers them in hexadecimal
     "more than ten sockets": (
-        [("intel-rapl:9", "package-9", 10.0), ("intel-rapl:10", "package-10", 20.0)],
-        30.0,
+        [
+            ("intel-rapl:9", "package-9", 10.0),
+            ("intel-rapl:a", "package-10", 20.0),
+            ("intel-rapl:a:0", "dram", 2.0),
+            ("intel-rapl:10", "package-16", 40.0),
+        ],
+        72.0,
+    ),
+    "two sockets of two dies": (
+        [
+            ("intel-rapl:0", "package-0-die-0", 10.0),
+            ("intel-rapl:0:0", "dram", 1.0),
+            ("intel-rapl:1", "package-0-die-1", 20.0),
+            ("intel-rapl:1:0", "dram", 2.0),
+            ("intel-rapl:2", "package-1-die-0", 30.0),
+            ("intel-rapl:2:0", "dram", 3.0),
+            ("intel-rapl:3", "package-1-die-1", 40.0),
+            ("intel-rapl:3:0", "dram", 4.0),
+        ],
+        110.0,
+    ),
+    "TPMI": (
+        [
+            ("intel-rapl:0", "package-0", 10.0),
+            ("intel-rapl:0:0", "dram", 1.0),
+            ("intel-rapl:1", "psys", 70.0),
+            ("intel-rapl:2", "package-1", 20.0),
+            ("intel-rapl:2:0", "dram", 2.0),
+            ("intel-rapl:3", "psys-1", 0.0),
+        ],
+        33.0,
+    ),
+    "packages within the platform": (
+        [
+            ("intel-rapl:0", "psys", 40.0),
+            ("intel-rapl:0:0", "package-0", 10.0),
+            ("intel-rapl:0:0:0", "dram", 3.0),
+            ("intel-rapl:0:0:1", "core", 6.0),
+        ],
+        13.0,
+    ),
+    "names of tomorrow": (
+        [
+            ("intel-rapl:0", "package-0", 10.0),
+            ("intel-rapl:0:0", "hbm", 3.0),
+            ("intel-rapl:1", "io-die", 5.0),
+        ],
+        10.0,
     ),
 }
 
@@ -140,6 +174,51 @@ def test_a_total_counts_each_package_and_memory_once(
     assert len({sensor.domain.key for sensor in found.sensors}) == len(found.sensors)
 
 
+@pytest.mark.parametrize("cpuinfo", [AMD, HYGON], ids=["AMD", "Hygon"])
+def test_dies_that_show_the_counter_of_their_package_are_counted_once(
+    powercap: FakePowercap, cpuinfo: str
+) -> None:
+    """Kernels before 6.12: two sockets of eight dies, with a core zone in each."""
+    zones = [f"intel-rapl:{number:x}" for number in range(16)]
+    for number, zone in enumerate(zones):
+        powercap.zone(f"package-{number // 8}-die-{number % 8}", zone, max_range_uj=AMD_RANGE_UJ)
+        powercap.zone("core", f"{zone}:0", max_range_uj=AMD_RANGE_UJ)
+    found = rapl.discover(machine(powercap, cpuinfo))
+    assert [sensor.domain.name for sensor in found.sensors] == ["package-0", "package-1"]
+    gained = {zone: 10.0 if number < 8 else 20.0 for number, zone in enumerate(zones)}
+    measured = after(found, powercap, gained).measured_j
+    assert measured is not None
+    assert measured.value == pytest.approx(30.0, abs=1e-5)
+    assert "intel-rapl:f shows package-1 again and is not read" in found.notes
+
+
+def test_a_counter_that_fails_is_read_through_its_memory_mapped_twin(
+    powercap: FakePowercap,
+) -> None:
+    powercap.zone("package-0")
+    powercap.zone("package-0", "intel-rapl-mmio:0", energy_uj=3_000_000)
+    powercap.file("intel-rapl:0").write_text("n/a\n")
+    found = rapl.discover(machine(powercap))
+    assert found.absences == ()
+    assert [sensor.read() for sensor in found.sensors] == [3.0]
+
+
+def test_counters_are_found_where_zeus_has_containers_mount_them(tmp_path: Path) -> None:
+    (tmp_path / "sys").mkdir()
+    mounted = FakePowercap(tmp_path / "zeus_sys")
+    mounted.zone("package-0", energy_uj=5_000_000)
+    found = rapl.discover(machine_at(tmp_path / "sys"))
+    assert [sensor.read() for sensor in found.sensors] == [5.0]
+    assert found.notes == (f"the counters are read from {tmp_path / 'zeus_sys/class/powercap'}",)
+
+
+def test_the_machines_own_counters_come_before_those_that_zeus_mounts(tmp_path: Path) -> None:
+    FakePowercap(tmp_path / "zeus_sys").zone("package-0", energy_uj=5_000_000)
+    FakePowercap(tmp_path / "sys").zone("package-0", energy_uj=7_000_000)
+    [sensor] = rapl.discover(machine_at(tmp_path / "sys")).sensors
+    assert sensor.read() == 7.0
+
+
 def test_memory_is_a_domain_of_its_own_beside_its_package(powercap: FakePowercap) -> None:
     for socket in (0, 1):
         powercap.zone(f"package-{socket}", f"intel-rapl:{socket}")
@@ -154,7 +233,7 @@ def test_memory_is_a_domain_of_its_own_beside_its_package(powercap: FakePowercap
 
 def test_sockets_keep_their_numbers_and_come_in_their_order(powercap: FakePowercap) -> None:
     for socket in (10, 9, 0):
-        powercap.zone(f"package-{socket}", f"intel-rapl:{socket}")
+        powercap.zone(f"package-{socket}", f"intel-rapl:{socket:x}")
     found = rapl.discover(machine(powercap))
     assert keys(found) == ["package:0", "package:9", "package:10"]
 
@@ -238,6 +317,8 @@ def test_an_unreadable_range_is_taken_as_the_least_that_is_known_and_noted(
         ),
         ({"constraint_1_power_limit_uw": 4_095_000_000}, None),
         ({"constraint_0_power_limit_uw": 0}, None),
+        ({"constraint_0_power_limit_uw": 65_000_000, "enabled": 1}, 84.5),
+        ({"constraint_0_power_limit_uw": 65_000_000, "enabled": 0}, None),  # not enforced
     ],
 )
 def test_the_most_power_is_1_3_times_the_highest_limit(
@@ -266,6 +347,13 @@ def test_provenance_and_gain_follow_the_processor(
     assert sensor.provenance == provenance
     assert sensor.accuracy.gain == gain
     assert "our policy" in sensor.accuracy.source
+
+
+def test_old_intel_and_amd_cite_different_sources_for_their_models(powercap: FakePowercap) -> None:
+    powercap.zone("package-0")
+    old, amd = (rapl.discover(machine(powercap, c)).sensors[0] for c in (SANDY_BRIDGE, AMD))
+    assert "Haswell" in old.accuracy.source
+    assert "Schöne" in amd.accuracy.source
 
 
 def test_memory_of_an_intel_package_has_a_wider_gain(powercap: FakePowercap) -> None:
@@ -321,46 +409,6 @@ def test_a_missing_counter_is_an_absence(powercap: FakePowercap) -> None:
     (powercap.zone("package-0") / "energy_uj").unlink()
     [absence] = rapl.discover(machine(powercap)).absences
     assert "is gone" in absence.reason
-
-
-DENIED = """
-import os, sys
-from pathlib import Path
-sys.path[:0] = {paths!r}
-from jupyter_energy.sensors import rapl
-from jupyter_energy.sensors.base import Machine
-machine = Machine(sysfs=Path({sysfs!r}), procfs=Path({procfs!r}))
-if os.getuid() == 0:
-    rapl.discover(machine)  # whatever it imports: nobody may not be allowed to read root's Python
-    os.setgid(65534)
-    os.setuid(65534)
-found = rapl.discover(machine)
-for sensor in found.sensors:
-    print("sensor", sensor.domain.key, sensor.read(), sensor.wraps_at_j)
-for absence in found.absences:
-    print("absence", absence.domain.key, "|", absence.reason, "|", absence.remedy)
-for note in found.notes:
-    print("note", note)
-"""
-
-
-def as_nobody(machine: Machine) -> str:
-    """What discovery says to a user without privileges."""
-    for folder in (machine.sysfs, *machine.sysfs.parents):
-        if folder.stat().st_uid == os.getuid() and folder.is_relative_to(
-            Path(tempfile.gettempdir())
-        ):
-            folder.chmod(folder.stat().st_mode | 0o011)
-    code = DENIED.format(
-        paths=[path for path in sys.path if path],
-        sysfs=str(machine.sysfs),
-        procfs=str(machine.procfs),
-    )
-    ran = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False
-    )
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
 
 
 def test_a_denied_counter_is_an_absence_with_a_remedy_and_the_others_still_read(

@@ -38,8 +38,9 @@ class KernelFile:
         if self._closed:
             raise SensorError(f"{self.path} was closed")
         self._same()
+        ours = self._is_ours()  # asked first, as the new file may get a number that is free
         new = self._opened()
-        if self._is_ours():
+        if ours:
             # In one step: another thread may be reading by this number.
             os.dup2(new, self._descriptor, inheritable=False)
             os.close(new)

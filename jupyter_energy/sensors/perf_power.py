@@ -5,9 +5,9 @@ Source: the kernel's arch/x86/events/rapl.c. Its counts have 64 bits, in units o
 adds to them what the processor's 32 bits have gained as a *signed* number. A stretch between two
 updates in which a counter gains half its range or more is therefore one range short. The kernel
 updates at every read and by a timer (every 655 s where the step is 2⁻¹⁴ J, 164 s at 2⁻¹⁶ J), which
-alone holds up to a mean of 200 W. So a sensor here says that it wraps at the processor's range:
-then it is read by the guard too, a count that fell is put right by one range, and a stretch in
-which that could have happened twice is left out.
+alone holds up to a mean of 200 W. So a sensor here gives the count modulo the processor's range,
+which is right whatever the kernel missed: a counter like powercap's, that wraps, that the guard
+reads, and of which a stretch is left out in which it may have turned twice.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ FLAG_CLOEXEC = 8
 # Where no powercap zone tells the steps: the coarsest that rapl.c knows (psys on Sapphire Rapids
 # counts whole joules, RAPL_UNIT_QUIRK_INTEL_SPR), so that no figure looks finer than it is.
 COARSEST_STEP_J = {"package": 2**-14, "dram": 2**-14, "psys": 1.0}
-# 2³² of the finest, 2⁻¹⁶ J: a longer range is then left out where it matters, and never mistaken.
+# 2³² of the finest, 2⁻¹⁶ J; every longer range is a multiple of it.
 LEAST_RANGE_J = 2.0**16
 REMEDY = (
     "Ask an administrator for `sysctl kernel.perf_event_paranoid=0`; a file in /etc/sysctl.d "
@@ -78,7 +78,7 @@ class PerfPower:
     worker: None = None
 
     def read(self) -> float:
-        """The counter in J, at or above one range; about 1 µs, or 10 µs for another package.
+        """The counter in J; about 1 µs, or 10 µs for another package.
 
         Raises SensorError where the kernel gives no count, or counts no longer.
         """
@@ -93,8 +93,7 @@ class PerfPower:
             # It would stand still for ever, which must not be taken for a part that draws nothing.
             raise SensorError(f"{self._name} is no longer counted: its processors went offline")
         self._running_ns = running_ns
-        # A range above what was counted, for a count that is one range short is not below 0 then.
-        return float(count * self.scale_j + self.wraps_at_j)
+        return float(count * self.scale_j % (self.wraps_at_j + self.step_j))
 
     def close(self) -> None:
         """Let go of the event."""
