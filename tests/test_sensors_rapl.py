@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from standins.rapl import machine as machine_at
 
 from jupyter_energy.errors import SensorError
 from jupyter_energy.model import DomainEnergy, Measurement
-from jupyter_energy.sensors import rapl
+from jupyter_energy.sensors import rapl, rapl_access
 from jupyter_energy.sensors.base import Discovery, Machine
 from jupyter_energy.uncertainty import Uncertain
 
@@ -454,6 +455,7 @@ def test_zones_without_names_are_not_called_a_missing_driver(powercap: FakePower
 
 def test_the_recipe_names_only_zones_and_both_files() -> None:
     assert 'KERNEL=="intel-rapl*:*"' in rapl.RECIPE
+    assert "kernel.perf_event_paranoid" in rapl.RECIPE
     for file in ("energy_uj", "max_energy_range_uj", "70-jupyter-energy.rules", "tmpfiles.d"):
         assert file in rapl.RECIPE
 
@@ -474,6 +476,42 @@ def test_an_empty_powercap_says_why_for_processor_and_memory(
     assert [absence.domain.kind for absence in found.absences] == ["package", "dram"]
     for absence in found.absences:
         assert why in f"{absence.reason} {absence.remedy}"
+
+
+CONTAINERS = {
+    "Docker": (".dockerenv", {}),
+    "Podman": ("run/.containerenv", {}),
+    "Kubernetes": ("proc/1/cgroup", {}),
+    "Apptainer": (None, {"APPTAINER_CONTAINER": "/images/a.sif"}),
+}
+
+
+@pytest.mark.parametrize("engine", CONTAINERS)
+def test_a_container_without_powercap_is_told_what_to_mount(
+    powercap: FakePowercap, engine: str
+) -> None:
+    file, environ = CONTAINERS[engine]
+    if file:
+        path = powercap.root.parent / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("12:cpu:/kubepods/besteffort/pod1\n")
+    here = replace(machine(powercap), environ=environ)
+    found = rapl.discover(here)
+    assert rapl_access.surroundings(here) == ("container",)
+    for absence in found.absences:
+        assert absence.reason == "container without energy counters"
+        assert "JUPYTER_ENERGY_SYSFS" in str(absence.remedy)
+
+
+def test_a_container_in_a_virtual_machine_is_both(powercap: FakePowercap) -> None:
+    (powercap.root.parent / ".dockerenv").touch()
+    here = replace(machine(powercap, VIRTUAL), environ={})
+    assert rapl_access.surroundings(here) == ("container", "virtual machine")
+    assert "virtual machine" in rapl.discover(here).absences[0].reason
+
+
+def test_nothing_lies_between_a_process_and_bare_metal(powercap: FakePowercap) -> None:
+    assert rapl_access.surroundings(replace(machine(powercap), environ={})) == ()
 
 
 def test_counters_that_a_container_masks_are_said_to_be_hidden(powercap: FakePowercap) -> None:
