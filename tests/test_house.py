@@ -61,7 +61,10 @@ UPWARD = {
 }
 # Files of a folder of registered things that are not registered: what they share.
 SHARED = {
-    "sensors": {"base", "cgroup", "cuda_devices", "nvidia_pci", "nvml_errors", "rapl_access"},
+    "sensors": {
+        *("base", "cgroup", "cuda_devices", "kernel_file", "nvidia_pci", "nvml_errors"),
+        *("perf_power", "powercap", "rapl_access", "rapl_accuracy"),
+    },
     "carbon": {"base", "emissions", "place"},
     "commands": {"base", "kernel_context", "limit", "notebook_client", "session", "shell_context"},
 }
