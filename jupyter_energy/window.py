@@ -84,13 +84,15 @@ class Span:
 
     @property
     def mean_w(self) -> float:
-        """Mean power in W between the two reads, before any correction."""
-        return (self.stop.energy_j - self.start.energy_j) / self.read_s
+        """Mean power in W between the two reads, before any correction; in a window hardly longer
+        than the counter's period no more than can be drawn."""
+        mean_w = (self.stop.energy_j - self.start.energy_j) / self.read_s
+        return min(mean_w, self.most_w)
 
     @property
     def most_w(self) -> float:
         """The most power in W that the domain can draw, as far as is known."""
-        return max(self.mean_w, self.sensor.max_w or PLAUSIBLE_W)
+        return self.sensor.max_w or PLAUSIBLE_W
 
 
 def between(

@@ -33,7 +33,8 @@ LAYERS = (
     ("renewal",),
     ("gauges", "devices"),
     ("trace",),
-    ("window",),
+    ("window", "finding"),
+    ("readers", "settling"),
     ("sampler",),
     # carbon, and how figures are written down
     ("carbon", "carbon_sums", "documents", "overlaps"),

@@ -77,13 +77,19 @@ def run(monitor: Monitor, name: str) -> Record:
     return monitor.close_window(monitor.open_window(Options(name)), "ok")
 
 
+def nearly(record: Record, energy_j: float) -> bool:
+    """Whether the interval holds it: these windows are hardly longer than the counter's period."""
+    measured = record.measurement.measured_j
+    return measured is not None and abs(measured.value - energy_j) <= measured.u95_repeat
+
+
 def test_a_window_holds_what_the_counters_rose_by(start: Start, cpu: FakePowercap) -> None:
     monitor = start()
     window = monitor.open_window(Options("fit"), shown=True)
     cpu.set("intel-rapl:0", 3_000_000)
     cpu.set("intel-rapl:0:0", 500_000)
     record = monitor.close_window(window, "ok", "cell-id", 7)
-    assert record.energy_j == pytest.approx(3.5)
+    assert nearly(record, 3.5)
     assert [d.domain.kind for d in record.domains if d.energy is not None] == ["package", "dram"]
     assert (record.name, record.cell_id, record.execution_count) == ("fit", "cell-id", 7)
     assert record.emissions is not None
@@ -97,7 +103,7 @@ def test_only_the_devices_that_were_asked_for_count(start: Start, cpu: FakePower
     cpu.set("intel-rapl:0:0", 500_000)
     record = monitor.close_window(window, "ok")
     assert [d.domain.kind for d in record.domains] == ["dram"]
-    assert record.energy_j == pytest.approx(0.5)
+    assert nearly(record, 0.5)
 
 
 def test_a_window_knows_which_one_it_lies_in(start: Start) -> None:
@@ -361,7 +367,7 @@ def test_a_forked_child_needs_no_lock_that_a_thread_of_its_parent_held(start: St
 
     def hold() -> None:
         # The lock that every wait for the sensors takes for a moment, here for a longer one.
-        with monitor.sampler._ready._cond:  # type: ignore[attr-defined]
+        with monitor.sampler._finder.ready._cond:  # type: ignore[attr-defined]
             held.set()
             forked.wait(LIMIT_S)
 
@@ -433,7 +439,7 @@ def test_a_gpu_that_is_found_while_a_silent_cell_runs_counts(
     record = monitor.close_window(window, "ok")
     monitor.close()
     found = [d.energy.value for d in record.domains if d.domain.kind == "gpu" and d.energy]
-    assert found == ([] if energy_j is None else [pytest.approx(energy_j)])
+    assert found == ([] if energy_j is None else [pytest.approx(energy_j, rel=0.05)])
 
 
 def test_checked_devices_wait_for_a_driver_that_hangs_once(
