@@ -29,6 +29,7 @@ LAYERS = (
     ("units", "json_file", "json_shapes"),
     ("model", "settings"),
     # reading the machine
+    ("cuda_library",),
     ("sensors", "worker", "gpu_sync"),
     ("trace", "devices"),
     ("window",),
@@ -59,7 +60,11 @@ UPWARD = {
 }
 # Files of a folder of registered things that are not registered: what they share.
 SHARED = {
-    "sensors": {"base", "cgroup", "cuda_devices", "nvidia_pci", "nvml_errors", "rapl_access"},
+    "sensors": {
+        *("base", "cgroup", "crosscheck", "cuda_devices", "nvidia_pci", "rapl_access"),
+        *("nvml_errors", "nvml_library", "nvml_parts", "nvml_ring", "nvml_sensor", "nvml_sharing"),
+        "nvml_values",
+    },
     "carbon": {"base", "emissions", "place"},
     "commands": {"base", "kernel_context", "limit", "notebook_client", "session", "shell_context"},
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import subprocess
@@ -49,6 +48,9 @@ class NvmlClock:
     """
 
     def __init__(self, library: Path) -> None:
+        import ctypes  # a child that only writes settings is to load nothing of the sort
+
+        self._number = ctypes.c_double
         self._library = ctypes.CDLL(str(library))
         self._library.fake_nvml_clock.restype = ctypes.c_double
         self._library.fake_nvml_epoch.restype = ctypes.c_double
@@ -60,7 +62,7 @@ class NvmlClock:
 
     def set(self, t_s: float) -> None:
         """The clock stands at this moment until it is set again."""
-        self._library.fake_nvml_set_clock(ctypes.c_double(t_s))
+        self._library.fake_nvml_set_clock(self._number(t_s))
 
     def run(self) -> None:
         """The clock runs again, as CLOCK_MONOTONIC does."""
@@ -72,11 +74,11 @@ class NvmlClock:
 
     def set_epoch(self, offset_s: float) -> None:
         """What the stamps of samples add to the clock from now on: a step of the system's clock."""
-        self._library.fake_nvml_set_epoch(ctypes.c_double(offset_s))
+        self._library.fake_nvml_set_epoch(self._number(offset_s))
 
     def true_j(self, gpu: int, from_s: float, to_s: float) -> float:
         """The energy in J that a GPU with a profile truly draws between two moments."""
-        begin, end = ctypes.c_double(from_s), ctypes.c_double(to_s)
+        begin, end = self._number(from_s), self._number(to_s)
         return float(self._library.fake_nvml_true_j(gpu, begin, end))
 
 

@@ -20,7 +20,8 @@
  *   ring_ms=20 ring_samples=119        the sample ring (0: not supported), each the mean of ring_ms
  *   module_mw=120000                   what the module draws beside its GPU (0: no module scope)
  *
- * More of a device: brand=5, virtualization=2, slices=MIG-a,MIG-b (the MIG devices it is cut into),
+ * More of a device: brand=14 (NVIDIA's data-centre parts), architecture=9, virtualization=0,
+ * slices=MIG-a,MIG-b (the MIG devices it is cut into),
  * pids=12,34 (compute) graphics_pids=56 utilization=12:60,34:20 (percent of the SMs).
  * `library reload=N`: with each new N the driver is loaded again: counters start at 0, and calls
  * fail until the library is initialised again. Handles are good until nvmlShutdown.
@@ -32,7 +33,7 @@
  * The functions fake_nvml_* at the end are for a test in the same process.
  *
  * Structures and codes follow NVIDIA's nvml.h as far as the calls below need them.
- * With -DEMPTY it is a library without any symbol; with -DOLD one without the newer calls.
+ * With -DEMPTY it is a library without any symbol.
  */
 #define _GNU_SOURCE
 #include <stdint.h>
@@ -74,7 +75,8 @@ typedef struct {
     int present;
     char uuid[96], name[96], pci[32];
     unsigned long long base_mj;
-    unsigned power_mw, limit_mw, module_mw, value_type, brand, virtualization, ring_samples;
+    unsigned power_mw, limit_mw, module_mw, value_type, brand, virtualization, ring_samples,
+        architecture;
     int clock, mig, usage_is_instant, n_slices;
     double gathered_mj, since_s; /* energy up to since_s, in mode clock */
     double period_s, phase_s, gain, power_period_s, power_phase_s, boxcar_s, power_gain, ring_s;
@@ -199,6 +201,7 @@ static void set(Gpu *gpu, const char *key, const char *value) {
     else if (IS("module_mw")) gpu->module_mw = strtoul(value, NULL, 0);
     else if (IS("value_type")) gpu->value_type = strtoul(value, NULL, 0);
     else if (IS("brand")) gpu->brand = strtoul(value, NULL, 0);
+    else if (IS("architecture")) gpu->architecture = strtoul(value, NULL, 0);
     else if (IS("virtualization")) gpu->virtualization = strtoul(value, NULL, 0);
     else if (IS("mig")) gpu->mig = atoi(value);
     else if (IS("mode")) gpu->clock = !strcmp(value, "clock");
@@ -241,6 +244,8 @@ static void begin(Gpu *gpu) {
     gpu->period_s = gpu->power_period_s = 0.1;
     gpu->boxcar_s = 0.025;
     gpu->ring_samples = 119;
+    gpu->brand = 14;
+    gpu->architecture = 9; /* Hopper */
     gpu->gathered_mj = gathered_mj;
     gpu->since_s = old ? now : loaded_s;
 }
@@ -432,6 +437,17 @@ nvmlReturn_t nvmlDeviceGetHandleByUUID(const char *uuid, Handle **found) {
     return NOT_FOUND;
 }
 
+nvmlReturn_t nvmlDeviceGetHandleByPciBusId_v2(const char *bus_id, Handle **found) {
+    for (int i = 0; i < MAX_GPUS; i++)
+        if (gpus[i].present && !strcmp(gpus[i].pci, bus_id)) {
+            TRY(enter(__func__, &gpus[i], NULL, 1));
+            *found = handle_of(&gpus[i], -1);
+            return 0;
+        }
+    ENTER_LIBRARY(1);
+    return NOT_FOUND;
+}
+
 nvmlReturn_t nvmlDeviceGetIndex(Handle *handle, unsigned *index) {
     ENTER(handle);
     *index = gpu - gpus;
@@ -464,10 +480,15 @@ nvmlReturn_t nvmlDeviceGetPciInfo_v3(Handle *handle, PciInfo *pci) {
     return 0;
 }
 
-#ifndef OLD
 nvmlReturn_t nvmlDeviceGetBrand(Handle *handle, unsigned *brand) {
     ENTER(handle);
     *brand = gpu->brand;
+    return 0;
+}
+
+nvmlReturn_t nvmlDeviceGetArchitecture(Handle *handle, unsigned *architecture) {
+    ENTER(handle);
+    *architecture = gpu->architecture;
     return 0;
 }
 
@@ -476,7 +497,6 @@ nvmlReturn_t nvmlDeviceGetVirtualizationMode(Handle *handle, unsigned *mode) {
     *mode = gpu->virtualization;
     return 0;
 }
-#endif
 
 nvmlReturn_t nvmlDeviceGetTotalEnergyConsumption(Handle *handle, unsigned long long *mj) {
     ENTER(handle);
