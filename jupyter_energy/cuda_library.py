@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ctypes
 
 # CUresult of NVIDIA's cuda.h.
 SUCCESS = 0
@@ -15,6 +18,8 @@ SUCCESS = 0
 
 def loaded_cuda() -> ctypes.CDLL | None:
     """CUDA's driver library if this process has loaded it already, else None."""
+    import ctypes
+
     if sys.platform == "win32":
         find = ctypes.windll.kernel32.GetModuleHandleW
         find.restype = ctypes.c_void_p
@@ -36,6 +41,8 @@ def device_uuids() -> tuple[str, ...] | None:
     CUDA does not say whether a device is a GPU or a slice of one. None where nobody has initialised
     CUDA: only then is CUDA_VISIBLE_DEVICES still to be read. Never raises.
     """
+    import ctypes
+
     cuda = loaded_cuda()
     count = ctypes.c_int()
     if cuda is None or not hasattr(cuda, "cuDeviceGetCount"):

@@ -14,11 +14,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
+from ..cuda_library import device_uuids
 from ..errors import SensorError
 from ..model import Domain, Provenance
 from ..units import MJ_PER_J
 from .base import Accuracy, Machine, Reading
 from .crosscheck import CrossCheck, Verdict, Verdicts
+from .cuda_devices import bare
 from .nvidia_pci import ASLEEP, PowerState
 from .nvml_errors import as_sensor_error
 from .nvml_library import Device
@@ -140,6 +142,8 @@ class NvmlSensor:
     def remark(self) -> str | None:
         """What a user is to be told beside this GPU's figure, or None."""
         words = []
+        if (number := self._cuda_number()) is not None and number != self.domain.index:
+            words.append(f"cuda:{number} in this kernel")
         if self.domain.scope == "board":
             visible = self._machine.environ.get("CUDA_VISIBLE_DEVICES")
             words.append(slice_words(self.slices, visible))
@@ -232,6 +236,12 @@ class NvmlSensor:
             raise SensorError("the sensor is closed")
         if self._state is not None and self._state.asleep:
             raise SensorError(ASLEEP)
+
+    def _cuda_number(self) -> int | None:
+        """What CUDA numbers this GPU in this process; None where nobody has initialised CUDA."""
+        mine = {bare(uuid) for uuid in (self.domain.uuid or "", *self.slices)}
+        uuids = device_uuids() or ()
+        return next((n for n, uuid in enumerate(uuids) if uuid in mine), None)
 
     def _keep_verdict(self) -> None:
         if self._verdict is not None and not self._saved:
