@@ -15,7 +15,7 @@ from standins import FakeNvml, build_nvml
 from standins.nvml_child import H100, NO_AVERAGE, NO_COUNTER, NO_INSTANT, NvmlChild
 
 from jupyter_energy.model import Domain
-from jupyter_energy.sensors.cuda_devices import cuda_order, visible
+from jupyter_energy.sensors.cuda_devices import cuda_order, numbers_are_sure, paired, visible
 from jupyter_energy.sensors.nvidia_pci import address
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the stand-in is an ELF library")
@@ -411,6 +411,41 @@ def test_cuda_sees_the_gpus_that_the_variable_names(
 ) -> None:
     assert cuda_order(GPUS, value, {"MIG-known": 3}) == order
     assert visible(GPUS, value, {"MIG-known": 3}) == frozenset(order)
+
+
+HEX = ["aaaa11110000", "aaaa22220000", "cccc33330000", "dddd44440000"]
+
+
+@pytest.mark.parametrize(
+    ("uuids", "order"),
+    [
+        ([HEX[3], HEX[0]], (3, 0)),
+        (["beef", HEX[1]], (2, 1)),  # a slice stands for its board
+        ([HEX[2], "beef"], (2,)),
+        ([], ()),
+        (["0123"], None),
+    ],
+)
+def test_cudas_own_uuids_give_its_order(uuids: list[str], order: tuple[int, ...] | None) -> None:
+    assert paired(GPUS, uuids, {"MIG-BE-EF": 2}) == order
+
+
+@pytest.mark.parametrize(
+    ("value", "order", "names", "sure"),
+    [
+        ("1", None, ["T4", "A100"], False),
+        ("1", "FASTEST_FIRST", ["T4", "A100"], False),
+        ("1", "PCI_BUS_ID", ["T4", "A100"], True),
+        ("1", None, ["T4", "T4"], True),
+        ("GPU-1", None, ["T4", "A100"], True),
+        (None, None, ["T4", "A100"], True),
+    ],
+)
+def test_numbers_of_unlike_gpus_are_cudas_own_affair(
+    value: str | None, order: str | None, names: list[str], sure: bool
+) -> None:
+    gpus = [Domain("gpu", i, name) for i, name in enumerate(names)]
+    assert numbers_are_sure(gpus, value, order) is sure
 
 
 @given(

@@ -73,28 +73,26 @@ class CrossCheck:
         self._seconds += dt_s
         self._counted_j += energy_j - before[1]
         self._integrated_j += (before[2] + power_w) / 2 * dt_s
-        # Weighted by time, so that two edges close together are not two opinions.
-        self._sum_of_squares += (before[2] ** 2 + power_w**2) / 2 * dt_s
-        self._weights += dt_s**2
+        # Half the square of a difference is the variance of one of two independent readings; of a
+        # load that jumps once, it says more than the trapezoid errs (measuring.md 6.4).
+        jump_j = (power_w - before[2]) * dt_s
+        self._variance_j2 += jump_j * jump_j / 2
         self._readings += 1
         if self._seconds >= STRETCH_S and self._readings >= LEAST_READINGS:
             self._judge()
 
     def _begin(self) -> None:
         self._seconds, self._counted_j, self._integrated_j = 0.0, 0.0, 0.0
-        self._sum_of_squares, self._weights = 0.0, 0.0
+        self._variance_j2 = 0.0
         self._readings = 0
 
     def _judge(self) -> None:
         if self._integrated_j <= 0:
             self._begin()
             return
-        mean_w = self._integrated_j / self._seconds
-        variance = max(0.0, self._sum_of_squares / self._seconds - mean_w**2)
-        # Independent looks at the power: what many equal steps would count as.
-        looks = self._seconds**2 / self._weights
-        u = math.sqrt(variance / max(1.0, looks - 1)) / mean_w
-        u = math.hypot(u, PERIOD_S / self._seconds)
+        u = math.sqrt(self._variance_j2) / self._integrated_j
+        # At each end the counter is up to a period old (measuring.md 6.1).
+        u = math.hypot(u, PERIOD_S / self._seconds * math.sqrt(2 / 12))
         ratio = self._counted_j / self._integrated_j
         off = abs(ratio - 1)
         if off - COVERAGE * u > LIMIT:
