@@ -1,4 +1,4 @@
-"""`python tests/benchmarks/run.py [load] [edges] [live] [page] [store]`: prints a table, and
+"""`python tests/benchmarks/run.py [load] [edges] [gpus] [live] [page] [store]`: prints a table, and
 keeps the figures."""
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 import edges
+import gpus
 import live
 import load
 import page
 import store
 
 RESULTS = Path(__file__).parent / "results"
-BENCHMARKS = (load, edges, live, page, store)
+BENCHMARKS = (load, edges, gpus, live, page, store)
 
 
 def main(wanted: list[str]) -> int:
