@@ -227,6 +227,30 @@ def test_in_wsl_the_remedy_and_the_note_are_windows(child: NvmlChild) -> None:
     assert "Windows" in remedy
 
 
+def test_where_sleep_cannot_be_seen_a_slow_gpu_is_left_alone(child: NvmlChild) -> None:
+    (child.folder / "proc/sys/kernel").mkdir(parents=True)
+    (child.folder / "proc/sys/kernel/osrelease").write_text("6.6.87-microsoft-standard-WSL2\n")
+    child.first = [H100 + "profile=0:100"]
+    seen = child.run(
+        """
+class Ticking:
+    def __init__(self): self.now_s = 5.0; self.step_s = 0.0
+    def __call__(self): self.now_s += self.step_s; return self.now_s
+ticking = Ticking()
+(sensor,) = discover(machine, Clocks(ticking)).sensors
+ticking.step_s = 0.06  # each look at the clock is so much later
+first = isinstance(refusal(sensor), float)
+before = len(fake.calls)
+again = refusal(sensor)
+calls = len(fake.calls) - before
+ticking.now_s += 60
+print(json.dumps([first, again, calls, isinstance(refusal(sensor), float)]))
+"""
+    )
+    text = "the GPU was slow to answer, as one that sleeps: it is left alone"
+    assert seen == [True, ["SensorError", text], 0, True]
+
+
 SLICED = H100 + "mig=1 slices=MIG-aa,MIG-bb,MIG-cc energy_mj=7 power_mw=100000"
 
 

@@ -7,6 +7,7 @@ is spared, `nvml_sensor` says; how each number is read, `nvml_values` and `nvml_
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
@@ -190,7 +191,9 @@ def _sensor(
     bears_polling = parts.bears_polling(domain.name, _brand(pynvml, handle))
     visible = machine.environ.get("CUDA_VISIBLE_DEVICES")
     cut = slices(pynvml, handle, visible) if domain.scope == "board" else ()
-    facts = Facts(driver, cut, limit_w, bears_polling, gauge if way.kind == "counter" else None)
+    hidden = sys.platform == "win32" or _in_wsl(machine)
+    other = gauge if way.kind == "counter" else None
+    facts = Facts(driver, cut, limit_w, bears_polling, hidden, other)
     own = None if state is None else PowerState(state.file)
     return NvmlSensor(domain, way, device, own, facts, machine, clocks, known)
 

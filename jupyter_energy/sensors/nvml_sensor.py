@@ -42,6 +42,10 @@ COUNTER_STEP_J = 1 / MJ_PER_J
 # Boards pass their limit for moments; a counter must not lose such a step. The trace allows a
 # gauge twice its `max_w` by itself, so a gauge gets the plain limit.
 COUNTER_HEADROOM = 1.3
+# Windows does not say whether a GPU sleeps, so a slow call tells it: then it is left alone for a
+# while (measuring.md 1.8: waking takes 480 ms and more, and holds the GPU awake for about 9 s).
+SLOW_S = 0.05
+LEFT_ALONE_S = 60.0
 AGREES = "agrees"
 
 
@@ -58,13 +62,14 @@ class Way:
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What was found out about a GPU once: `driver` is its version, `slices` the UUIDs of its MIG
-    devices, `limit_w` the highest power limit it can be given, `gauge` how its power is read
-    where the counter is not to be believed."""
+    devices, `limit_w` the highest power limit it can be given, `gauge` how its power is read where
+    the counter is not to be believed; `sleep_is_hidden` where no file says whether it sleeps."""
 
     driver: str | None
     slices: tuple[str, ...]
     limit_w: float | None
     bears_polling: bool
+    sleep_is_hidden: bool
     gauge: Way | None
 
 
@@ -114,6 +119,7 @@ class NvmlSensor:
         self._verdict = known
         self._check = CrossCheck() if counts and known is None and facts.gauge is not None else None
         self._saved = known is not None
+        self._left_alone_until_s = float("-inf")
         self._open = True
         device.library.hold()
 
@@ -157,12 +163,16 @@ class NvmlSensor:
         Opens NVML again where it rested, or where the driver was loaded anew.
         """
         self._refuse()
-        library = self._device.library
+        library, clock = self._device.library, self._clocks.monotonic
+        begin_s = clock()
         try:
             reading = self._way.call(self._device.handle())
         except library.pynvml.NVMLError as error:
             library.failed(error)
             raise as_sensor_error(error) from error
+        finally:
+            if self._facts.sleep_is_hidden and clock() - begin_s > SLOW_S:
+                self._left_alone_until_s = clock() + LEFT_ALONE_S
         if self._check is not None and reading.power_w is not None:
             self._check.add(self._clocks.monotonic(), reading.raw, reading.power_w)
             if self._check.verdict is not None:
@@ -236,6 +246,8 @@ class NvmlSensor:
             raise SensorError("the sensor is closed")
         if self._state is not None and self._state.asleep:
             raise SensorError(ASLEEP)
+        if self._clocks.monotonic() < self._left_alone_until_s:
+            raise SensorError("the GPU was slow to answer, as one that sleeps: it is left alone")
 
     def _cuda_number(self) -> int | None:
         """What CUDA numbers this GPU in this process; None where nobody has initialised CUDA."""

@@ -47,7 +47,7 @@ print(json.dumps({name: values[50:] for name, values in us.items()}))
 
 def run() -> list[Row]:
     """Median, 99th percentile and largest time in µs."""
-    with clean_environment() as environ, tempfile.TemporaryDirectory() as folder:
+    with clean_environment() as clean, tempfile.TemporaryDirectory() as folder:
         driver = FakeNvml(build_nvml(Path(folder) / "lib"), Path(folder))
         driver.set(
             *(
@@ -55,7 +55,7 @@ def run() -> list[Row]:
                 for i in range(GPUS)
             )
         )
-        environ |= driver.environ
+        environ = clean | driver.environ
         del environ["FAKE_NVML_LOG"]  # writing the log takes longer than the call
         done = subprocess.run(
             [sys.executable, "-c", CHILD, str(WINDOWS), str(GPUS)],
