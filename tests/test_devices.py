@@ -63,13 +63,14 @@ class Sliced:
 
 
 @pytest.mark.parametrize(
-    ("value", "counted"), [("MIG-bb", [1]), ("MIG-unknown", [1]), ("0", [0]), ("-1", [])]
+    ("value", "counted"), [("MIG-bb", [1]), ("MIG-unknown", [1, 2]), ("0", [0]), ("-1", [])]
 )
 def test_a_slice_counts_as_the_board_that_it_lies_on(value: str, counted: list[int]) -> None:
-    absences = [Absence(GPUS[0], "nvml", "a test")]
+    other = Domain("gpu", 2, "A100", uuid="GPU-00000002", scope="board")
+    absences = [Absence(d, "nvml", "a test") for d in (GPUS[0], other)]
     environ = {"CUDA_VISIBLE_DEVICES": value}
     counts = selector(parse(None), lambda: [Sliced()], lambda: absences, environ)  # type: ignore[list-item]
-    assert [d.index for d in (GPUS[0], BOARD) if counts(d)] == counted
+    assert [d.index for d in (GPUS[0], BOARD, other) if counts(d)] == counted
 
 
 def test_a_module_counts_where_its_gpu_does() -> None:

@@ -12,10 +12,11 @@ TURING, AMPERE, UNKNOWN = 6, 7, 0xFFFFFFFF
 # nvmlGpuVirtualizationMode_t of nvml.h.
 VGPU = 2
 
-# A100, H200, B200, L40S, V100, P40, T4, GH200, GB200: a letter of the architecture and a number.
-_DATA_CENTRE = re.compile(r"\b(?:[ABHLPTV]\d{1,3}[A-Z]?|G[BH]\d{3})\b")
-# Names that hold such a number too, or whose maker sells them to people: "RTX A6000", "MX150".
-_CONSUMER = re.compile(r"GeForce|RTX|GTX|TITAN|Quadro|\bMX\d|\bCMP\b|GRID", re.IGNORECASE)
+# By name, because drivers give the same brand to small workstation cards such as the T400.
+_DATA_CENTRE = re.compile(
+    r"\b(?:A2|A10G?|A16|A30X?|A40|A100X?|A800|B[123]00|G[BH]\d{3}|H20|H[128]00|L2|L4|L20|L40[SG]?"
+    r"|P4|P40|P100|T4G?|V100S?)\b"
+)
 _TEGRA = re.compile(r"\b(?:Tegra|Jetson|Xavier|Orin|Thor)\b|nvgpu", re.IGNORECASE)
 # The chip GA100, whose power is instantaneous where all others of its age give a mean (nvml.h).
 _GA100 = re.compile(r"\b(?:A100|A800|A30|A30X|A100X|GA100)\b")
@@ -27,8 +28,7 @@ def bears_polling(name: str, brand: int | None) -> bool:
     Consumer cards are reported to count less the more they are polled (measuring.md 1.3: 13 % at
     100 ms, 76 % at 10 ms), so one that we do not know is taken for such a card.
     """
-    is_known = _DATA_CENTRE.search(name) is not None and _CONSUMER.search(name) is None
-    return is_known and brand in (BRAND_TESLA, BRAND_NVIDIA)
+    return brand in (BRAND_TESLA, BRAND_NVIDIA) and _DATA_CENTRE.search(name) is not None
 
 
 def usage_is_instant(name: str, architecture: int | None) -> bool:
