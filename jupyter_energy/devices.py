@@ -78,18 +78,37 @@ def selector(
     The variable is read anew at each cell, because people set it in a cell (promises.md 2.1).
     GPUs that were named by --devices count whatever the variable says.
     """
-    from .sensors.cuda_devices import visible
-
     value = environ.get("CUDA_VISIBLE_DEVICES")
     named = any(kind == "gpu" for kind, _ in choice.wanted)
 
     def counts(domain: Domain) -> bool:
         if not choice.includes(domain):
             return False
-        if domain.kind != "gpu" or named or value is None:
+        if domain.kind not in WORDS["gpu"] or named or value is None:
             return True
         # Asked for at each edge: a GPU may be found in between.
-        domains = [*(s.domain for s in sensors()), *(a.domain for a in absences())]
-        return domain.index in visible([d for d in domains if d.kind == "gpu"], value)
+        return domain.index in cuda_numbers(sensors(), absences(), value)
 
     return counts
+
+
+def cuda_numbers(
+    sensors: Sequence[Sensor], absences: Sequence[Absence], value: str | None
+) -> tuple[int, ...]:
+    """The NVML indices of the GPUs that CUDA sees, in the order in which CUDA numbers them.
+
+    From CUDA itself where somebody has initialised it in this process, because it then no longer
+    looks at CUDA_VISIBLE_DEVICES; else from that variable's `value`. Never raises.
+    """
+    from .cuda_library import device_uuids
+    from .sensors.cuda_devices import cuda_order, paired
+
+    domains = [*(s.domain for s in sensors), *(a.domain for a in absences)]
+    gpus = [d for d in domains if d.kind in WORDS["gpu"]]
+    parents: dict[str, int] = {}
+    for sensor in sensors:
+        # Of our own sensors only NVIDIA's boards have slices.
+        parents |= dict.fromkeys(getattr(sensor, "slices", ()), sensor.domain.index)
+    uuids = device_uuids()
+    order = None if uuids is None else paired(gpus, uuids, parents)
+    return cuda_order(gpus, value, parents) if order is None else order

@@ -17,8 +17,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from .cuda_library import SUCCESS, loaded_cuda
+
 # CUresult, CUstream and CUstreamCaptureMode of NVIDIA's cuda.h.
-SUCCESS = 0
 CAPTURE_ERRORS = range(900, 910)
 STREAM_LEGACY = 0x1
 CAPTURE_ACTIVE = 1
@@ -77,25 +78,9 @@ def wait_for_gpu(home_pid: int | None = None) -> SyncResult:
 # --- CUDA, through the driver library ----------------------------------------------------------
 
 
-def _loaded_cuda() -> ctypes.CDLL | None:
-    """CUDA's driver library if this process has loaded it already, else None."""
-    if sys.platform == "win32":
-        find = ctypes.windll.kernel32.GetModuleHandleW
-        find.restype = ctypes.c_void_p
-        handle = find("nvcuda.dll")
-        return ctypes.CDLL("nvcuda.dll", handle=handle) if handle else None
-    no_load = getattr(os, "RTLD_NOLOAD", None)
-    if no_load is None:
-        return None
-    try:
-        return ctypes.CDLL("libcuda.so.1", mode=no_load | os.RTLD_LAZY)
-    except OSError:
-        return None
-
-
 def _wait_for_cuda() -> None:
     """Wait for all work of this process on all NVIDIA GPUs that it uses."""
-    cuda = _loaded_cuda()
+    cuda = loaded_cuda()
     if cuda is None:
         return
     devices = list(_active_devices(cuda))

@@ -17,10 +17,11 @@ from pathlib import Path
 import pytest
 from faulty_sensor import install
 from standins import FakeNvml
+from standins.nvml_child import NO_COUNTER
 from standins.powercap import FakePowercap
 
 GPU = 'gpu 0 uuid=GPU-1 name="NVIDIA H100" mode=clock power_mw=350000 limit_mw=700000'
-ENERGY = "nvmlDeviceGetTotalEnergyConsumption"
+ENERGY = "nvmlDeviceGetFieldValues"
 Steps = Iterator[dict[str, str]]
 
 
@@ -265,7 +266,7 @@ def environment_is_garbage(at: Place) -> Steps:
 
 def pause_has_no_end(at: Place) -> Steps:
     # Power is polled, so the pause between two readings is waited for.
-    environ = _driver(at, f"{GPU} fault=NotSupported@{ENERGY}")[1]
+    environ = _driver(at, GPU + NO_COUNTER)[1]
     yield environ | {"JUPYTER_ENERGY_INTERVAL_S": "1e300"}
 
 

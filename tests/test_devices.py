@@ -52,6 +52,34 @@ def test_gpus_that_cuda_does_not_see_do_not_count(value: str | None, counted: li
     assert counts(CPU)
 
 
+BOARD = Domain("gpu", 1, "A100", uuid="GPU-00000001", scope="board")
+
+
+class Sliced:
+    """A sensor as far as choosing goes."""
+
+    domain = BOARD
+    slices = ("MIG-aa", "MIG-bb")
+
+
+@pytest.mark.parametrize(
+    ("value", "counted"), [("MIG-bb", [1]), ("MIG-unknown", [1, 2]), ("0", [0]), ("-1", [])]
+)
+def test_a_slice_counts_as_the_board_that_it_lies_on(value: str, counted: list[int]) -> None:
+    other = Domain("gpu", 2, "A100", uuid="GPU-00000002", scope="board")
+    absences = [Absence(d, "nvml", "a test") for d in (GPUS[0], other)]
+    environ = {"CUDA_VISIBLE_DEVICES": value}
+    counts = selector(parse(None), lambda: [Sliced()], lambda: absences, environ)  # type: ignore[list-item]
+    assert [d.index for d in (GPUS[0], BOARD, other) if counts(d)] == counted
+
+
+def test_a_module_counts_where_its_gpu_does() -> None:
+    modules = [Domain("module", i, "GH200", f"GPU-0000000{i}") for i in range(2)]
+    absences = [Absence(d, "nvml", "a test") for d in modules]
+    counts = selector(parse(None), list, lambda: absences, {"CUDA_VISIBLE_DEVICES": "1"})
+    assert [d.index for d in modules if counts(d)] == [1]
+
+
 def test_a_gpu_that_was_named_counts_whatever_cuda_sees() -> None:
     absences = [Absence(d, "nvml", "a test") for d in GPUS]
     counts = selector(parse("gpu:2"), list, lambda: absences, {"CUDA_VISIBLE_DEVICES": "0"})

@@ -29,6 +29,7 @@ LAYERS = (
     ("units", "json_file", "json_shapes"),
     ("model", "settings"),
     # reading the machine
+    ("cuda_library",),
     ("sensors", "worker", "gpu_sync"),
     ("renewal",),
     ("gauges", "devices"),
@@ -63,8 +64,9 @@ UPWARD = {
 # Files of a folder of registered things that are not registered: what they share.
 SHARED = {
     "sensors": {
-        *("base", "cgroup", "cuda_devices", "kernel_file", "nvidia_pci", "nvml_errors"),
-        *("perf_power", "powercap", "rapl_access", "rapl_accuracy"),
+        *("base", "cgroup", "crosscheck", "cuda_devices", "kernel_file", "nvidia_pci"),
+        *("nvml_errors", "nvml_library", "nvml_parts", "nvml_ring", "nvml_sensor", "nvml_sharing"),
+        *("nvml_values", "perf_power", "powercap", "rapl_access", "rapl_accuracy"),
     },
     "carbon": {"base", "emissions", "place"},
     "commands": {"base", "kernel_context", "limit", "notebook_client", "session", "shell_context"},

@@ -51,7 +51,7 @@ GPU = f'gpu 0 uuid=GPU-a name="NVIDIA H100" pci=00000000:01:00.0 mode=clock powe
 OTHER_GPU = (
     f"gpu 1 uuid=GPU-b name=Tesla pci=00000000:02:00.0 mode=clock power_mw={OTHER_GPU_W:.0f}000"
 )
-ENERGY_CALL = "nvmlDeviceGetTotalEnergyConsumption"
+ENERGY_CALL = "nvmlDeviceGetFieldValues"
 EXACT = 1e-9
 
 

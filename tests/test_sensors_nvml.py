@@ -1,65 +1,24 @@
 """NVIDIA GPUs, read through the real pynvml from a stand-in for NVIDIA's library.
 
-The dynamic loader reads LD_LIBRARY_PATH when a process starts, so each case is a child process
-that prints what it saw as JSON.
+How a GPU is found, which of its readings is taken, and what its faults become.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from standins import HERE, FakeNvml, build_nvml
+from standins import FakeNvml, build_nvml
+from standins.nvml_child import H100, NO_AVERAGE, NO_COUNTER, NO_INSTANT, NvmlChild
 
 from jupyter_energy.model import Domain
-from jupyter_energy.sensors.cuda_devices import cuda_order, visible
+from jupyter_energy.sensors.cuda_devices import cuda_order, numbers_are_sure, paired, visible
 from jupyter_energy.sensors.nvidia_pci import address
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the stand-in is an ELF library")
-
-ROOT = HERE.parent.parent
-H100 = 'gpu 0 uuid=GPU-0a name="NVIDIA H100" pci=00000000:0A:00.0 limit_mw=700000 '
-NO_COUNTER = " fault=NotSupported@nvmlDeviceGetTotalEnergyConsumption"
-NO_INSTANT = " fault=NotSupported@field186"
-NO_AVERAGE = " fault=NotSupported@nvmlDeviceGetPowerUsage"
-
-PRELUDE = """
-import json, sys
-from pathlib import Path
-from standins import FakeNvml
-from jupyter_energy.errors import SensorError
-from jupyter_energy.sensors.base import Machine
-from jupyter_energy.sensors.nvml import discover
-folder, library, first = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
-fake = FakeNvml(library, folder)
-fake.set(*first)
-machine = Machine(sysfs=folder / "sys")
-def told(found):
-    return {
-        "sensors": [
-            {name: getattr(s, name) for name in
-             ("kind", "provenance", "source", "max_w", "step_j", "period_s", "wraps_at_j",
-              "worker")}
-            | {"index": s.domain.index, "name": s.domain.name, "uuid": s.domain.uuid,
-               "scope": s.domain.scope}
-            for s in found.sensors
-        ],
-        "absences": [[a.domain.index, a.reason, a.remedy] for a in found.absences],
-        "notes": list(found.notes),
-    }
-def refusal(sensor):
-    try:
-        return sensor.read()
-    except SensorError as error:
-        return [type(error).__name__, str(error)]
-"""
-DISCOVER = "print(json.dumps(told(discover(machine))))"
 
 
 @pytest.fixture(scope="session")
@@ -67,63 +26,20 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_nvml(tmp_path_factory.mktemp("nvml"))
 
 
-class Child:
-    """Runs a program in a process that meets the stand-in, and gives what it printed."""
-
-    def __init__(self, library: Path, folder: Path) -> None:
-        self.library = library
-        self.folder = folder
-        self.fake = FakeNvml(library, folder)
-        self.first: list[str] = []
-        self.path: list[Path] = []  # before everything else on the module path
-        self.options: list[str] = []
-        (folder / "sys").mkdir()
-
-    def card(
-        self, name: str, status: str = "active", vendor: str = "0x10de", kind: str = "0x030200"
-    ) -> Path:
-        """A device in sysfs, by default a 3D controller; the path of its power state."""
-        device = self.folder / "sys/bus/pci/devices" / name
-        (device / "power").mkdir(parents=True)
-        (device / "vendor").write_text(f"{vendor}\n")
-        (device / "class").write_text(f"{kind}\n")
-        state = device / "power/runtime_status"
-        state.write_text(f"{status}\n")
-        return state
-
-    def run(self, program: str = DISCOVER) -> dict:
-        path = [*self.path, ROOT, HERE.parent]
-        environ = {**os.environ, **self.fake.environ, "PYTHONPATH": os.pathsep.join(map(str, path))}
-        done = subprocess.run(
-            [
-                *(sys.executable, *self.options, "-W", "error", "-c", PRELUDE + program),
-                *(str(self.folder), str(self.library), json.dumps(self.first)),
-            ],
-            env=environ,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        assert done.returncode == 0, done.stderr
-        assert done.stderr == "", "the user would see this"
-        return json.loads(done.stdout)
-
-
 @pytest.fixture
-def child(library: Path, tmp_path: Path) -> Child:
-    return Child(library, tmp_path)
+def child(library: Path, tmp_path: Path) -> NvmlChild:
+    return NvmlChild(library, tmp_path)
 
 
-def test_a_gpu_with_a_counter_gives_the_energy_that_the_driver_knows(child: Child) -> None:
+def test_a_gpu_with_a_counter_gives_the_energy_that_the_driver_knows(child: NvmlChild) -> None:
     child.first = [H100 + "energy_mj=18446744073709551614 power_mw=350000"]
     seen = child.run(
         """
 found = discover(machine)
 (sensor,) = found.sensors
-first = sensor.read()
+first = raw(sensor)
 fake.set('gpu 0 energy_mj=123456789')
-print(json.dumps(told(found) | {"read": [first, sensor.read()]}))
+print(json.dumps(told(found) | {"read": [first, raw(sensor)]}))
 """
     )
     assert seen["read"] == [18446744073709551614 / 1000, 123456.789]
@@ -137,8 +53,14 @@ print(json.dumps(told(found) | {"read": [first, sensor.read()]}))
         "max_w": pytest.approx(910.0),
         "step_j": 0.001,
         "period_s": 0.1,
+        "averages_s": 0.0,
+        "settles_s": 0.15,
+        "polls_s": 0.02,
         "wraps_at_j": None,
         "worker": "nvml",
+        "remark": None,
+        "verdict": None,
+        "domain": "gpu",
         "index": 0,
         "name": "NVIDIA H100",
         "uuid": "GPU-0a",
@@ -146,7 +68,7 @@ print(json.dumps(told(found) | {"read": [first, sensor.read()]}))
     }
 
 
-def test_a_trace_of_the_counter_is_the_power_times_the_time(child: Child) -> None:
+def test_a_trace_of_the_counter_is_the_power_times_the_time(child: NvmlChild) -> None:
     child.first = [H100 + "mode=clock energy_mj=5000 power_mw=300000"]
     seen = child.run(
         """
@@ -154,9 +76,9 @@ import time
 from jupyter_energy.trace import Trace
 (sensor,) = discover(machine).sensors
 def next_step():
-    before = now = sensor.read()
+    before = now = raw(sensor)
     while now == before:
-        now = sensor.read()
+        now = raw(sensor)
     return now
 trace = Trace(sensor)
 begin = trace.add(time.monotonic(), next_step())
@@ -172,15 +94,15 @@ print(json.dumps({"drawn_j": end.energy_j - begin.energy_j, "covered": end.cover
     assert seen["covered"] > 0
 
 
-def test_a_gpu_without_a_counter_gives_its_instantaneous_power(child: Child) -> None:
+def test_a_gpu_without_a_counter_gives_its_instantaneous_power(child: NvmlChild) -> None:
     child.first = [H100 + "power_mw=350250" + NO_COUNTER]
     seen = child.run(
         """
 found = discover(machine)
 (sensor,) = found.sensors
-whole = sensor.read()
+whole = raw(sensor)
 fake.set('gpu 0 value_type=0 power_mw=99000')
-print(json.dumps(told(found) | {"read": [whole, sensor.read()], "calls": fake.calls}))
+print(json.dumps(told(found) | {"read": [whole, raw(sensor)], "calls": fake.calls}))
 """
     )
     assert seen["read"] == [350.25, 99.0]
@@ -193,38 +115,38 @@ print(json.dumps(told(found) | {"read": [whole, sensor.read()], "calls": fake.ca
     assert "nvmlDeviceGetPowerUsage" not in seen["calls"]
 
 
-def test_power_above_twice_the_limit_is_no_energy(child: Child) -> None:
+def test_power_above_twice_the_limit_is_no_energy(child: NvmlChild) -> None:
     child.first = [H100 + "power_mw=1400000" + NO_COUNTER]
     seen = child.run(
         """
 from jupyter_energy.trace import Trace
 (sensor,) = discover(machine).sensors
 trace = Trace(sensor)
-samples = [trace.add(0.0, sensor.read()), trace.add(1.0, sensor.read())]
+samples = [trace.add(0.0, raw(sensor)), trace.add(1.0, raw(sensor))]
 fake.set('gpu 0 power_mw=1400001')
-samples.append(trace.add(2.0, sensor.read()))
+samples.append(trace.add(2.0, raw(sensor)))
 print(json.dumps([[s.energy_j, s.covered_s] for s in samples]))
 """
     )
     assert seen == [[0, 0], [1400, 1], [1400, 1]]
 
 
-def test_power_that_is_a_mean_of_the_last_second_is_said_to_be(child: Child) -> None:
+def test_power_that_is_a_mean_of_the_last_second_is_said_to_be(child: NvmlChild) -> None:
     child.first = [H100 + "power_mw=350000" + NO_COUNTER + NO_INSTANT]
     seen = child.run()
     (sensor,) = seen["sensors"]
-    assert (sensor["kind"], sensor["period_s"]) == ("gauge", 1.0)
+    assert (sensor["kind"], sensor["averages_s"], sensor["period_s"]) == ("gauge", 1.0, 0.1)
     assert "last second" in seen["notes"][0]
 
 
-def test_each_gpu_is_judged_by_itself(child: Child) -> None:
+def test_each_gpu_is_judged_by_itself(child: NvmlChild) -> None:
     child.first = [
         H100 + NO_COUNTER + NO_INSTANT + NO_AVERAGE,
         'gpu 1 uuid=GPU-1 name="NVIDIA NVIDIA A100" mig=1 pci=00000000:0B:00.0 energy_mj=7',
         "gpu 2 uuid=GPU-2 name=Tesla fault=GpuIsLost@nvmlDeviceGetHandleByIndex_v2",
-        "gpu 3 uuid=GPU-3 name=Tesla fault=NoPermission@nvmlDeviceGetTotalEnergyConsumption",
+        "gpu 3 uuid=GPU-3 name=Tesla fault=NoPermission@nvmlDeviceGetFieldValues",
         "gpu 4 uuid=GPU-4 name=Tesla energy_mj=0xffffffffffffffff power_mw=0xffffffff",
-        "gpu 5 value_type=77 power_mw=50000 fault=Unknown@nvmlDeviceGetTotalEnergyConsumption",
+        "gpu 5 value_type=77 power_mw=50000" + NO_COUNTER + " fault=NotSupported@field185",
     ]
     seen = child.run()
     assert [reason for _, reason, _ in seen["absences"]] == [
@@ -236,10 +158,10 @@ def test_each_gpu_is_judged_by_itself(child: Child) -> None:
     sliced, averaged = seen["sensors"]
     assert (sliced["index"], sliced["name"], sliced["scope"]) == (1, "NVIDIA A100", "board")
     assert sliced["max_w"] is None
-    assert (averaged["index"], averaged["period_s"]) == (5, 1.0)
+    assert (averaged["index"], averaged["averages_s"]) == (5, 1.0)
 
 
-def test_a_gpu_that_is_lost_while_it_is_watched_gives_a_reason(child: Child) -> None:
+def test_a_gpu_that_is_lost_while_it_is_watched_gives_a_reason(child: NvmlChild) -> None:
     child.first = [H100 + "energy_mj=1000"]
     faults = {
         "GpuIsLost": ["SensorError", "GPU is lost"],
@@ -252,11 +174,11 @@ def test_a_gpu_that_is_lost_while_it_is_watched_gives_a_reason(child: Child) -> 
 (sensor,) = discover(machine).sensors
 seen = {{}}
 for fault in {list(faults)}:
-    fake.set(f"gpu 0 fault={{fault}}@nvmlDeviceGetTotalEnergyConsumption")
+    fake.set(f"{{first[0]}} fault={{fault}}@nvmlDeviceGetFieldValues")
     seen[fault] = refusal(sensor)
-fake.set("gpu 0 energy_mj=0xffffffffffffffff")
+fake.set(f"{{first[0]}} energy_mj=0xffffffffffffffff")
 seen["garbage"] = refusal(sensor)
-fake.set("gpu 0 energy_mj=2000")
+fake.set(f"{{first[0]}} energy_mj=2000")
 seen["again"] = refusal(sensor)
 print(json.dumps(seen))
 """
@@ -266,7 +188,7 @@ print(json.dumps(seen))
     assert seen == faults
 
 
-def test_a_driver_that_hangs_holds_up_nobody_but_its_worker(child: Child) -> None:
+def test_a_driver_that_hangs_holds_up_nobody_but_its_worker(child: NvmlChild) -> None:
     child.first = [H100 + "energy_mj=1000"]
     seen = child.run(
         """
@@ -274,8 +196,8 @@ import threading
 from jupyter_energy.worker import Worker
 worker = Worker("nvml")
 (sensor,) = worker.submit(lambda: discover(machine)).result().sensors
-fake.set("gpu 0 energy_mj=4000 hang=500@nvmlDeviceGetTotalEnergyConsumption")
-reading = worker.submit(sensor.read)
+fake.set("gpu 0 energy_mj=4000 hang=500@nvmlDeviceGetFieldValues")
+reading = worker.submit(lambda: raw(sensor))
 try:
     reading.result(timeout=0.05)
     late = False
@@ -288,14 +210,14 @@ print(json.dumps({"late": late, "then": reading.result(timeout=30), "threads": l
     assert seen == {"late": True, "then": 4.0, "threads": 1, "mine": False}
 
 
-def test_the_last_gpu_to_close_shuts_nvml_down_and_only_once(child: Child) -> None:
+def test_the_last_gpu_to_close_shuts_nvml_down_and_only_once(child: NvmlChild) -> None:
     child.first = [H100 + "energy_mj=1", "gpu 1 uuid=GPU-1 name=Tesla energy_mj=1"]
     seen = child.run(
         """
 one, two = discover(machine).sensors
 one.close(); one.close()
 between = fake.calls.count("nvmlShutdown")
-still = two.read()
+still = raw(two)
 two.close(); two.close()
 print(json.dumps([between, still, fake.calls.count("nvmlShutdown"), refusal(two)]))
 """
@@ -303,23 +225,23 @@ print(json.dumps([between, still, fake.calls.count("nvmlShutdown"), refusal(two)
     assert seen == [0, 0.001, 1, ["SensorError", "the sensor is closed"]]
 
 
-def test_a_machine_with_no_gpu_to_read_leaves_nvml_shut(child: Child) -> None:
+def test_a_machine_with_no_gpu_to_read_leaves_nvml_shut(child: NvmlChild) -> None:
     seen = child.run("print(json.dumps(told(discover(machine)) | {'calls': fake.calls}))")
     assert seen["sensors"] == seen["absences"] == []
     assert seen["notes"] == ["NVIDIA GPU: the NVIDIA driver shows no GPU to this process"]
     assert seen["calls"].count("nvmlShutdown") == 1
 
 
-def test_no_call_lists_the_processes_on_a_gpu(child: Child) -> None:
+def test_no_call_lists_the_processes_on_a_gpu(child: NvmlChild) -> None:
     child.first = [H100 + "energy_mj=1"]
-    child.run("discover(machine).sensors[0].read(); print('{}')")
+    child.run("raw(discover(machine).sensors[0]); print('{}')")
     assert child.fake.calls[0] == "nvmlInitWithFlags"
     assert not [call for call in child.fake.calls if "Process" in call]
 
 
 @pytest.mark.parametrize("has_card", [True, False])
 def test_without_a_driver_only_a_machine_with_an_nvidia_card_misses_it(
-    child: Child, has_card: bool, tmp_path: Path
+    child: NvmlChild, has_card: bool, tmp_path: Path
 ) -> None:
     child.library = tmp_path / "none" / "libnvidia-ml.so.1"
     child.fake = FakeNvml(child.library, tmp_path)
@@ -341,7 +263,7 @@ def test_without_a_driver_only_a_machine_with_an_nvidia_card_misses_it(
     ],
 )
 def test_a_driver_that_refuses_to_start_is_a_gpu_that_is_absent(
-    child: Child, fault: str, reason: str
+    child: NvmlChild, fault: str, reason: str
 ) -> None:
     child.first = [f"library fault={fault}@nvmlInitWithFlags"]
     ((_, said, remedy),) = child.run()["absences"]
@@ -349,7 +271,7 @@ def test_a_driver_that_refuses_to_start_is_a_gpu_that_is_absent(
     assert remedy
 
 
-def test_a_driver_that_is_not_loaded_proves_no_gpu(child: Child) -> None:
+def test_a_driver_that_is_not_loaded_proves_no_gpu(child: NvmlChild) -> None:
     child.first = ["library fault=DriverNotLoaded@nvmlInitWithFlags"]
     assert child.run()["absences"] == []
     child.card("0000:01:00.0")
@@ -358,7 +280,9 @@ def test_a_driver_that_is_not_loaded_proves_no_gpu(child: Child) -> None:
     assert remedy
 
 
-def test_a_driver_library_without_our_functions_is_too_old(child: Child, tmp_path: Path) -> None:
+def test_a_driver_library_without_our_functions_is_too_old(
+    child: NvmlChild, tmp_path: Path
+) -> None:
     child.library = build_nvml(tmp_path / "empty", empty=True)
     child.fake = FakeNvml(child.library, tmp_path)
     child.card("0000:01:00.0")
@@ -375,7 +299,7 @@ def test_a_driver_library_without_our_functions_is_too_old(child: Child, tmp_pat
     ],
 )
 def test_another_module_named_pynvml_is_refused_with_a_remedy(
-    child: Child, module: str, reason: str
+    child: NvmlChild, module: str, reason: str
 ) -> None:
     child.path = [child.folder / "shadow"]
     child.path[0].mkdir()
@@ -386,7 +310,7 @@ def test_another_module_named_pynvml_is_refused_with_a_remedy(
     assert "nvidia-ml-py" in remedy
 
 
-def test_without_the_package_a_card_is_absent_with_the_way_to_install_it(child: Child) -> None:
+def test_without_the_package_a_card_is_absent_with_the_way_to_install_it(child: NvmlChild) -> None:
     child.options = ["-S"]  # no site-packages
     child.card("0000:01:00.0")
     ((_, reason, remedy),) = child.run()["absences"]
@@ -394,7 +318,7 @@ def test_without_the_package_a_card_is_absent_with_the_way_to_install_it(child: 
     assert remedy == "pip install nvidia-ml-py"
 
 
-def test_sleeping_gpus_are_never_asked(child: Child) -> None:
+def test_sleeping_gpus_are_never_asked(child: NvmlChild) -> None:
     child.first = [H100 + "energy_mj=1"]
     child.card("0000:0a:00.0", status="suspended")
     child.card("0000:02:00.0", status="suspended")
@@ -405,7 +329,7 @@ def test_sleeping_gpus_are_never_asked(child: Child) -> None:
     assert child.fake.calls == []
 
 
-def test_a_gpu_that_fell_asleep_is_not_woken_by_a_read(child: Child) -> None:
+def test_a_gpu_that_fell_asleep_is_not_woken_by_a_read(child: NvmlChild) -> None:
     child.first = [H100 + "energy_mj=1000"]
     state = child.card("0000:0a:00.0")
     seen = child.run(
@@ -423,7 +347,7 @@ print(json.dumps([asleep, calls, refusal(sensor)]))
     assert seen == [["SensorError", "GPU asleep"], 0, 1.0]
 
 
-def test_beside_a_waking_gpu_the_sleeping_one_is_absent(child: Child) -> None:
+def test_beside_a_waking_gpu_the_sleeping_one_is_absent(child: NvmlChild) -> None:
     child.first = [H100 + "energy_mj=1", "gpu 1 uuid=GPU-1 name=Quadro pci=00000000:0B:00.0"]
     child.card("0000:0a:00.0")
     child.card("0000:0b:00.0", status="suspended")
@@ -432,7 +356,7 @@ def test_beside_a_waking_gpu_the_sleeping_one_is_absent(child: Child) -> None:
     assert seen["absences"] == [[1, "GPU asleep", None]]
 
 
-def test_importing_the_sensor_imports_no_binding(child: Child) -> None:
+def test_importing_the_sensor_imports_no_binding(child: NvmlChild) -> None:
     seen = child.run("print(json.dumps([m for m in ('pynvml', 'ctypes') if m in sys.modules]))")
     assert seen == []
     assert child.fake.calls == []
@@ -487,6 +411,41 @@ def test_cuda_sees_the_gpus_that_the_variable_names(
 ) -> None:
     assert cuda_order(GPUS, value, {"MIG-known": 3}) == order
     assert visible(GPUS, value, {"MIG-known": 3}) == frozenset(order)
+
+
+HEX = ["aaaa11110000", "aaaa22220000", "cccc33330000", "dddd44440000"]
+
+
+@pytest.mark.parametrize(
+    ("uuids", "order"),
+    [
+        ([HEX[3], HEX[0]], (3, 0)),
+        (["beef", HEX[1]], (2, 1)),  # a slice stands for its board
+        ([HEX[2], "beef"], (2,)),
+        ([], ()),
+        (["0123"], None),
+    ],
+)
+def test_cudas_own_uuids_give_its_order(uuids: list[str], order: tuple[int, ...] | None) -> None:
+    assert paired(GPUS, uuids, {"MIG-BE-EF": 2}) == order
+
+
+@pytest.mark.parametrize(
+    ("value", "order", "names", "sure"),
+    [
+        ("1", None, ["T4", "A100"], False),
+        ("1", "FASTEST_FIRST", ["T4", "A100"], False),
+        ("1", "PCI_BUS_ID", ["T4", "A100"], True),
+        ("1", None, ["T4", "T4"], True),
+        ("GPU-1", None, ["T4", "A100"], True),
+        (None, None, ["T4", "A100"], True),
+    ],
+)
+def test_numbers_of_unlike_gpus_are_cudas_own_affair(
+    value: str | None, order: str | None, names: list[str], sure: bool
+) -> None:
+    gpus = [Domain("gpu", i, name) for i, name in enumerate(names)]
+    assert numbers_are_sure(gpus, value, order) is sure
 
 
 @given(

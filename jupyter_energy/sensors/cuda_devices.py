@@ -52,6 +52,38 @@ def visible(
     return frozenset(cuda_order(gpus, value, mig_parents))
 
 
+def paired(
+    gpus: Sequence[Domain], uuids: Sequence[str], mig_parents: Mapping[str, int] | None = None
+) -> tuple[int, ...] | None:
+    """As `cuda_order`, from the UUIDs that CUDA itself gives (32 hexadecimal digits each).
+
+    A board is named once, however many of its slices are. None where a device of CUDA's is none of
+    these: then nothing is known of the order.
+    """
+    by_uuid = {bare(gpu.uuid): gpu.index for gpu in gpus if gpu.uuid}
+    by_uuid |= {bare(uuid): index for uuid, index in (mig_parents or {}).items()}
+    found = [by_uuid.get(uuid) for uuid in uuids]
+    if None in found:
+        return None
+    return tuple(dict.fromkeys(index for index in found if index is not None))
+
+
+def numbers_are_sure(gpus: Sequence[Domain], value: str | None, order: str | None) -> bool:
+    """Whether numbers in CUDA_VISIBLE_DEVICES=`value` are NVML's, CUDA_DEVICE_ORDER=`order`.
+
+    Else CUDA counts unlike GPUs by a speed of its own reckoning, the fastest first (CUDA
+    programming guide), and only CUDA can tell, once it is initialised.
+    """
+    if order == "PCI_BUS_ID" or value is None or not _NUMBER.match(value):
+        return True
+    return len({gpu.name for gpu in gpus}) <= 1
+
+
+def bare(uuid: str) -> str:
+    """The 32 hexadecimal digits of "GPU-0a1b…" or "MIG-0a1b…", which is what CUDA gives."""
+    return uuid.partition("-")[2].replace("-", "").lower()
+
+
 def _in_order(entries: list[str], find: Callable[[str], int | None]) -> tuple[int, ...]:
     """The devices that the entries name, up to the first one that names none."""
     found: list[int] = []

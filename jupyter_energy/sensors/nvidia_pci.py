@@ -7,7 +7,9 @@ The files are the kernel's: `vendor` and `class` of a PCI device
 
 from __future__ import annotations
 
+import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 # Domain, bus, device, function: one form for sysfs ("0000:01:00.0") and NVML ("00000000:01:00.0").
@@ -53,6 +55,42 @@ def asleep(runtime_status: Path) -> bool:
         return runtime_status.read_text().strip() == "suspended"
     except OSError:
         return False
+
+
+class PowerState:
+    """Whether a device sleeps, from its file `power/runtime_status`: kept open, as it is asked
+    before every call of a driver (measuring.md 1.8)."""
+
+    def __init__(self, runtime_status: Path) -> None:
+        self.file = runtime_status
+        self._descriptor: int | None = None
+
+    @property
+    def asleep(self) -> bool:
+        """Whether the device is suspended; False where nobody says so."""
+        try:
+            if self._descriptor is None:
+                self._descriptor = os.open(self.file, os.O_RDONLY | os.O_CLOEXEC)
+            return os.pread(self._descriptor, 16, 0).strip() == b"suspended"
+        except OSError:
+            self.close()
+            return False
+
+    @property
+    def can_sleep(self) -> bool:
+        """Whether the kernel may suspend the device when nobody uses it: `power/control` is "auto"
+        (Documentation/ABI/testing/sysfs-devices-power)."""
+        try:
+            return self.file.with_name("control").read_text().strip() == "auto"
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Let go of the file. Never raises."""
+        if self._descriptor is not None:
+            with suppress(OSError):
+                os.close(self._descriptor)
+            self._descriptor = None
 
 
 def _number(file: Path) -> int:

@@ -1,144 +1,70 @@
 """NVIDIA GPUs through NVML: the energy counter, or power where a GPU has no counter.
 
 One sensor a GPU. The calls go through the module `pynvml` of the package nvidia-ml-py. They can
-hang, so `discover`, `read` and `close` belong on the worker thread "nvml", and nothing here locks.
-A sleeping GPU is left asleep: one NVML call wakes a laptop's GPU for seconds, and an open NVML
-keeps it awake, so sysfs is asked first (measuring.md 1.8).
+hang, so `discover`, `read` and `close` belong on the worker thread "nvml". What a sleeping GPU
+is spared, `nvml_sensor` says; how each number is read, `nvml_values` and `nvml_ring`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from importlib import import_module
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ..errors import SensorError
-from ..model import Domain, Provenance
-from ..units import MJ_PER_J, MW_PER_W
-from .base import Absence, Accuracy, Discovery, Machine
-from .nvidia_pci import ASLEEP, Address, address, asleep, display_devices
-from .nvml_errors import (
-    GPU_IS_LOST,
-    NO_PERMISSION,
-    SILENCE,
-    TIMEOUT,
-    as_sensor_error,
-    code,
-    explain,
-)
-
-COUNTER = "nvml-counter"
-POWER = "nvml-power-integrated"
-
-ACCURACY = Accuracy(0.05, "Yang et al., arXiv 2312.02741, DOI 10.1109/SC41406.2024.00028")
-# Counter and instantaneous power are renewed about every 100 ms (Yang et al.).
-PERIOD_S = 0.1
-# nvmlDeviceGetPowerUsage is a mean over 1 s from Ampere on, GA100 apart (nvml.h), so a reading
-# speaks of the second before it.
-AVERAGED_POWER_S = 1.0
-COUNTER_STEP_J = 1 / MJ_PER_J
-# NVML_FI_DEV_POWER_INSTANT of nvml.h; the older bindings do not name it.
-POWER_INSTANT = 186
-# The member of nvmlValue_t that holds a field's value, by nvmlValueType_t (nvml.h).
-VALUE_MEMBERS = ("dVal", "uiVal", "ulVal", "ullVal", "sllVal", "siVal", "usVal")
-# NVML_VALUE_NOT_AVAILABLE of nvml.h is -1, which reads as all ones in an unsigned number.
-ALL_ONES_64 = 0xFFFFFFFFFFFFFFFF
-ALL_ONES_32 = 0xFFFFFFFF
-# Boards pass their limit for moments; a counter must not lose such a step. The trace allows a
-# gauge twice its `max_w` by itself, so a gauge gets the plain limit.
-COUNTER_HEADROOM = 1.3
-
-NEEDED = (
-    "NVMLError",
-    "nvmlInit",
-    "nvmlShutdown",
-    "nvmlDeviceGetCount",
-    "nvmlDeviceGetHandleByIndex",
-    "nvmlDeviceGetName",
-    "nvmlDeviceGetUUID",
-    "nvmlDeviceGetPciInfo",
-    "nvmlDeviceGetTotalEnergyConsumption",
-    "nvmlDeviceGetFieldValues",
-    "nvmlDeviceGetPowerUsage",
-    "nvmlDeviceGetPowerManagementLimitConstraints",
-    "nvmlDeviceGetEnforcedPowerLimit",
-    "nvmlDeviceGetMigMode",
-)
-
-
-class _Library:
-    """NVML, initialised once and shut down when the last user lets go. For one thread."""
-
-    def __init__(self, pynvml: Any) -> None:
-        self.pynvml = pynvml
-        self._users = 0
-
-    def hold(self) -> None:
-        self._users += 1
-
-    def release(self) -> None:
-        self._users -= 1
-        if self._users == 0:
-            with suppress(self.pynvml.NVMLError):  # a driver that is gone needs no goodbye
-                self.pynvml.nvmlShutdown()
-
-
-@dataclass(slots=True, eq=False)
-class NvmlSensor:
-    """One NVIDIA GPU: its energy since the driver was loaded (J), or its power (W)."""
-
-    domain: Domain
-    kind: Literal["counter", "gauge"]
-    provenance: Provenance
-    source: str
-    max_w: float | None
-    step_j: float
-    period_s: float
-    _library: _Library
-    _call: Callable[[], float]
-    _status: Path | None
-    _open: bool = True
-    averages_s: float = 0.0
-    settles_s: float | None = None
-    polls_s: float | None = None
-    accuracy: Accuracy = ACCURACY
-    wraps_at_j: float | None = None  # 64 bits of mJ: never
-    spread: tuple[float, float] | None = None
-    worker: str | None = "nvml"
-
-    def read(self) -> float:
-        """Energy in J (counter) or power in W (gauge). Raises SensorError; wakes no GPU."""
-        if not self._open:
-            raise SensorError("the sensor is closed")
-        if self._status is not None and asleep(self._status):
-            raise SensorError(ASLEEP)
-        try:
-            return self._call()
-        except self._library.pynvml.NVMLError as error:
-            raise as_sensor_error(error) from error
-
-    def close(self) -> None:
-        """Let go of the GPU; the last one to close shuts NVML down. Never raises."""
-        if self._open:
-            self._open = False
-            self._library.release()
-
+from ..model import Domain
+from ..units import MW_PER_W
+from . import nvml_parts as parts
+from . import nvml_values as values
+from .base import Absence, Discovery, Machine, Sensor
+from .crosscheck import Verdict, Verdicts
+from .nvidia_pci import ASLEEP, Address, PowerState, address, display_devices
+from .nvml_errors import GPU_IS_LOST, NO_PERMISSION, SILENCE, TIMEOUT, code, explain
+from .nvml_library import NEEDED, Device, Library, text
+from .nvml_ring import Ring
+from .nvml_sensor import COUNTER, Clocks, Facts, NvmlSensor, Way
+from .nvml_sharing import slices
 
 # Every call into the library is made on the worker thread of this name.
 WORKER = "nvml"
 
+AVERAGED_S = 1.0
+WSL_REMEDY = "update NVIDIA's driver for Windows: WSL uses that one"
 
-def discover(machine: Machine) -> Discovery:
+
+def discover(machine: Machine, clocks: Clocks | None = None) -> Discovery:
     """A sensor for each NVIDIA GPU that tells its energy or power; an absence for each other one.
 
     A machine without an NVIDIA GPU gets a note and no absence: it has nothing to be sorry for.
     Call it on the worker "nvml". Never raises.
     """
-    cards = display_devices(machine.sysfs)
-    if cards and all(asleep(status) for status in cards.values()):
+    cards = {at: PowerState(status) for at, status in display_devices(machine.sysfs).items()}
+    try:
+        return _discover(machine, cards, clocks or Clocks())
+    finally:
+        for state in cards.values():
+            state.close()  # a sensor opens it again
+
+
+def has_woken(machine: Machine, found: Discovery) -> bool:
+    """Whether a GPU that slept when `found` was discovered is awake now: then discover anew.
+
+    Reads sysfs alone, so any thread may ask, at any time; it takes some 10 µs a GPU.
+    """
+    if not any(a.reason == ASLEEP for a in found.absences):
+        return False
+    states = [PowerState(status) for status in display_devices(machine.sysfs).values()]
+    awake = [not state.asleep for state in states]
+    for state in states:
+        state.close()
+    slept = {a.domain.index for a in found.absences if a.reason == ASLEEP}
+    return any(awake[index] for index in slept if index < len(awake))
+
+
+def _discover(machine: Machine, cards: dict[Address, PowerState], clocks: Clocks) -> Discovery:
+    if cards and all(state.asleep for state in cards.values()):
         return Discovery(
             absences=tuple(_asleep(Domain("gpu", i, "NVIDIA GPU")) for i in range(len(cards)))
         )
@@ -158,61 +84,77 @@ def discover(machine: Machine) -> Discovery:
             f"the installed module pynvml is too old or another one (no {lacking[0]})",
             "pip uninstall pynvml; pip install --force-reinstall nvidia-ml-py",
         )
+    library = Library(pynvml, clocks.monotonic)
     try:
-        pynvml.nvmlInit()
+        library.open()
     except pynvml.NVMLError as error:
         reason, remedy = explain(error)
+        if _in_wsl(machine):
+            remedy = WSL_REMEDY
         return _nothing(bool(cards) or code(error) not in SILENCE, reason, remedy)
-    library = _Library(pynvml)
     library.hold()
     try:
-        return _ask_all(library, cards)
+        return _ask_all(library, cards, machine, clocks)
     except pynvml.NVMLError as error:
         return _nothing(True, *explain(error))
     finally:
         library.release()
 
 
-def _ask_all(library: _Library, cards: dict[Address, Path]) -> Discovery:
+def _ask_all(
+    library: Library, cards: dict[Address, PowerState], machine: Machine, clocks: Clocks
+) -> Discovery:
     """What each GPU that NVML counts can tell."""
     pynvml = library.pynvml
-    sensors: list[NvmlSensor] = []
+    sensors: list[Sensor] = []
     absences: list[Absence] = []
     notes: list[str] = []
     count = pynvml.nvmlDeviceGetCount()
     if count == 0:
         return _nothing(bool(cards), "the NVIDIA driver shows no GPU to this process", None)
-    for index in range(count):
+    driver = library.driver()
+    # NVML counts in PCI order; where sysfs shows as many, it tells who sleeps before NVML is asked
+    # for a handle, which would wake the GPU.
+    in_order = list(cards.values()) if len(cards) == count else [None] * count
+    for index, likely in enumerate(in_order):
         domain = Domain("gpu", index, "NVIDIA GPU")
+        if likely is not None and likely.asleep:
+            absences.append(_asleep(domain))
+            continue
         try:
             handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-            at = address(_text(pynvml.nvmlDeviceGetPciInfo(handle).busId))
-            status = None if at is None else cards.get(at)
-            if status is not None and asleep(status):
+            bus_id = text(pynvml.nvmlDeviceGetPciInfo(handle).busId)
+            at = address(bus_id)
+            state = None if at is None else cards.get(at)
+            if state is not None and state.asleep:
                 absences.append(_asleep(domain))
                 continue
             domain = _domain(pynvml, handle, index)
-            sensor = _sensor(library, handle, domain, status)
+            device = Device(library, handle, bus_id, domain.uuid)
+            sensor = _sensor(device, domain, state, driver, machine, clocks)
         except (pynvml.NVMLError, SensorError, ValueError) as error:  # ValueError: garbled text
             absences.append(Absence(domain, COUNTER, *explain(error)))
             continue
-        library.hold()
         sensors.append(sensor)
-        if sensor.period_s == AVERAGED_POWER_S:
+        if sensor.averages_s:
             notes.append(
-                f"{domain.key}: power may be the mean of the last second,"
+                f"{sensor.domain.key}: power may be the mean of the last second,"
                 " so windows under 2 s are rough"
             )
+        if sensor.remark:
+            notes.append(f"{sensor.domain.key}: {sensor.remark}")
+    if _in_wsl(machine) and sensors:
+        notes.append("in WSL the GPU's figures include what Windows does with it")
     return Discovery(tuple(sensors), tuple(absences), tuple(notes))
 
 
 def _domain(pynvml: Any, handle: Any, index: int) -> Domain:
     """Name, UUID and scope of a GPU. Raises NVMLError."""
-    words = _text(pynvml.nvmlDeviceGetName(handle)).split()
+    words = text(pynvml.nvmlDeviceGetName(handle)).split()
     while words[:2] == ["NVIDIA", "NVIDIA"]:
         del words[0]
     name = " ".join(words) or "NVIDIA GPU"
-    uuid = _text(pynvml.nvmlDeviceGetUUID(handle)) or None
+    uuid = text(pynvml.nvmlDeviceGetUUID(handle)) or None
     try:
         sliced = pynvml.nvmlDeviceGetMigMode(handle)[0] == 1
     except pynvml.NVMLError:
@@ -221,48 +163,85 @@ def _domain(pynvml: Any, handle: Any, index: int) -> Domain:
     return Domain("gpu", index, name, uuid, "board" if sliced else "device")
 
 
-def _sensor(library: _Library, handle: Any, domain: Domain, status: Path | None) -> NvmlSensor:
+def _sensor(
+    device: Device,
+    domain: Domain,
+    state: PowerState | None,
+    driver: str | None,
+    machine: Machine,
+    clocks: Clocks,
+) -> NvmlSensor:
     """The best reading that this GPU gives. Raises NVMLError or SensorError where it gives none."""
-    pynvml = library.pynvml
+    pynvml, handle = device.library.pynvml, device.handle()
     limit_w = _limit_w(pynvml, handle)
-
-    def energy_j() -> float:
-        return (
-            _plausible(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle), ALL_ONES_64) / MJ_PER_J
-        )
-
-    def instant_w() -> float:
-        (field,) = pynvml.nvmlDeviceGetFieldValues(handle, [POWER_INSTANT])
-        if field.nvmlReturn != 0:
-            raise pynvml.NVMLError(field.nvmlReturn)
-        if not 0 <= field.valueType < len(VALUE_MEMBERS):
-            raise SensorError(f"the NVIDIA driver gave a value of unknown type {field.valueType}")
-        return (
-            _plausible(getattr(field.value, VALUE_MEMBERS[field.valueType]), ALL_ONES_32) / MW_PER_W
-        )
-
-    def averaged_w() -> float:
-        return _plausible(pynvml.nvmlDeviceGetPowerUsage(handle), ALL_ONES_32) / MW_PER_W
-
-    if _works(pynvml, energy_j):
-        max_w = None if limit_w is None else COUNTER_HEADROOM * limit_w
-        return NvmlSensor(
-            domain, "counter", "measured", COUNTER, max_w, COUNTER_STEP_J, PERIOD_S,
-            library, energy_j, status,
-        )  # fmt: skip
-    for call, period_s in ((instant_w, PERIOD_S), (averaged_w, AVERAGED_POWER_S)):
-        if _works(pynvml, call):
-            return NvmlSensor(
-                domain, "gauge", "integrated", POWER, limit_w, 0.0, period_s,
-                library, call, status,
-            )  # fmt: skip
-    raise SensorError("the GPU reports neither energy nor power")
+    way = _counter(pynvml, handle, domain.name)
+    gauge = _gauge(pynvml, handle, domain.name, limit_w, clocks)
+    known: Verdict | None = None
+    if way is not None:
+        if gauge is not None and (gauge.averages_s or gauge.module):
+            gauge = None  # no better than a counter that is in doubt, or of another thing
+        known = Verdicts().recall(domain.uuid, driver)
+        if known is not None and not known.reliable:
+            way = gauge or way
+    way = way or gauge
+    if way is None:
+        raise SensorError(parts.why_no_power(domain.name, _virtualization(pynvml, handle)))
+    if way.module:
+        domain = replace(domain, kind="module")
+    bears_polling = parts.bears_polling(domain.name, _brand(pynvml, handle))
+    visible = machine.environ.get("CUDA_VISIBLE_DEVICES")
+    cut = slices(pynvml, handle, visible) if domain.scope == "board" else ()
+    hidden = sys.platform == "win32" or _in_wsl(machine)
+    other = gauge if way.kind == "counter" else None
+    facts = Facts(driver, cut, limit_w, bears_polling, hidden, other)
+    own = None if state is None else PowerState(state.file)
+    return NvmlSensor(domain, way, device, own, facts, machine, clocks, known)
 
 
-def _works(pynvml: Any, call: Callable[[], float]) -> bool:
+def _counter(pynvml: Any, handle: Any, name: str) -> Way | None:
+    """How the energy counter is read, with the power beside it; None where there is none."""
+    both = values.energy_and_power(pynvml)
+    if _works(pynvml, both, handle):
+        return Way(both, "counter")
+    usage = values.power_usage(pynvml) if _usage_is_instant(pynvml, handle, name) else None
+    single = values.energy(pynvml, usage)
+    return Way(single, "counter") if _works(pynvml, single, handle) else None
+
+
+def _gauge(
+    pynvml: Any, handle: Any, name: str, limit_w: float | None, clocks: Clocks
+) -> Way | None:
+    """How power is best read: the driver's ring, else the power of the moment, else a mean over
+    1 s; of the GPU, else of the module that it lies on. None where there is no way."""
+    instant = values.power_field(pynvml, values.POWER_INSTANT)
+    usage = values.power_usage(pynvml)
+    usage_is_instant = _usage_is_instant(pynvml, handle, name)
+    plain = next(
+        (c for c in (instant, *([usage] if usage_is_instant else [])) if _works(pynvml, c, handle)),
+        None,
+    )
+    if plain is not None:
+        ring = Ring(pynvml, plain, limit_w, clocks.monotonic, clocks.realtime)
+        # Three samples tell their spacing; a ring without it cannot be used.
+        if _works(pynvml, ring, handle) and ring.period_s is not None:
+            return Way(ring, "gauge")
+        return Way(plain, "gauge")
+    average = values.power_field(pynvml, values.POWER_AVERAGE)
+    for call in (average, usage):
+        if _works(pynvml, call, handle):
+            return Way(call, "gauge", averages_s=AVERAGED_S)
+    # On Grace-Hopper the GPU's own scope can fail (measuring.md 1.7).
+    for field, averages_s in ((values.POWER_INSTANT, 0.0), (values.POWER_AVERAGE, AVERAGED_S)):
+        call = values.power_field(pynvml, field, values.MODULE)
+        if _works(pynvml, call, handle):
+            return Way(call, "gauge", averages_s, module=True)
+    return None
+
+
+def _works(pynvml: Any, call: values.Call, handle: Any) -> bool:
     """Whether a call gives a value. Raises NVMLError where the GPU or the user is the trouble."""
     try:
-        call()
+        call(handle)
     except SensorError:
         return False
     except pynvml.NVMLError as error:
@@ -271,6 +250,25 @@ def _works(pynvml: Any, call: Callable[[], float]) -> bool:
             raise
         return False
     return True
+
+
+def _usage_is_instant(pynvml: Any, handle: Any, name: str) -> bool:
+    architecture: int | None = None
+    with suppress(pynvml.NVMLError):
+        architecture = pynvml.nvmlDeviceGetArchitecture(handle)
+    return parts.usage_is_instant(name, architecture)
+
+
+def _brand(pynvml: Any, handle: Any) -> int | None:
+    with suppress(pynvml.NVMLError):
+        return int(pynvml.nvmlDeviceGetBrand(handle))
+    return None
+
+
+def _virtualization(pynvml: Any, handle: Any) -> int | None:
+    with suppress(pynvml.NVMLError):
+        return int(pynvml.nvmlDeviceGetVirtualizationMode(handle))
+    return None
 
 
 def _limit_w(pynvml: Any, handle: Any) -> float | None:
@@ -288,15 +286,16 @@ def _limit_w(pynvml: Any, handle: Any) -> float | None:
     limits_w = [0.0]
     for call in (highest_mw, in_force_mw):
         with suppress(pynvml.NVMLError, SensorError):
-            limits_w.append(_plausible(call(), ALL_ONES_32) / MW_PER_W)
+            limits_w.append(values.plausible(call(), values.ALL_ONES_32) / MW_PER_W)
     return max(limits_w) or None
 
 
-def _plausible(value: float, not_available: int) -> float:
-    """The value, if it is one. Raises SensorError for NVML's "not available" and for nonsense."""
-    if not 0 <= value < not_available:  # false for a NaN as well
-        raise SensorError(f"the NVIDIA driver gave a value that cannot be ({value})")
-    return value
+def _in_wsl(machine: Machine) -> bool:
+    """Whether this is Windows' Linux, whose kernel names its maker."""
+    with suppress(OSError):
+        release = (machine.procfs / "sys/kernel/osrelease").read_text()
+        return "microsoft" in release.lower()
+    return False
 
 
 def _asleep(domain: Domain) -> Absence:
@@ -308,8 +307,3 @@ def _nothing(has_gpu: bool, reason: str, remedy: str | None) -> Discovery:
     if not has_gpu:
         return Discovery(notes=(f"NVIDIA GPU: {reason}",))
     return Discovery(absences=(Absence(Domain("gpu", 0, "NVIDIA GPU"), COUNTER, reason, remedy),))
-
-
-def _text(value: str | bytes) -> str:
-    """Text that some bindings give as bytes."""
-    return value.decode(errors="replace") if isinstance(value, bytes) else value

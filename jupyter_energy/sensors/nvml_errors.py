@@ -5,8 +5,11 @@ from __future__ import annotations
 from ..errors import SensorDenied, SensorError, SensorTimeout
 
 # nvmlReturn_t of nvml.h.
+UNINITIALIZED = 1
+INVALID_ARGUMENT = 2
 NOT_SUPPORTED = 3
 NO_PERMISSION = 4
+NOT_FOUND = 6
 DRIVER_NOT_LOADED = 9
 TIMEOUT = 10
 LIBRARY_NOT_FOUND = 12
@@ -18,7 +21,14 @@ LIB_RM_VERSION_MISMATCH = 18
 # With these codes no driver has answered, so they prove no GPU.
 SILENCE = frozenset({LIBRARY_NOT_FOUND, DRIVER_NOT_LOADED, FUNCTION_NOT_FOUND})
 
+# After these the library has to be opened anew: the driver was loaded again, or what we hold of a
+# device is void.
+STALE = frozenset({UNINITIALIZED, INVALID_ARGUMENT, DRIVER_NOT_LOADED, GPU_IS_LOST})
+
 _MEANINGS: dict[int, tuple[str, str | None]] = {
+    UNINITIALIZED: ("the NVIDIA driver was loaded again", None),
+    INVALID_ARGUMENT: ("the NVIDIA driver knows this GPU no more", None),
+    NOT_FOUND: ("the NVIDIA driver no longer finds this GPU", None),
     NOT_SUPPORTED: ("not supported by this GPU", None),
     NO_PERMISSION: (
         "the NVIDIA driver refuses this user",

@@ -1,4 +1,4 @@
-"""`python tests/benchmarks/run.py [load] [edges] [live] [page] [reads] [store]`: prints a
+"""`python tests/benchmarks/run.py [load] [edges] [gpus] [live] [page] [reads] [store]`: prints a
 table, and keeps the figures."""
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import edges
+import gpus
 import live
 import load
 import page
@@ -20,7 +21,7 @@ import reads
 import store
 
 RESULTS = Path(__file__).parent / "results"
-BENCHMARKS = (load, edges, live, page, reads, store)
+BENCHMARKS = (load, edges, gpus, live, page, reads, store)
 
 
 def main(wanted: list[str]) -> int:

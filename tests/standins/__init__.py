@@ -23,7 +23,7 @@ def compile_library(source: str, target: Path, *flags: str) -> Path:
     done = subprocess.run(
         [
             *(compiler, "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-pthread"),
-            *(f"-Wl,-soname,{target.name}", *flags, "-o", str(target), str(HERE / source)),
+            *(f"-Wl,-soname,{target.name}", *flags, "-o", str(target), str(HERE / source), "-lm"),
         ],
         capture_output=True,
         text=True,
@@ -38,6 +38,48 @@ def build_nvml(folder: Path, *, empty: bool = False) -> Path:
     """`libnvidia-ml.so.1` in `folder`, with a known energy; `empty`: without any symbol."""
     flags = ["-DEMPTY"] if empty else []
     return compile_library("nvml.c", folder / "libnvidia-ml.so.1", *flags)
+
+
+class NvmlClock:
+    """The clock of the NVIDIA stand-in in this process, and the energy that it knows to be true.
+
+    Making one loads the library; pynvml then finds it under its soname, also where
+    LD_LIBRARY_PATH does not name it.
+    """
+
+    def __init__(self, library: Path) -> None:
+        import ctypes  # a child that only writes settings is to load nothing of the sort
+
+        self._number = ctypes.c_double
+        self._library = ctypes.CDLL(str(library))
+        self._library.fake_nvml_clock.restype = ctypes.c_double
+        self._library.fake_nvml_epoch.restype = ctypes.c_double
+        self._library.fake_nvml_true_j.restype = ctypes.c_double
+
+    def __call__(self) -> float:
+        """The clock in s: CLOCK_MONOTONIC until it is set."""
+        return float(self._library.fake_nvml_clock())
+
+    def set(self, t_s: float) -> None:
+        """The clock stands at this moment until it is set again."""
+        self._library.fake_nvml_set_clock(self._number(t_s))
+
+    def run(self) -> None:
+        """The clock runs again, as CLOCK_MONOTONIC does."""
+        self._library.fake_nvml_run_clock()
+
+    def realtime(self) -> float:
+        """Seconds since 1970 as the stamps of samples tell them."""
+        return self() + float(self._library.fake_nvml_epoch())
+
+    def set_epoch(self, offset_s: float) -> None:
+        """What the stamps of samples add to the clock from now on: a step of the system's clock."""
+        self._library.fake_nvml_set_epoch(self._number(offset_s))
+
+    def true_j(self, gpu: int, from_s: float, to_s: float) -> float:
+        """The energy in J that a GPU with a profile truly draws between two moments."""
+        begin, end = self._number(from_s), self._number(to_s)
+        return float(self._library.fake_nvml_true_j(gpu, begin, end))
 
 
 def build_cuda(folder: Path) -> Path:

@@ -26,6 +26,7 @@ typedef struct {
 } Context;
 
 static Context primary[MAX_DEVICES], other; /* `other` is made by cuCtxCreate, as PyCUDA does */
+static unsigned char uuids[MAX_DEVICES][16];
 static int initialized, devices, failure;
 static __thread Context *stack[DEPTH];
 static __thread int depth, mode;
@@ -69,6 +70,12 @@ int cuDeviceGetCount(int *count) {
 int cuDeviceGet(int *device, int ordinal) {
     ENTER();
     *device = ordinal;
+    return SUCCESS;
+}
+
+int cuDeviceGetUuid_v2(unsigned char *uuid, int device) {
+    ENTER();
+    memcpy(uuid, uuids[device], 16);
     return SUCCESS;
 }
 
@@ -149,6 +156,11 @@ int cuCtxSynchronize(void) {
 /* --- for the tests ------------------------------------------------------------------------- */
 
 void fake_devices(int n) { devices = n; }
+
+/* The UUID of a device, as 32 hexadecimal digits. */
+void fake_uuid(int device, const char *digits) {
+    for (int i = 0; i < 16; i++) sscanf(digits + 2 * i, "%2hhx", &uuids[device][i]);
+}
 
 /* Queue work of so many ms on a device, which makes its primary context. */
 void fake_queue(int device, int ms) {

@@ -6,11 +6,31 @@
  *   gpu 0 uuid=GPU-1 name="NVIDIA H100" pci=00000000:01:00.0 mode=manual energy_mj=5000
  *         power_mw=350000 limit_mw=700000 mig=0 fault=NotSupported@nvmlDeviceGetPowerUsage
  *
- * (a device is one line). In mode "manual" the counter is energy_mj exactly; in mode "clock" it
- * is energy_mj plus the power over the time since the library was loaded, renewed every 100 ms.
+ * (a device is one line). In mode "manual" the counter is energy_mj exactly and the power
+ * power_mw; in mode "clock" the counter is energy_mj plus power_mw over the time since the library
+ * was loaded, renewed every 100 ms. With `profile` the power is what the profile says, in seconds
+ * of the clock (nvml_truth.h), and:
+ *
+ *   profile=0:100,10.25:700,11.25:150  repeats_s=0    W from each moment on
+ *   period_ms=100 phase_ms=0 gain=1    the counter: when it is renewed, and by how much it errs
+ *   power_period_ms=100 power_phase_ms=0 boxcar_ms=25 power_gain=1
+ *                                      field 186: the mean over the boxcar before each renewal
+ *                                      (boxcar_ms=0: the power at that moment)
+ *   usage=average|instant              nvmlDeviceGetPowerUsage: mean of the last second, or as 186
+ *   ring_ms=20 ring_samples=119        the sample ring (0: not supported), each the mean of ring_ms
+ *   module_mw=120000                   what the module draws beside its GPU (0: no module scope)
+ *
+ * More of a device: brand=14 (NVIDIA's data-centre parts), architecture=9, virtualization=0,
+ * slices=MIG-a,MIG-b (the MIG devices it is cut into),
+ * pids=12,34 (compute) graphics_pids=56 utilization=12:60,34:20 (percent of the SMs).
+ * `library reload=N`: with each new N the driver is loaded again: counters start at 0, and calls
+ * fail until the library is initialised again. Handles are good until nvmlShutdown.
+ *
  * `fault` and `hang` (in ms) may be given more than once; the place is the name of a function,
- * "field186" for one field's own return code, or "*". FAKE_NVML_LOG names a file that gets one
- * line a call: the function, the device (or -) and the thread.
+ * "field186" for one field's own return code ("field186/1" in scope 1), or "*". FAKE_NVML_LOG names
+ * a file that gets one line a call: the function, the device (or -) and the thread.
+ *
+ * The functions fake_nvml_* at the end are for a test in the same process.
  *
  * Structures and codes follow NVIDIA's nvml.h as far as the calls below need them.
  * With -DEMPTY it is a library without any symbol.
@@ -26,18 +46,20 @@ const int nothing_here = 0;
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "nvml_truth.h"
 
 #define MAX_GPUS 16
 #define MAX_RULES 16
-#define PERIOD_S 0.1
+#define MAX_SLICES 8
+#define MAX_PIDS 64
+#define GENERATIONS 64
 
 typedef int nvmlReturn_t;
+enum { UNINITIALIZED = 1, INVALID_ARGUMENT, NOT_SUPPORTED, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7 };
 
 typedef struct {
     int value; /* a return code, or milliseconds */
@@ -45,20 +67,38 @@ typedef struct {
 } Rule;
 
 typedef struct {
+    int n;
+    unsigned pid[MAX_PIDS], percent[MAX_PIDS];
+} Processes;
+
+typedef struct {
     int present;
     char uuid[96], name[96], pci[32];
     unsigned long long base_mj;
-    unsigned power_mw, limit_mw, value_type;
-    int clock, mig;
+    unsigned power_mw, limit_mw, module_mw, value_type, brand, virtualization, ring_samples,
+        architecture;
+    int clock, mig, usage_is_instant, n_slices;
     double gathered_mj, since_s; /* energy up to since_s, in mode clock */
+    double period_s, phase_s, gain, power_period_s, power_phase_s, boxcar_s, power_gain, ring_s;
+    Profile profile;
+    char slices[MAX_SLICES][96];
+    Processes compute, graphics, utilization;
     Rule faults[MAX_RULES], hangs[MAX_RULES];
     int n_faults, n_hangs;
 } Gpu;
 
+/* What a handle points to: a device or one of its slices, until the library is shut down. */
+typedef struct {
+    Gpu *gpu;
+    int slice; /* -1: the whole device */
+    int generation;
+} Handle;
+
 static Gpu gpus[MAX_GPUS], library; /* `library` only has faults and hangs */
+static Handle handles[GENERATIONS][MAX_GPUS][MAX_SLICES + 1];
 static char driver[80] = "580.65.06";
-static int count, users;
-static double loaded_s;
+static int count, users, generation, reloads;
+static double loaded_s, counters_from_s = -INFINITY;
 static struct stat seen;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -71,6 +111,8 @@ static const struct {
     {2, "InvalidArgument", "Invalid Argument"},
     {3, "NotSupported", "Not Supported"},
     {4, "NoPermission", "Insufficient Permissions"},
+    {6, "NotFound", "Not Found"},
+    {7, "InsufficientSize", "Insufficient Size"},
     {9, "DriverNotLoaded", "Driver Not Loaded"},
     {10, "Timeout", "Timeout"},
     {13, "FunctionNotFound", "Function Not Found"},
@@ -81,29 +123,47 @@ static const struct {
 };
 #define N_CODES (sizeof CODES / sizeof CODES[0])
 
-static double now_s(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec + t.tv_nsec / 1e9;
+__attribute__((constructor)) static void loaded(void) {
+    loaded_s = now_s();
+    epoch_s = real_s(CLOCK_REALTIME) - real_s(CLOCK_MONOTONIC);
 }
 
-__attribute__((constructor)) static void loaded(void) { loaded_s = now_s(); }
+/* --- the settings -------------------------------------------------------------------------- */
+
+static void refuse(const char *what, const char *text) {
+    fprintf(stderr, "fake nvml: %s %s\n", what, text);
+    abort();
+}
 
 static int code_of(const char *name) {
     for (size_t i = 0; i < N_CODES; i++)
         if (!strcmp(CODES[i].name, name)) return CODES[i].code;
-    fprintf(stderr, "fake nvml: no return code is called %s\n", name);
-    abort();
+    refuse("no return code is called", name);
+    return 0;
 }
 
 static void add_rule(Rule *rules, int *n, const char *text, int is_fault) {
     char what[64];
     Rule *rule = &rules[(*n)++];
-    if (*n > MAX_RULES || sscanf(text, "%63[^@]@%63s", what, rule->place) != 2) {
-        fprintf(stderr, "fake nvml: cannot read the rule %s\n", text);
-        abort();
-    }
+    if (*n > MAX_RULES || sscanf(text, "%63[^@]@%63s", what, rule->place) != 2)
+        refuse("cannot read the rule", text);
     rule->value = is_fault ? code_of(what) : atoi(what);
+}
+
+static void read_processes(Processes *into, const char *text) {
+    for (into->n = 0; *text && into->n < MAX_PIDS; into->n++) {
+        char *end;
+        into->pid[into->n] = strtoul(text, &end, 10);
+        into->percent[into->n] = *end == ':' ? strtoul(end + 1, &end, 10) : 0;
+        text = *end ? end + 1 : end;
+    }
+}
+
+static void read_slices(Gpu *gpu, const char *text) {
+    char all[1024], *rest = all, *one;
+    snprintf(all, sizeof all, "%s", text);
+    for (gpu->n_slices = 0; gpu->n_slices < MAX_SLICES && (one = strsep(&rest, ","));)
+        snprintf(gpu->slices[gpu->n_slices++], sizeof gpu->slices[0], "%s", one);
 }
 
 /* The next key=value of a line; a value may stand in double quotes. */
@@ -122,23 +182,72 @@ static char *next_pair(char *at, char **key, char **value) {
     return at;
 }
 
+/* The driver is loaded again: counters start at 0, and nobody is a client of it any more. */
+static void reload(void) {
+    users = 0;
+    generation++;
+    counters_from_s = now_s();
+}
+
 static void set(Gpu *gpu, const char *key, const char *value) {
-    if (!strcmp(key, "uuid")) snprintf(gpu->uuid, sizeof gpu->uuid, "%s", value);
-    else if (!strcmp(key, "name")) snprintf(gpu->name, sizeof gpu->name, "%s", value);
-    else if (!strcmp(key, "pci")) snprintf(gpu->pci, sizeof gpu->pci, "%s", value);
-    else if (!strcmp(key, "energy_mj")) gpu->base_mj = strtoull(value, NULL, 0);
-    else if (!strcmp(key, "power_mw")) gpu->power_mw = strtoul(value, NULL, 0);
-    else if (!strcmp(key, "limit_mw")) gpu->limit_mw = strtoul(value, NULL, 0);
-    else if (!strcmp(key, "value_type")) gpu->value_type = strtoul(value, NULL, 0);
-    else if (!strcmp(key, "mig")) gpu->mig = atoi(value);
-    else if (!strcmp(key, "mode")) gpu->clock = !strcmp(value, "clock");
-    else if (!strcmp(key, "driver")) snprintf(driver, sizeof driver, "%s", value);
-    else if (!strcmp(key, "fault")) add_rule(gpu->faults, &gpu->n_faults, value, 1);
-    else if (!strcmp(key, "hang")) add_rule(gpu->hangs, &gpu->n_hangs, value, 0);
-    else {
-        fprintf(stderr, "fake nvml: no setting is called %s\n", key);
-        abort();
-    }
+    const double number = atof(value);
+#define IS(name) (!strcmp(key, name))
+    if (IS("uuid")) snprintf(gpu->uuid, sizeof gpu->uuid, "%s", value);
+    else if (IS("name")) snprintf(gpu->name, sizeof gpu->name, "%s", value);
+    else if (IS("pci")) snprintf(gpu->pci, sizeof gpu->pci, "%s", value);
+    else if (IS("energy_mj")) gpu->base_mj = strtoull(value, NULL, 0);
+    else if (IS("power_mw")) gpu->power_mw = strtoul(value, NULL, 0);
+    else if (IS("limit_mw")) gpu->limit_mw = strtoul(value, NULL, 0);
+    else if (IS("module_mw")) gpu->module_mw = strtoul(value, NULL, 0);
+    else if (IS("value_type")) gpu->value_type = strtoul(value, NULL, 0);
+    else if (IS("brand")) gpu->brand = strtoul(value, NULL, 0);
+    else if (IS("architecture")) gpu->architecture = strtoul(value, NULL, 0);
+    else if (IS("virtualization")) gpu->virtualization = strtoul(value, NULL, 0);
+    else if (IS("mig")) gpu->mig = atoi(value);
+    else if (IS("mode")) gpu->clock = !strcmp(value, "clock");
+    else if (IS("profile")) {
+        if (!read_profile(&gpu->profile, value)) refuse("cannot read the profile", value);
+    } else if (IS("repeats_s")) gpu->profile.repeats_s = number;
+    else if (IS("period_ms")) gpu->period_s = number / 1e3;
+    else if (IS("phase_ms")) gpu->phase_s = number / 1e3;
+    else if (IS("gain")) gpu->gain = number;
+    else if (IS("power_period_ms")) gpu->power_period_s = number / 1e3;
+    else if (IS("power_phase_ms")) gpu->power_phase_s = number / 1e3;
+    else if (IS("boxcar_ms")) gpu->boxcar_s = number / 1e3;
+    else if (IS("power_gain")) gpu->power_gain = number;
+    else if (IS("usage")) gpu->usage_is_instant = !strcmp(value, "instant");
+    else if (IS("ring_ms")) gpu->ring_s = number / 1e3;
+    else if (IS("ring_samples")) gpu->ring_samples = strtoul(value, NULL, 0);
+    else if (IS("slices")) read_slices(gpu, value);
+    else if (IS("pids")) read_processes(&gpu->compute, value);
+    else if (IS("graphics_pids")) read_processes(&gpu->graphics, value);
+    else if (IS("utilization")) read_processes(&gpu->utilization, value);
+    else if (IS("driver")) snprintf(driver, sizeof driver, "%s", value);
+    else if (IS("reload")) {
+        if (atoi(value) != reloads) reload();
+        reloads = atoi(value);
+    } else if (IS("fault")) add_rule(gpu->faults, &gpu->n_faults, value, 1);
+    else if (IS("hang")) add_rule(gpu->hangs, &gpu->n_hangs, value, 0);
+    else refuse("no setting is called", key);
+#undef IS
+}
+
+/* A device as it is before its line says otherwise; what it drew at the old power stays drawn. */
+static void begin(Gpu *gpu) {
+    double since_s = gpu->present ? gpu->since_s : loaded_s, now = now_s();
+    double gathered_mj = gpu->present ? gpu->gathered_mj + gpu->power_mw * (now - since_s) : 0;
+    int old = gpu->present;
+    drop_profile(&gpu->profile);
+    memset(gpu, 0, sizeof *gpu);
+    gpu->present = gpu->value_type = 1;
+    gpu->gain = gpu->power_gain = 1;
+    gpu->period_s = gpu->power_period_s = 0.1;
+    gpu->boxcar_s = 0.025;
+    gpu->ring_samples = 119;
+    gpu->brand = 14;
+    gpu->architecture = 9; /* Hopper */
+    gpu->gathered_mj = gathered_mj;
+    gpu->since_s = old ? now : loaded_s;
 }
 
 /* Read the file again if it is another one than the last time. Called with the lock held. */
@@ -152,24 +261,17 @@ static void refresh(void) {
     FILE *file = fopen(path, "r");
     if (!file) return;
     seen = st;
-    double now = now_s();
-    char line[2048], *key, *value;
+    char *line = NULL, *key, *value;
+    size_t room = 0;
     library.n_faults = library.n_hangs = count = 0;
-    while (fgets(line, sizeof line, file)) {
+    while (getline(&line, &room, file) >= 0) {
         char *at = line;
         Gpu *gpu = &library;
         int index, used;
         if (sscanf(line, "gpu %d%n", &index, &used) == 1 && index >= 0 && index < MAX_GPUS) {
             gpu = &gpus[index];
             at = line + used;
-            /* What was drawn at the old power stays drawn. */
-            double since = gpu->present ? gpu->since_s : loaded_s;
-            double gathered = gpu->gathered_mj + gpu->power_mw * (now - since);
-            int old = gpu->present;
-            memset(gpu, 0, sizeof *gpu);
-            gpu->present = gpu->value_type = 1;
-            gpu->gathered_mj = old ? gathered : 0;
-            gpu->since_s = old ? now : loaded_s;
+            begin(gpu);
             if (index >= count) count = index + 1;
         } else if (!strncmp(line, "library", 7)) {
             at = line + 7;
@@ -178,15 +280,43 @@ static void refresh(void) {
         }
         while ((at = next_pair(at, &key, &value))) set(gpu, key, value);
     }
+    free(line);
     fclose(file);
 }
 
-static unsigned long long energy_mj(const Gpu *gpu) {
-    if (!gpu->clock) return gpu->base_mj;
-    double tick_s = loaded_s + PERIOD_S * (long long)((now_s() - loaded_s) / PERIOD_S);
-    double drawn = tick_s > gpu->since_s ? gpu->power_mw * (tick_s - gpu->since_s) : 0;
-    return gpu->base_mj + (unsigned long long)(gpu->gathered_mj + drawn);
+/* --- what the readings show of the truth ---------------------------------------------------- */
+
+/* Energy in mJ up to a moment. */
+static double drawn_mj(const Gpu *gpu, double t_s) {
+    if (gpu->profile.n) return profile_j(&gpu->profile, t_s) * 1e3;
+    return gpu->gathered_mj + (t_s > gpu->since_s ? gpu->power_mw * (t_s - gpu->since_s) : 0);
 }
+
+static unsigned long long energy_mj(const Gpu *gpu) {
+    if (!gpu->profile.n && !gpu->clock) return gpu->base_mj;
+    double phase_s = gpu->phase_s + (gpu->profile.n ? 0 : loaded_s);
+    double tick_s = last_tick_s(now_s(), gpu->period_s, phase_s);
+    if (tick_s <= counters_from_s) return 0;
+    double before_mj = isinf(counters_from_s) ? 0 : drawn_mj(gpu, counters_from_s);
+    /* A hundredth of a mJ of slack, so that 30 J made of tenths are not 29.999 J. */
+    double shown_mj = gpu->gain * (drawn_mj(gpu, tick_s) - before_mj) + 0.01;
+    return (isinf(counters_from_s) ? gpu->base_mj : 0) + (unsigned long long)shown_mj;
+}
+
+/* The mean power in mW over the `over_s` before a moment; the power at it for 0. */
+static double mean_mw(const Gpu *gpu, double t_s, double over_s) {
+    if (!gpu->profile.n) return gpu->power_mw;
+    double w = over_s > 0 ? (profile_j(&gpu->profile, t_s) - profile_j(&gpu->profile, t_s - over_s)) / over_s
+                          : profile_w(&gpu->profile, t_s);
+    return gpu->power_gain * w * 1e3;
+}
+
+static unsigned shown_mw(const Gpu *gpu, double over_s) {
+    double tick_s = last_tick_s(now_s(), gpu->power_period_s, gpu->power_phase_s);
+    return (unsigned)(mean_mw(gpu, tick_s, over_s) + 0.5);
+}
+
+/* --- every call ----------------------------------------------------------------------------- */
 
 static int rule_for(const Rule *rules, int n, const char *place, int otherwise) {
     for (int i = 0; i < n; i++)
@@ -208,14 +338,15 @@ static void note(const char *name, const Gpu *gpu) {
 }
 
 /* What every call does first: log, take the new settings, hang, fail. */
-static nvmlReturn_t enter(const char *name, const Gpu *gpu, int needs_init) {
+static nvmlReturn_t enter(const char *name, const Gpu *gpu, const Handle *handle, int needs_init) {
     note(name, gpu);
     pthread_mutex_lock(&lock);
     refresh();
     const Gpu *from = gpu ? gpu : &library;
     int hang_ms = rule_for(from->hangs, from->n_hangs, name, 0);
     int code = rule_for(from->faults, from->n_faults, name, 0);
-    if (!code && needs_init && users == 0) code = 1;
+    if (!code && needs_init && users == 0) code = UNINITIALIZED;
+    if (!code && handle && handle->generation != generation) code = INVALID_ARGUMENT;
     pthread_mutex_unlock(&lock);
     if (hang_ms) {
         struct timespec t = {hang_ms / 1000, hang_ms % 1000 * 1000000L};
@@ -224,27 +355,41 @@ static nvmlReturn_t enter(const char *name, const Gpu *gpu, int needs_init) {
     return code;
 }
 
-#define ENTER(gpu, needs_init)                                   \
-    do {                                                         \
-        nvmlReturn_t code_ = enter(__func__, gpu, needs_init);   \
-        if (code_) return code_;                                 \
+#define TRY(call)                   \
+    do {                            \
+        nvmlReturn_t code_ = call;  \
+        if (code_) return code_;    \
     } while (0)
+#define ENTER_LIBRARY(needs_init) TRY(enter(__func__, NULL, NULL, needs_init))
+#define ENTER(handle)                                      \
+    if (!handle) return INVALID_ARGUMENT;                  \
+    Gpu *const gpu = handle->gpu;                          \
+    TRY(enter(__func__, gpu, handle, 1))
+
+static Handle *handle_of(Gpu *gpu, int slice) {
+    Handle *handle = &handles[generation % GENERATIONS][gpu - gpus][slice + 1];
+    *handle = (Handle){gpu, slice, generation};
+    return handle;
+}
+
+static nvmlReturn_t init(void) {
+    if (users++ == 0) generation++;
+    return 0;
+}
 
 nvmlReturn_t nvmlInitWithFlags(unsigned flags) {
     (void)flags;
-    ENTER(NULL, 0);
-    users++;
-    return 0;
+    ENTER_LIBRARY(0);
+    return init();
 }
 
 nvmlReturn_t nvmlInit_v2(void) {
-    ENTER(NULL, 0);
-    users++;
-    return 0;
+    ENTER_LIBRARY(0);
+    return init();
 }
 
 nvmlReturn_t nvmlShutdown(void) {
-    ENTER(NULL, 1);
+    ENTER_LIBRARY(1);
     users--;
     return 0;
 }
@@ -256,56 +401,68 @@ const char *nvmlErrorString(nvmlReturn_t code) {
 }
 
 nvmlReturn_t nvmlSystemGetDriverVersion(char *version, unsigned length) {
-    ENTER(NULL, 1);
+    ENTER_LIBRARY(1);
     snprintf(version, length, "%s", driver);
     return 0;
 }
 
 nvmlReturn_t nvmlSystemGetNVMLVersion(char *version, unsigned length) {
-    ENTER(NULL, 1);
+    ENTER_LIBRARY(1);
     snprintf(version, length, "13.%s", driver);
     return 0;
 }
 
 nvmlReturn_t nvmlDeviceGetCount_v2(unsigned *n) {
-    ENTER(NULL, 1);
+    ENTER_LIBRARY(1);
     *n = count;
     return 0;
 }
 
-nvmlReturn_t nvmlDeviceGetHandleByIndex_v2(unsigned index, Gpu **gpu) {
-    if (index >= MAX_GPUS) return 2;
-    ENTER(&gpus[index], 1);
-    if (!gpus[index].present) return 2;
-    *gpu = &gpus[index];
+nvmlReturn_t nvmlDeviceGetHandleByIndex_v2(unsigned index, Handle **found) {
+    if (index >= MAX_GPUS) return INVALID_ARGUMENT;
+    TRY(enter(__func__, &gpus[index], NULL, 1));
+    if (!gpus[index].present) return INVALID_ARGUMENT;
+    *found = handle_of(&gpus[index], -1);
     return 0;
 }
 
-nvmlReturn_t nvmlDeviceGetHandleByUUID(const char *uuid, Gpu **gpu) {
-    ENTER(NULL, 1);
+nvmlReturn_t nvmlDeviceGetHandleByUUID(const char *uuid, Handle **found) {
+    ENTER_LIBRARY(1);
     for (int i = 0; i < count; i++)
-        if (gpus[i].present && !strcmp(gpus[i].uuid, uuid)) {
-            *gpu = &gpus[i];
-            return 0;
-        }
-    return 6; /* not found */
+        for (int slice = -1; gpus[i].present && slice < gpus[i].n_slices; slice++)
+            if (!strcmp(slice < 0 ? gpus[i].uuid : gpus[i].slices[slice], uuid)) {
+                *found = handle_of(&gpus[i], slice);
+                return 0;
+            }
+    return NOT_FOUND;
 }
 
-nvmlReturn_t nvmlDeviceGetIndex(Gpu *gpu, unsigned *index) {
-    ENTER(gpu, 1);
+nvmlReturn_t nvmlDeviceGetHandleByPciBusId_v2(const char *bus_id, Handle **found) {
+    for (int i = 0; i < MAX_GPUS; i++)
+        if (gpus[i].present && !strcmp(gpus[i].pci, bus_id)) {
+            TRY(enter(__func__, &gpus[i], NULL, 1));
+            *found = handle_of(&gpus[i], -1);
+            return 0;
+        }
+    ENTER_LIBRARY(1);
+    return NOT_FOUND;
+}
+
+nvmlReturn_t nvmlDeviceGetIndex(Handle *handle, unsigned *index) {
+    ENTER(handle);
     *index = gpu - gpus;
     return 0;
 }
 
-nvmlReturn_t nvmlDeviceGetName(Gpu *gpu, char *name, unsigned length) {
-    ENTER(gpu, 1);
+nvmlReturn_t nvmlDeviceGetName(Handle *handle, char *name, unsigned length) {
+    ENTER(handle);
     snprintf(name, length, "%s", gpu->name);
     return 0;
 }
 
-nvmlReturn_t nvmlDeviceGetUUID(Gpu *gpu, char *uuid, unsigned length) {
-    ENTER(gpu, 1);
-    snprintf(uuid, length, "%s", gpu->uuid);
+nvmlReturn_t nvmlDeviceGetUUID(Handle *handle, char *uuid, unsigned length) {
+    ENTER(handle);
+    snprintf(uuid, length, "%s", handle->slice < 0 ? gpu->uuid : gpu->slices[handle->slice]);
     return 0;
 }
 
@@ -315,82 +472,235 @@ typedef struct {
     char bus_id[32];
 } PciInfo;
 
-nvmlReturn_t nvmlDeviceGetPciInfo_v3(Gpu *gpu, PciInfo *pci) {
-    ENTER(gpu, 1);
+nvmlReturn_t nvmlDeviceGetPciInfo_v3(Handle *handle, PciInfo *pci) {
+    ENTER(handle);
     memset(pci, 0, sizeof *pci);
     sscanf(gpu->pci, "%x:%x:%x", &pci->domain, &pci->bus, &pci->device);
     snprintf(pci->bus_id, sizeof pci->bus_id, "%s", gpu->pci);
     return 0;
 }
 
-nvmlReturn_t nvmlDeviceGetTotalEnergyConsumption(Gpu *gpu, unsigned long long *mj) {
-    ENTER(gpu, 1);
+nvmlReturn_t nvmlDeviceGetBrand(Handle *handle, unsigned *brand) {
+    ENTER(handle);
+    *brand = gpu->brand;
+    return 0;
+}
+
+nvmlReturn_t nvmlDeviceGetArchitecture(Handle *handle, unsigned *architecture) {
+    ENTER(handle);
+    *architecture = gpu->architecture;
+    return 0;
+}
+
+nvmlReturn_t nvmlDeviceGetVirtualizationMode(Handle *handle, unsigned *mode) {
+    ENTER(handle);
+    *mode = gpu->virtualization;
+    return 0;
+}
+
+nvmlReturn_t nvmlDeviceGetTotalEnergyConsumption(Handle *handle, unsigned long long *mj) {
+    ENTER(handle);
     *mj = energy_mj(gpu);
     return 0;
 }
 
-nvmlReturn_t nvmlDeviceGetPowerUsage(Gpu *gpu, unsigned *mw) {
-    ENTER(gpu, 1);
-    *mw = gpu->power_mw;
+nvmlReturn_t nvmlDeviceGetPowerUsage(Handle *handle, unsigned *mw) {
+    ENTER(handle);
+    *mw = shown_mw(gpu, gpu->usage_is_instant ? gpu->boxcar_s : 1.0);
     return 0;
 }
 
-nvmlReturn_t nvmlDeviceGetEnforcedPowerLimit(Gpu *gpu, unsigned *mw) {
-    ENTER(gpu, 1);
-    if (!gpu->limit_mw) return 3;
+nvmlReturn_t nvmlDeviceGetEnforcedPowerLimit(Handle *handle, unsigned *mw) {
+    ENTER(handle);
+    if (!gpu->limit_mw) return NOT_SUPPORTED;
     *mw = gpu->limit_mw;
     return 0;
 }
 
-nvmlReturn_t nvmlDeviceGetPowerManagementLimitConstraints(Gpu *gpu, unsigned *min, unsigned *max) {
-    ENTER(gpu, 1);
-    if (!gpu->limit_mw) return 3;
+nvmlReturn_t nvmlDeviceGetPowerManagementLimitConstraints(Handle *handle, unsigned *min,
+                                                          unsigned *max) {
+    ENTER(handle);
+    if (!gpu->limit_mw) return NOT_SUPPORTED;
     *min = gpu->limit_mw / 4;
     *max = gpu->limit_mw;
     return 0;
 }
 
-nvmlReturn_t nvmlDeviceGetMigMode(Gpu *gpu, unsigned *current, unsigned *pending) {
-    ENTER(gpu, 1);
-    *current = *pending = gpu->mig;
-    return 0;
-}
+typedef union {
+    double d;
+    unsigned ui;
+    unsigned long ul;
+    unsigned long long ull;
+    long long sll;
+    int si;
+    unsigned short us;
+} Value;
 
 typedef struct {
     uint32_t field, scope;
     int64_t timestamp_us, latency_us;
     unsigned value_type;
     nvmlReturn_t code;
-    union {
-        double d;
-        unsigned ui;
-        unsigned long ul;
-        unsigned long long ull;
-        long long sll;
-        int si;
-        unsigned short us;
-    } value;
+    Value value;
 } FieldValue;
 
-nvmlReturn_t nvmlDeviceGetFieldValues(Gpu *gpu, int n, FieldValue *values) {
-    ENTER(gpu, 1);
+nvmlReturn_t nvmlDeviceGetFieldValues(Handle *handle, int n, FieldValue *values) {
+    ENTER(handle);
     for (int i = 0; i < n; i++) {
+        FieldValue *v = &values[i];
         char place[32];
-        snprintf(place, sizeof place, "field%u", values[i].field);
-        values[i].code = rule_for(gpu->faults, gpu->n_faults, place, 0);
-        values[i].value.ull = 0;
-        values[i].value_type = gpu->value_type;
-        if (values[i].code) continue;
-        if (values[i].field == 83) {
-            values[i].value_type = 3;
-            values[i].value.ull = energy_mj(gpu);
-        } else if (values[i].field == 185 || values[i].field == 186) {
-            if (gpu->value_type == 0) values[i].value.d = gpu->power_mw;
-            else values[i].value.ui = gpu->power_mw;
+        if (v->scope) snprintf(place, sizeof place, "field%u/%u", v->field, v->scope);
+        else snprintf(place, sizeof place, "field%u", v->field);
+        v->code = rule_for(gpu->faults, gpu->n_faults, place, 0);
+        v->value.ull = 0;
+        v->value_type = gpu->value_type;
+        v->timestamp_us = stamp_us(now_s());
+        v->latency_us = 0;
+        if (v->code) continue;
+        int is_power = v->field == 185 || v->field == 186;
+        if (v->field == 83 && v->scope == 0) {
+            v->value_type = 3;
+            v->value.ull = energy_mj(gpu);
+        } else if (is_power && (v->scope == 0 || (v->scope == 1 && gpu->module_mw))) {
+            unsigned mw = shown_mw(gpu, v->field == 185 ? 1.0 : gpu->boxcar_s);
+            if (v->scope == 1) mw += gpu->module_mw;
+            if (gpu->value_type == 0) v->value.d = mw;
+            else v->value.ui = mw;
         } else {
-            values[i].code = 3;
+            v->code = NOT_SUPPORTED;
         }
     }
     return 0;
+}
+
+typedef struct {
+    unsigned long long stamp_us;
+    Value value;
+} Sample;
+
+nvmlReturn_t nvmlDeviceGetSamples(Handle *handle, int kind, unsigned long long last_us,
+                                  unsigned *value_type, unsigned *n, Sample *samples) {
+    ENTER(handle);
+    if (kind != 0 || gpu->ring_s <= 0) return NOT_SUPPORTED;
+    *value_type = gpu->value_type;
+    if (!samples) {
+        *n = gpu->ring_samples + 1;
+        return 0;
+    }
+    double newest_s = last_tick_s(now_s(), gpu->ring_s, gpu->power_phase_s);
+    unsigned given = 0;
+    for (int back = gpu->ring_samples - 1; back >= 0 && given < *n; back--) {
+        double t_s = newest_s - back * gpu->ring_s;
+        if (stamp_us(t_s) <= last_us) continue;
+        samples[given].stamp_us = stamp_us(t_s);
+        if (gpu->value_type == 0) samples[given].value.d = mean_mw(gpu, t_s, gpu->ring_s);
+        else samples[given].value.ull = (unsigned)(mean_mw(gpu, t_s, gpu->ring_s) + 0.5);
+        given++;
+    }
+    *n = given;
+    return given ? 0 : NOT_FOUND;
+}
+
+/* --- slices --------------------------------------------------------------------------------- */
+
+nvmlReturn_t nvmlDeviceGetMigMode(Handle *handle, unsigned *current, unsigned *pending) {
+    ENTER(handle);
+    *current = *pending = gpu->mig;
+    return 0;
+}
+
+nvmlReturn_t nvmlDeviceGetMaxMigDeviceCount(Handle *handle, unsigned *n) {
+    ENTER(handle);
+    *n = gpu->mig ? MAX_SLICES - 1 : 0;
+    return 0;
+}
+
+nvmlReturn_t nvmlDeviceGetMigDeviceHandleByIndex(Handle *handle, unsigned index, Handle **found) {
+    ENTER(handle);
+    if (index >= (unsigned)gpu->n_slices) return NOT_FOUND;
+    *found = handle_of(gpu, index);
+    return 0;
+}
+
+nvmlReturn_t nvmlDeviceGetDeviceHandleFromMigDeviceHandle(Handle *handle, Handle **found) {
+    ENTER(handle);
+    if (handle->slice < 0) return INVALID_ARGUMENT;
+    *found = handle_of(gpu, -1);
+    return 0;
+}
+
+/* --- processes ------------------------------------------------------------------------------ */
+
+typedef struct {
+    unsigned pid;
+    unsigned long long used_memory;
+    unsigned gpu_instance, compute_instance;
+} Process;
+
+static nvmlReturn_t list(const Processes *from, unsigned *n, Process *processes) {
+    unsigned room = *n;
+    *n = from->n;
+    if (room < *n) return INSUFFICIENT_SIZE;
+    for (unsigned i = 0; i < *n; i++)
+        processes[i] = (Process){from->pid[i], 1 << 20, 0xffffffff, 0xffffffff};
+    return 0;
+}
+
+nvmlReturn_t nvmlDeviceGetComputeRunningProcesses_v3(Handle *handle, unsigned *n, Process *into) {
+    ENTER(handle);
+    return list(&gpu->compute, n, into);
+}
+
+nvmlReturn_t nvmlDeviceGetGraphicsRunningProcesses_v3(Handle *handle, unsigned *n, Process *into) {
+    ENTER(handle);
+    return list(&gpu->graphics, n, into);
+}
+
+typedef struct {
+    unsigned pid;
+    unsigned long long stamp_us;
+    unsigned sm, memory, encoder, decoder;
+} Utilization;
+
+nvmlReturn_t nvmlDeviceGetProcessUtilization(Handle *handle, Utilization *into, unsigned *n,
+                                             unsigned long long last_us) {
+    ENTER(handle);
+    if (gpu->mig) return NOT_SUPPORTED;
+    const Processes *from = &gpu->utilization;
+    unsigned long long at_us = stamp_us(now_s());
+    unsigned room = *n;
+    *n = at_us > last_us ? from->n : 0;
+    if (!*n) return NOT_FOUND;
+    if (!into || room < *n) return INSUFFICIENT_SIZE;
+    for (unsigned i = 0; i < *n; i++)
+        into[i] = (Utilization){from->pid[i], at_us, from->percent[i], 0, 0, 0};
+    return 0;
+}
+
+/* --- for the tests -------------------------------------------------------------------------- */
+
+/* From now on the clock stands at this many seconds, until it is set again. */
+void fake_nvml_set_clock(double s) {
+    is_virtual = 1;
+    virtual_s = s;
+}
+
+/* The clock runs again, as CLOCK_MONOTONIC does. */
+void fake_nvml_run_clock(void) { is_virtual = 0; }
+
+double fake_nvml_clock(void) { return now_s(); }
+
+/* What the stamps of samples add to the clock, to be seconds since 1970. */
+void fake_nvml_set_epoch(double s) { epoch_s = s; }
+
+double fake_nvml_epoch(void) { return epoch_s; }
+
+/* The energy in J that a device with a profile truly draws between two moments. */
+double fake_nvml_true_j(int index, double from_s, double to_s) {
+    pthread_mutex_lock(&lock);
+    refresh();
+    double j = profile_j(&gpus[index].profile, to_s) - profile_j(&gpus[index].profile, from_s);
+    pthread_mutex_unlock(&lock);
+    return j;
 }
 #endif
