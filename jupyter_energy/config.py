@@ -14,6 +14,7 @@ from pathlib import Path
 from traitlets import All, Bool, Float, TraitError, Unicode, validate
 from traitlets.config import Config, Configurable
 
+from .calibration import default_file as baselines_file
 from .errors import WrongUse
 from .sensors.base import Machine
 
@@ -171,5 +172,6 @@ class Energy(Configurable):
             procfs=Path(self.procfs),
             replay=Path(self.replay).expanduser() if self.replay else None,
             cpu_tdp_w=self.cpu_tdp_w,
+            baselines=baselines_file(),
             environ=environ,
         )

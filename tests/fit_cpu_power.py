@@ -2,7 +2,7 @@
 
     python tests/fit_cpu_power.py specpower_servers.csv
 
-prints the table that jupyter_energy/sensors/cpu_power.py holds, and writes tests/fits/cpu_power.json:
+prints what jupyter_energy/sensors/cpu_power.py holds, and writes it to tests/fits/cpu_power.json:
 the constants, how they did on processors that they were not fitted to, and the data's digest. The
 data (SPECpower_ssj2008 results as collected in ccf-coefficients, Apache-2.0) are not part of this
 repository; its columns are cpu, sockets, cores, threads, mhz, memory_gb, year, idle_w, full_load_w.
@@ -21,7 +21,7 @@ all families. A virtual machine does not tell how many threads its host's socket
 family's usual number is taken, and the band is wider.
 
 Every processor model counts once, however many machines were published with it, and a residual is
-that of a model which was left out of the fit: the reader's own model is most often not in the table.
+that of a model which was left out of the fit: most people's own model is not among the published.
 """
 
 from __future__ import annotations
@@ -107,10 +107,9 @@ def server(row: dict[str, str]) -> Server | None:
     """One row of the data, or None of a processor that no family holds."""
     model = re.sub(r"\(R\)|®|\b(CPU|Processor|processor|Intel|AMD)\b|[\",]", " ", row["cpu"])
     model = " ".join(model.split())
-    for family, pattern in FAMILIES:
-        if re.search(pattern, " ".join(row["cpu"].strip('", ').split())):
-            break
-    else:
+    told = " ".join(row["cpu"].strip('", ').split())
+    family = next((name for name, pattern in FAMILIES if re.search(pattern, told)), None)
+    if family is None:
         return None
     threads = int(row["threads"])
     idle_w, full_w = float(row["idle_w"]) / threads, float(row["full_load_w"]) / threads
@@ -267,7 +266,14 @@ def level(found: Sequence[Residual], idle_w: float, busy_w: float) -> dict[str, 
     spread = spread_of(found)
     within = band(spread, idle_w, busy_w)
     covered = coverage(found, dict.fromkeys({r.family for r in found}, (idle_w, busy_w)), within)
-    return {**spread, "band": within, "held_out_coverage": covered}
+    # Of the work alone, as a virtual machine's estimate counts it: 95 % of a log-normal.
+    factor = math.exp(1.96 * spread["busy_sigma"])
+    return {
+        **spread,
+        "band": within,
+        "busy_band": (round(1 / factor, 2), round(factor, 2)),
+        "held_out_coverage": covered,
+    }
 
 
 def fit(path: Path) -> dict[str, object]:

@@ -27,7 +27,7 @@ LAYERS = (
     # words: numbers and what can go wrong with them
     ("errors", "version", "filesystem", "uncertainty"),
     ("units", "json_file", "json_shapes"),
-    ("model", "settings"),
+    ("model", "settings", "calibration"),
     # reading the machine
     ("sensors", "worker", "gpu_sync"),
     ("trace", "devices"),
@@ -59,9 +59,20 @@ UPWARD = {
 }
 # Files of a folder of registered things that are not registered: what they share.
 SHARED = {
-    "sensors": {"base", "cgroup", "cuda_devices", "nvidia_pci", "nvml_errors", "rapl_access"},
+    "sensors": {
+        *("base", "cgroup", "cpu_power", "cpu_time", "cuda_devices", "nvidia_pci"),
+        *("nvml_errors", "rapl_access", "surroundings"),
+    },
     "carbon": {"base", "emissions", "place"},
-    "commands": {"base", "kernel_context", "limit", "notebook_client", "session", "shell_context"},
+    "commands": {
+        "base",
+        "idle",
+        "kernel_context",
+        "limit",
+        "notebook_client",
+        "session",
+        "shell_context",
+    },
 }
 REGISTERED = {"sensors": SENSORS, "carbon": PROVIDERS, "commands": COMMANDS}
 # What ends the name of a number in model.py.
