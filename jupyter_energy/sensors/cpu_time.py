@@ -58,7 +58,7 @@ def _work(machine: Machine, allowed: Limits) -> Work:
     descriptor, step_s = _opened(stat), TICK_S * len(ours)
     if ours == threads:
         # The total is the first line, and no more of the file is read.
-        busy_s = partial(_stat_busy_s, descriptor, frozenset({b"cpu"}), STAT_LINE)
+        busy_s = partial(stat_busy_s, descriptor, frozenset({b"cpu"}), STAT_LINE)
         return Work(
             len(threads),
             share,
@@ -67,7 +67,7 @@ def _work(machine: Machine, allowed: Limits) -> Work:
             step_s,
             descriptor,
         )
-    busy_s = partial(_stat_busy_s, descriptor, ours, STAT_LINE * (len(threads) + 1))
+    busy_s = partial(stat_busy_s, descriptor, ours, STAT_LINE * (len(threads) + 1))
     whose = f"every process on the {len(ours)} threads that this one may use"
     return Work(len(threads), share, busy_s, whose, step_s, descriptor)
 
@@ -93,7 +93,7 @@ def _psutil_work() -> Work:
     return Work(threads, threads, busy_s, "every process on this machine", TICK_S * threads)
 
 
-def _stat_busy_s(descriptor: int, labels: frozenset[bytes], size: int) -> float:
+def stat_busy_s(descriptor: int, labels: frozenset[bytes], size: int) -> float:
     """CPU time in s of some lines of /proc/stat. Raises SensorError."""
     ticks, seen = 0, 0
     try:
