@@ -89,6 +89,8 @@ def _measure(seconds: float, arguments: argparse.Namespace, context: Context) ->
     if not found.devices:
         raise EnergyError(f"no sensor gave a reading: {context.command} doctor says why")
     _refuse_busy(found)
+    if found.busy is None:
+        context.err("How busy the processor was cannot be read: make sure that nothing ran.")
     file = save(Baselines(monitor.host, found.devices))
     if arguments.json:
         _print_json(context, found, monitor.host, file)
