@@ -56,7 +56,7 @@ class Energy(Configurable):
         None,
         allow_none=True,
         help="Thermal design power in W of all processors that this machine sees (of a virtual "
-        "machine: its share of them), for the CPU estimate; a calibration by `baseline` is stronger.",
+        "machine: its share of them), for the CPU estimate; `baseline`'s calibration is stronger.",
     ).tag(config=True)
     interval_s = Float(
         1.0, help="Seconds between two readings of a power sensor while a cell runs."

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
+from conftest import StartKernel
 from shell import LIMIT_S, PROGRAM, Shell, one_line
 from standins.powercap import FakePowercap
 
@@ -32,6 +33,7 @@ class Idle(Shell):
     """A shell on a machine of files: two threads that do nothing until told, and powercap."""
 
     def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
         super().__init__(folder)
         self.proc = folder / "proc"
         (self.proc / "self").mkdir(parents=True)
@@ -290,3 +292,27 @@ def test_the_date_of_a_calibration_is_utc(shell: Idle) -> None:
     shell("baseline", "--plug", "40", "120")
     [(_, kept)] = json.loads(shell.file.read_text())["calibrations"].items()
     assert Calibration(**kept).date.endswith("+00:00")
+
+
+# -- in a notebook ---------------------------------------------------------------------------
+
+
+def test_in_a_notebook_it_measures_with_the_kernels_own_sensors(
+    start_kernel: StartKernel, tmp_path: Path
+) -> None:
+    machine = Idle(tmp_path / "machine")
+    fake = FakePowercap(machine.sysfs)
+    fake.zone("package-0")
+    roots = ("JUPYTER_ENERGY_SYSFS", "JUPYTER_ENERGY_PROCFS", "PYTHONPATH")
+    kernel = start_kernel({name: machine.environ[name] for name in roots})
+    kernel.run("%load_ext jupyter_energy")
+    with fake.run({"intel-rapl:0": 20.0}):
+        done = kernel.run("%energy baseline 1")
+    assert "W (rapl)" in done.stdout
+    assert "leave the machine alone" in done.stderr
+    file = tmp_path / "home/data/jupyter-energy/baselines.json"
+    [kept] = calibration.load(socket.gethostname(), file).idle
+    assert kept.idle_w == pytest.approx(20.0, rel=0.1)
+    refused = kernel.run("%energy baseline --plug 9 3")
+    assert refused.status == "error" or "cannot be" in refused.stderr
+    assert kernel.run("6 * 7").value == {"text/plain": "42"}
