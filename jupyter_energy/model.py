@@ -6,7 +6,7 @@ durations, dates are timezone-aware UTC.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
@@ -54,13 +54,47 @@ class Domain:
         return f"{self.kind}:{self.index}"
 
 
+@dataclass(slots=True)
+class Age:
+    """How old the value of a reading was, in s: anything from `low_s` to `high_s`.
+
+    It alone of the nouns may change: a later reading can tell when the value was renewed next,
+    and so when it was renewed last.
+    """
+
+    low_s: float = 0.0
+    high_s: float = 0.0
+
+    @property
+    def mean_s(self) -> float:
+        """The age in the mean, in s."""
+        return (self.low_s + self.high_s) / 2
+
+    @property
+    def half_s(self) -> float:
+        """Half of the span that it lies in, in s."""
+        return (self.high_s - self.low_s) / 2
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A trace at one moment: `t_s` (monotonic), energy in J and seconds covered, both only grow."""
+    """A trace at one moment: `t_s` (monotonic), energy in J and seconds covered, both only grow.
+
+    `power_w` is the mean power in W since `power_since_s`: of the moment before `t_s` where the
+    device told it, else since an earlier reading; None while it is unknown. `took_s` is how long
+    the reading took, `missed_j2` the variance in J² of what a gauge missed so far, `number` how
+    many readings there have been.
+    """
 
     t_s: float
     energy_j: float
     covered_s: float
+    power_w: float | None = None
+    power_since_s: float = 0.0
+    age: Age = field(default_factory=Age)
+    took_s: float = 0.0
+    missed_j2: float = 0.0
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..errors import SensorError
 from .base import Machine
 from .cgroup import Limits
-from .surroundings import is_container
+from .rapl_access import surroundings
 
 # /proc/stat counts in ticks of USER_HZ, which is 100 on every architecture of today.
 TICK_S = 0.01
@@ -54,7 +54,7 @@ def _work(machine: Machine, allowed: Limits) -> Work:
         step_s = 1 / allowed.usage_units_per_s
         return Work(len(threads), quota, busy_s, "this container", step_s, descriptor)
     share = len(ours) if quota is None else min(quota, len(ours))
-    others = ", other containers' too" if is_container(machine) else ""
+    others = ", other containers' too" if "container" in surroundings(machine) else ""
     descriptor, step_s = _opened(stat), TICK_S * len(ours)
     if ours == threads:
         # The total is the first line, and no more of the file is read.

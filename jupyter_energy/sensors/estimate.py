@@ -25,7 +25,7 @@ from .base import Absence, Accuracy, Discovery, Machine, Sensor
 from .cgroup import Limits, limits
 from .cpu_power import Processor, identity, line, processor, thread_power
 from .cpu_time import TICK_S, Work, machine_threads, work
-from .surroundings import is_laptop, virtual_machine
+from .machine_kind import is_laptop, virtual_machine
 
 # Power of a processor as a share of its TDP: 0.25 while a cell runs, and 0.50 more at full load.
 # Of the models that are not fitted to the machine itself, the one with the least error (33 % in

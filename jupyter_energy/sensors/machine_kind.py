@@ -1,10 +1,11 @@
-"""What the machine is: a virtual one, a container, a laptop; from files alone."""
+"""What kind of machine this is: a virtual one and whose, a laptop; from files alone."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from .base import Machine
+from .rapl_access import surroundings
 
 # What a virtual machine's firmware says of its maker and product (/sys/class/dmi/id), both as
 # beginnings, and the name people know it by. A maker of real machines needs the product too.
@@ -25,7 +26,6 @@ MAKERS = (
     ("DigitalOcean", "", "DigitalOcean"),
     ("Hetzner", "vServer", "Hetzner"),
 )
-CONTAINER_WORDS = ("docker", "kubepods", "containerd", "libpod", "lxc")
 
 
 def virtual_machine(machine: Machine) -> str | None:
@@ -33,7 +33,8 @@ def virtual_machine(machine: Machine) -> str | None:
 
     Processors have a flag for it (x86), firmware a name; WSL 2 has a kernel of its own name.
     """
-    if "microsoft" in _text(machine.procfs / "sys/kernel/osrelease").lower():
+    around = surroundings(machine)
+    if "WSL" in around:
         return "WSL"
     folder = machine.sysfs / "class/dmi/id"
     maker, product = _text(folder / "sys_vendor"), _text(folder / "product_name")
@@ -42,21 +43,7 @@ def virtual_machine(machine: Machine) -> str | None:
     for begins, of, name in MAKERS:
         if maker.startswith(begins) and product.startswith(of):
             return name
-    for line in _text(machine.procfs / "cpuinfo").splitlines():
-        name, _, flags = line.partition(":")
-        if name.strip() == "flags":
-            return "of a kind that it does not tell" if "hypervisor" in flags.split() else None
-    return None
-
-
-def is_container(machine: Machine) -> bool:
-    """Whether this process runs in a container, as far as it can be told."""
-    own = machine.procfs / "self"
-    marks = ("root/.dockerenv", "root/run/.containerenv")  # Docker's and Podman's
-    if "KUBERNETES_SERVICE_HOST" in machine.environ or any((own / mark).exists() for mark in marks):
-        return True
-    groups = _text(own / "cgroup")
-    return any(word in groups for word in CONTAINER_WORDS)
+    return "of a kind that it does not tell" if "virtual machine" in around else None
 
 
 def is_laptop(machine: Machine) -> bool:
