@@ -189,6 +189,19 @@ def test_a_plugs_readings_narrow_the_estimate_of_this_machine_and_no_other(shell
     assert shell.estimates().sensors[0].source == "estimate:cpu-time"
 
 
+def test_a_calibrated_figure_says_what_it_was_calibrated_with_and_when(shell: Idle) -> None:
+    shell("baseline", "--plug", "40", "120")
+    script = shell.folder / "script.py"
+    script.write_text("print(1)\n")
+    [cell] = shell.run_json(script)["cells"]
+    cpu = next(d for d in cell["domains"] if d["kind"] == "package")
+    assert (cpu["source"], cpu["provenance"]) == ("estimate:calibrated", "estimated")
+    assert "calibrated on 2" in cpu["reason"]
+    assert "with a plug" in cpu["reason"]
+    assert cpu["u95_j"] is None  # an estimate has a range and never a ±
+    assert cpu["low_j"] < cpu["mid_j"] < cpu["high_j"]
+
+
 def test_a_machine_that_rests_far_below_its_line_has_a_range_that_reaches_there(
     shell: Idle,
 ) -> None:
