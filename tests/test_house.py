@@ -27,7 +27,7 @@ LAYERS = (
     # words: numbers and what can go wrong with them
     ("errors", "version", "filesystem", "uncertainty"),
     ("units", "json_file", "json_shapes"),
-    ("model", "settings"),
+    ("model", "settings", "calibration"),
     # reading the machine
     ("cuda_library",),
     ("sensors", "worker", "gpu_sync"),
@@ -64,12 +64,21 @@ UPWARD = {
 # Files of a folder of registered things that are not registered: what they share.
 SHARED = {
     "sensors": {
-        *("base", "cgroup", "crosscheck", "cuda_devices", "kernel_file", "nvidia_pci"),
-        *("nvml_errors", "nvml_library", "nvml_parts", "nvml_ring", "nvml_sensor", "nvml_sharing"),
-        *("nvml_values", "perf_power", "powercap", "rapl_access", "rapl_accuracy"),
+        *("base", "cgroup", "cpu_power", "cpu_time", "crosscheck", "cuda_devices", "kernel_file"),
+        *("machine_kind", "nvidia_pci", "nvml_errors", "nvml_library", "nvml_parts", "nvml_ring"),
+        *("nvml_sensor", "nvml_sharing", "nvml_values", "perf_power", "powercap", "rapl_access"),
+        "rapl_accuracy",
     },
     "carbon": {"base", "emissions", "place"},
-    "commands": {"base", "kernel_context", "limit", "notebook_client", "session", "shell_context"},
+    "commands": {
+        "base",
+        "idle",
+        "kernel_context",
+        "limit",
+        "notebook_client",
+        "session",
+        "shell_context",
+    },
 }
 REGISTERED = {"sensors": SENSORS, "carbon": PROVIDERS, "commands": COMMANDS}
 # What ends the name of a number in model.py.
