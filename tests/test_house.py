@@ -48,6 +48,7 @@ LAYERS = (
     ("figures", "commands"),
     ("live", "magic_line", "cli"),
     ("cells",),
+    ("hooks",),
     ("magics", "__main__"),
     ("blocks",),
     ("__init__",),
