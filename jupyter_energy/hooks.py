@@ -11,8 +11,10 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING, TypeVar
 
 from .cells import cell_id_of, kernel_id_of, outcome_of, request_of
@@ -22,6 +24,8 @@ from .magic_line import Shown
 from .model import Outcome, Record
 from .monitor import Monitor, OpenWindow, Options
 from .pages import Key, Pages
+from .repeat import Repetition, block_s
+from .runs import runs
 from .settings import read as read_settings
 
 if TYPE_CHECKING:
@@ -45,6 +49,7 @@ class Frame:
     window: OpenWindow | None = None
     shown: Shown | None = None
     is_told: bool = False  # whether the live channel knows that it runs
+    bar: str | None = None  # the display id of a progress bar, which the result replaces
 
 
 class CellHooks:
@@ -144,7 +149,7 @@ class CellHooks:
             self.shell.user_ns[frame.shown.variable] = record
         if not frame.shown.quiet:
             try:
-                self._show(record)
+                self._show(record, frame.bar)
             except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
                 why = f"{type(error).__name__}: {error}"
                 self.monitor.tell("show", f"a result could not be shown ({why}). It is kept.")
@@ -190,11 +195,39 @@ class CellHooks:
         except (Exception, KeyboardInterrupt):  # noqa: BLE001  there is no way left to tell
             return
 
-    def _show(self, record: Record) -> None:
+    def _show(self, record: Record, bar: str | None = None) -> None:
+        """Show a result, in the place of a progress bar where there is one."""
         from .display.bundle import cell_bundle, show
         from .schema import cell_from_records
 
-        show(cell_bundle(cell_from_records([record])))
+        show(cell_bundle(cell_from_records([record])), bar, update=bar is not None)
+
+    # -- repeated bodies -------------------------------------------------------------------
+
+    def _runs(self, frame: Frame) -> Iterator[tuple[()]]:
+        """The runs of a cell's body but the last; where they cannot be measured, just as many."""
+        from .display.bundle import show
+        from .display.progress import Progress
+
+        asked = 1 if frame.shown is None else frame.shown.runs
+        window = frame.window
+        if window is None or asked == 1:
+            return repeat((), (asked or 1) - 1)
+        repetition = window.repetition = Repetition(asked)
+        periods_s = (s.period_s for s in self.monitor.sampler.sensors() if window.reads(s))
+        is_shown = self.live is not None and frame.shown is not None and not frame.shown.quiet
+        progress = Progress(repetition) if is_shown else None
+
+        def tick(after_s: float) -> None:
+            due = None if progress is None else progress.due(after_s)
+            if due is not None:
+                bar, frame.bar = frame.bar, frame.bar or uuid.uuid4().hex
+                show(due, frame.bar, update=bar is not None)
+
+        def mark() -> None:
+            self.monitor.mark(window)
+
+        return runs(repetition, mark, tick, block_s(max(periods_s, default=0.0)))
 
     def _notebook(self) -> NotebookRef:
         from .identity import from_kernel

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import atexit
 import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
@@ -17,9 +18,10 @@ from IPython.core.error import UsageError
 from .cells import quote, request_of
 from .errors import EnergyError, WrongUse
 from .hooks import CellHooks, Frame
-from .magic_line import BEGIN, MAGIC, Shown, parse, split
+from .magic_line import BEGIN, MAGIC, RUNS, Shown, parse, split
 from .model import Outcome
 from .monitor import Options
+from .repeated_code import RepeatedCode, repeated
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -27,6 +29,11 @@ if TYPE_CHECKING:
 
 class EnergyExtension(CellHooks):
     """The extension in one shell: the hooks around its cells, and its magics."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        super().__init__(shell)
+        compiler: Any = shell.compile  # has no types
+        self.repeated_code = RepeatedCode(lambda: compiler.flags)
 
     # -- the input transformer -------------------------------------------------------------
 
@@ -71,6 +78,12 @@ class EnergyExtension(CellHooks):
         except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
             self._failed(error)
 
+    def runs(self, line: str) -> Iterator[tuple[()]]:
+        """What the loop around a repeated body iterates over. Not called by hand."""
+        frames = self._frames.get(threading.get_ident())
+        found = self._guarded(lambda: self._runs(frames[-1])) if frames else None
+        return iter(()) if found is None else found
+
     def _parse(self, line: str) -> tuple[Options, Shown]:
         options, shown = parse(line, self.settings.sync)
         self.monitor.check(options)
@@ -79,11 +92,14 @@ class EnergyExtension(CellHooks):
     def cell_magic(self, line: str, cell: str) -> object:
         """Measure this cell and show what it drew: energy by device, mean power, CO2e, sources.
 
-        %%energy [-n NAME] [-v VAR] [-q] [--zone ZONE] [--devices LIST] [--no-sync]
+        %%energy [-n NAME] [-v VAR] [-q] [-r N] [--zone ZONE] [--devices LIST] [--no-sync]
 
         -n NAME         name of the measurement
         -v VAR          keep the result object in VAR
         -q              show nothing, still keep the record
+        -r N            run the body N times and tell what one run draws; it prints what it
+                        prints N times, other cell magics below the line included
+        -r auto         as often as it takes for ±2 %, for two minutes at most
         --zone ZONE     place that CO2e is computed for, such as FR
         --devices LIST  what counts, such as gpu:0,cpu,memory
         --no-sync       do not wait for queued GPU work at the edges
@@ -101,15 +117,19 @@ class EnergyExtension(CellHooks):
             raise UsageError(str(error)) from None
         frame = Frame(request_of(self.shell), None, self._here(), False)
         self._guarded(lambda: self._open(frame, options, shown))
+        frames = self._frames.setdefault(threading.get_ident(), [])
+        frames.append(frame)  # where a repeated body looks for its runs
         outcome: Outcome = "error"
         try:
-            value = self._execute(cell)
+            value = self._execute(cell, shown.runs != 1)
             outcome = "ok"
             return value
         except KeyboardInterrupt:
             outcome = "interrupted"
             raise
         finally:
+            while frames and frames.pop() is not frame:
+                pass
             self._guarded(lambda: self._end(frame, outcome))
 
     def line_magic(self, line: str) -> None:
@@ -134,10 +154,13 @@ class EnergyExtension(CellHooks):
         except EnergyError as error:
             raise UsageError(str(error)) from None
 
-    def _execute(self, cell: str) -> object:
+    def _execute(self, cell: str, is_repeated: bool) -> object:
         """Runs a cell's code in the user's namespace; the value of its last expression."""
         shell: Any = self.shell  # much of IPython has no types
-        tree = shell.transform_ast(shell.compile.ast_parse(shell.transform_cell(cell)))
+        tree = shell.compile.ast_parse(shell.transform_cell(cell))
+        if is_repeated:
+            tree.body = repeated(tree.body, shell.compile.flags)
+        tree = shell.transform_ast(tree)
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
         exec(shell.compile(tree, "<energy>", "exec"), shell.user_ns)  # noqa: S102  the user's cell
         if last is None:
@@ -168,7 +191,9 @@ def load(shell: InteractiveShell) -> None:
     extension = EnergyExtension(shell)
     untyped: Any = shell  # IPython's own annotations of these are missing or wrong
     untyped.input_transformers_cleanup.append(extension.transform)
+    untyped.ast_transformers.append(extension.repeated_code)
     untyped.register_magic_function(extension.begin, "line", BEGIN)
+    untyped.register_magic_function(extension.runs, "line", RUNS)
     untyped.register_magic_function(extension.line_magic, "line", "energy")
     untyped.register_magic_function(extension.cell_magic, "cell", "energy")
     untyped.configurables.append(extension.settings)
@@ -192,7 +217,9 @@ def unload(shell: InteractiveShell) -> None:
     untyped.events.unregister("post_run_cell", extension.after)
     if extension.transform in untyped.input_transformers_cleanup:
         untyped.input_transformers_cleanup.remove(extension.transform)
-    for kind, name in (("line", BEGIN), ("line", "energy"), ("cell", "energy")):
+    if extension.repeated_code in untyped.ast_transformers:
+        untyped.ast_transformers.remove(extension.repeated_code)
+    for kind, name in (("line", BEGIN), ("line", RUNS), ("line", "energy"), ("cell", "energy")):
         untyped.magics_manager.magics[kind].pop(name, None)
     if extension.settings in untyped.configurables:
         untyped.configurables.remove(extension.settings)

@@ -139,6 +139,7 @@ def cell(name: str | None = "train", **fields: object) -> CellJson:
         domains=[],
         carbon_g=None,
         warnings=[],
+        repeats=None,
     )
     made.update(fields)  # type: ignore[typeddict-item]
     return made
