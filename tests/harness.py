@@ -36,6 +36,7 @@ class Result:
     displays: list[dict[str, Any]] = field(default_factory=list)
     error: tuple[str, str, list[str]] | None = None
     execution_count: int | None = None
+    updates: int = 0  # how often a display was replaced
 
     @property
     def energy(self) -> list[dict[str, Any]]:
@@ -83,6 +84,7 @@ class Kernel:
     def collect(self, message_id: str) -> Result:
         """What a request gives, waited for until its reply and its last output are there."""
         result = Result("?")
+        ids: dict[str | None, int] = {}
         deadline = time.monotonic() + LIMIT_S
         while True:
             message = self.client.get_iopub_msg(timeout=max(0.1, deadline - time.monotonic()))
@@ -96,6 +98,10 @@ class Kernel:
                 result.value = content["data"]
             elif kind == "display_data":
                 result.displays.append(content["data"])
+                ids[content.get("transient", {}).get("display_id")] = len(result.displays) - 1
+            elif kind == "update_display_data":
+                result.displays[ids[content["transient"]["display_id"]]] = content["data"]
+                result.updates += 1
             elif kind == "error":
                 result.error = (content["ename"], content["evalue"], content["traceback"])
             elif kind == "status" and content["execution_state"] == "idle":
