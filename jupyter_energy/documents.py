@@ -12,7 +12,7 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
-from .model import CarbonIntensity, Domain, DomainEnergy, Emissions, Measurement, Record
+from .model import CarbonIntensity, Domain, DomainEnergy, Emissions, Measurement, Record, Repeats
 from .uncertainty import Range, Uncertain
 
 NOT_A_NUMBER = "the sensor gave no finite number"
@@ -42,6 +42,11 @@ def record_to_document(record: Record) -> dict[str, object]:
             **_fields_of(kept.emissions),
             "carbon_g": _fields_of(kept.emissions.carbon_g),
             "intensity": _fields_of(kept.emissions.intensity),
+        }
+    if kept.repeats is not None:
+        document["repeats"] = {
+            name: _fields_of(value) if isinstance(value, Uncertain | Range) else value
+            for name, value in _fields_of(kept.repeats).items()
         }
     document |= _fields_of(kept.measurement)
     document["start"] = utc_text(kept.start)
@@ -78,17 +83,30 @@ def record_from_document(document: Mapping[str, Any]) -> Record:
         intensity = _made(CarbonIntensity, held["intensity"])
         carbon_g = _made(Range, held["carbon_g"])
         emissions = _made(Emissions, {**held, "intensity": intensity, "carbon_g": carbon_g})
-    rest = {"emissions": emissions, "warnings": tuple(document.get("warnings", ()))}
+    rest = {
+        "emissions": emissions,
+        "warnings": tuple(document.get("warnings", ())),
+        "repeats": _repeats(document.get("repeats")),
+    }
     return _made(Record, {**document, **rest, "measurement": measurement})
 
 
+def _repeats(document: Mapping[str, Any] | None) -> Repeats | None:
+    if document is None:
+        return None
+    figures = {name: _energy(document[name]) for name in ("measured_j", "estimated_j")}
+    return _made(Repeats, {**document, **figures})
+
+
 def _domain_energy(document: Mapping[str, Any]) -> DomainEnergy:
-    held = document["energy"]
-    energy: Uncertain | Range | None = None
-    if held is not None:
-        energy = _made(Uncertain, held) if "value" in held else _made(Range, held)
-    domain = _made(Domain, document["domain"])
+    domain, energy = _made(Domain, document["domain"]), _energy(document["energy"])
     return _made(DomainEnergy, {**document, "domain": domain, "energy": energy})
+
+
+def _energy(held: Mapping[str, Any] | None) -> Uncertain | Range | None:
+    if held is None:
+        return None
+    return _made(Uncertain, held) if "value" in held else _made(Range, held)
 
 
 def _made(kind: type[T], values: Mapping[str, Any]) -> T:
@@ -106,10 +124,25 @@ def sound(record: Record) -> Record:
     emissions = record.emissions
     if emissions is not None and not _finite(emissions.carbon_g):
         emissions = None
-    if domains == record.domains and emissions is record.emissions:
+    repeats = record.repeats
+    if repeats is not None and not _finite_run(repeats):
+        repeats = None
+    if (domains, emissions, repeats) == (record.domains, record.emissions, record.repeats):
         return record
     return replace(
-        record, measurement=replace(record.measurement, domains=domains), emissions=emissions
+        record,
+        measurement=replace(record.measurement, domains=domains),
+        emissions=emissions,
+        repeats=repeats,
+    )
+
+
+def _finite_run(repeats: Repeats) -> bool:
+    numbers = (repeats.run_s, repeats.first_run_s, repeats.median_j, repeats.first_j)
+    return (
+        all(number is None or math.isfinite(number) for number in numbers)
+        and _finite(repeats.measured_j)
+        and _finite(repeats.estimated_j)
     )
 
 

@@ -69,10 +69,31 @@ class DomainJson(TypedDict):
     reason: str | None
 
 
+class RepeatsJson(TypedDict):
+    """One run of a body that `%%energy -r` repeated: the mean of `runs` in `blocks`.
+
+    A first block, of `first_runs`, is warm-up and not in the mean: a run in it took `first_run_s`
+    and drew `first_j`. `median_j` is that of the blocks. `auto` where their spread decided how
+    many there were.
+    """
+
+    runs: int
+    blocks: int
+    first_runs: int
+    run_s: float
+    first_run_s: float
+    measured_j: ValueJson | None
+    median_j: float | None
+    first_j: float | None
+    estimated_j: RangeJson | None
+    auto: bool
+
+
 class CellJson(TypedDict):
     """One cell, or one named block: energies and durations summed over its `runs`.
 
-    `inside` where every run lies in another one, whose row its energy is a part of.
+    `repeats` is of the last of these runs, or null. `inside` where every run lies in another one,
+    whose row its energy is a part of.
     """
 
     cell_id: str | None
@@ -92,6 +113,7 @@ class CellJson(TypedDict):
     domains: list[DomainJson]
     carbon_g: CarbonJson | None
     warnings: list[str]
+    repeats: RepeatsJson | None
 
 
 class TotalsJson(TypedDict):

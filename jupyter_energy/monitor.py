@@ -25,6 +25,7 @@ from .config import Energy
 from .errors import EnergyError
 from .model import CarbonIntensity, Domain, Measurement, Outcome, Record
 from .outbox import Outbox
+from .repeat import Repetition, with_repeats
 from .sampler import FORKED, Sampler
 from .sensors import families
 from .sensors.base import Absence, Sensor
@@ -66,6 +67,7 @@ class OpenWindow:
     notebook: str | None = None
     warnings: list[str] = field(default_factory=list)
     ended: bool = False
+    repetition: Repetition | None = None  # the body that runs several times in it
 
 
 class Monitor:
@@ -208,12 +210,37 @@ class Monitor:
         if not self.sampler.wait_until_found(0):
             window.warnings.append("some sensors have not answered yet")
         record = self._record(window, stop, outcome, cell_id, execution_count)
+        record = self._repeated(record, window, stop)
         forked = os.getpid() != self._pid
         if forked:
             record = replace(record, warnings=(*record.warnings, FORKED))
         else:  # the thread that writes has stayed with the parent
             self._outbox.put(record, window.notebook)
         return record
+
+    def mark(self, window: OpenWindow) -> None:
+        """The end of a block of a body that is repeated: its queued GPU work belongs to it."""
+        if window.repetition is None:
+            return
+        if window.options.sync:
+            self._wait_for_gpu()  # what keeps us from it is told at the end, where it is the same
+        edge = self.sampler.look(window.reads)
+        window.repetition.mark(edge, window.start, lambda a, b: self.so_far(window, a, b))
+
+    def _repeated(self, record: Record, window: OpenWindow, stop: Edge) -> Record:
+        """The record with the figures of one run, where the body was repeated."""
+        if window.repetition is None:
+            return record
+        try:
+            return with_repeats(
+                record,
+                window.repetition,
+                window.start,
+                stop,
+                lambda a, b: self.so_far(window, a, b),
+            )
+        except Exception as error:  # noqa: BLE001  the figures of the whole window stand
+            return replace(record, warnings=(*record.warnings, _failed(error)))
 
     def outermost(self) -> list[OpenWindow]:
         """The open windows that lie in no other one, oldest first."""

@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from .documents import utc_text
 from .model import Outcome
-from .schema import CarbonJson, CellJson, DomainJson, RangeJson, ValueJson
+from .schema import CarbonJson, CellJson, DomainJson, RangeJson, RepeatsJson, ValueJson
 
 # No energy, power, time or mass of ours comes near; sums and squares of less stay finite.
 LARGEST = 1e30
@@ -45,6 +45,30 @@ def cell_from_output(found: object) -> CellJson | None:
         "domains": [_domain(d) for d in _list(domains) if isinstance(d, Mapping)],
         "carbon_g": _carbon(found.get("carbon_g")),
         "warnings": [w for w in _list(warnings) if isinstance(w, str)],
+        "repeats": _repeats(found.get("repeats")),
+    }
+
+
+def _repeats(found: object) -> RepeatsJson | None:
+    if not isinstance(found, Mapping):
+        return None
+    counts = [_whole(found.get(k)) for k in ("runs", "blocks", "first_runs")]
+    times_s = [_number(found.get(k)) for k in ("run_s", "first_run_s")]
+    runs, blocks, first_runs = (n if n is not None and n > 0 else 0 for n in counts)
+    run_s, first_run_s = (t if t is not None and t >= 0 else None for t in times_s)
+    if not (runs and blocks and first_runs) or run_s is None or first_run_s is None:
+        return None
+    return {
+        "runs": runs,
+        "blocks": blocks,
+        "first_runs": first_runs,
+        "run_s": run_s,
+        "first_run_s": first_run_s,
+        "measured_j": _value(found.get("measured_j")),
+        "median_j": _number(found.get("median_j")),
+        "first_j": _number(found.get("first_j")),
+        "estimated_j": _range(found.get("estimated_j")),
+        "auto": found.get("auto") is True,
     }
 
 

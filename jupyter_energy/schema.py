@@ -18,11 +18,12 @@ from .json_shapes import (
     DomainJson,
     NotebookJson,
     RangeJson,
+    RepeatsJson,
     SummaryJson,
     TotalsJson,
     ValueJson,
 )
-from .model import Domain, DomainEnergy, Provenance, Record
+from .model import Domain, DomainEnergy, Provenance, Record, Repeats
 from .overlaps import counted_once
 from .uncertainty import Range, Uncertain, sum_of_ranges, sum_over_devices, sum_over_time
 
@@ -34,6 +35,7 @@ __all__ = [
     "DomainJson",
     "NotebookJson",
     "RangeJson",
+    "RepeatsJson",
     "SummaryJson",
     "TotalsJson",
     "ValueJson",
@@ -104,6 +106,24 @@ def cell_from_records(records: Sequence[Record]) -> CellJson:
         "domains": _domains_from_records(runs),
         "carbon_g": carbon_from_records(runs),
         "warnings": list(dict.fromkeys(_warnings(runs))),
+        "repeats": _repeats_json(last.repeats),
+    }
+
+
+def _repeats_json(repeats: Repeats | None) -> RepeatsJson | None:
+    if repeats is None:
+        return None
+    return {
+        "runs": repeats.runs,
+        "blocks": repeats.blocks,
+        "first_runs": repeats.first_runs,
+        "run_s": repeats.run_s,
+        "first_run_s": repeats.first_run_s,
+        "measured_j": value_json(repeats.measured_j),
+        "median_j": repeats.median_j,
+        "first_j": repeats.first_j,
+        "estimated_j": range_json(repeats.estimated_j),
+        "auto": repeats.auto,
     }
 
 

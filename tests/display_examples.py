@@ -17,6 +17,7 @@ from jupyter_energy.schema import (
     DomainJson,
     NotebookJson,
     RangeJson,
+    RepeatsJson,
     SummaryJson,
     TotalsJson,
     ValueJson,
@@ -139,6 +140,7 @@ def cell(name: str | None = "train", **fields: object) -> CellJson:
         domains=[],
         carbon_g=None,
         warnings=[],
+        repeats=None,
     )
     made.update(fields)  # type: ignore[typeddict-item]
     return made
@@ -241,6 +243,44 @@ RUNS = cell(
     ),
     warnings=["the GPU was shared with 2 other processes"],
 )
+REPEATED = cell(
+    duration_s=12.4,
+    measured_j=value(299.0, 15.0),
+    estimated_j=estimate(4.0, 9.0, 22.0),
+    average_w=24.1,
+    domains=[gpu(299.0, 15.0)],
+    carbon_g=carbon(0.0037),
+    warnings=["a run drew more from block to block (12.1 J to 12.9 J): heating up?"],
+    repeats=RepeatsJson(
+        runs=20,
+        blocks=5,
+        first_runs=4,
+        run_s=0.51,
+        first_run_s=0.62,
+        measured_j=ValueJson(value=12.3, u95_repeat=0.2, u95=0.62),
+        median_j=12.2,
+        first_j=14.0,
+        estimated_j=estimate(0.15, 0.35, 0.8),
+        auto=True,
+    ),
+)
+REPEATED_ESTIMATE = cell(
+    estimated_j=estimate(2.0, 4.0, 9.0),
+    average_w=12.0,
+    carbon_g=carbon(0.00005, 2.0, estimated_share=1.0),
+    repeats=RepeatsJson(
+        runs=2,
+        blocks=2,
+        first_runs=1,
+        run_s=0.11,
+        first_run_s=0.13,
+        measured_j=None,
+        median_j=None,
+        first_j=None,
+        estimated_j=estimate(0.5, 1.3, 2.9),
+        auto=False,
+    ),
+)
 HOSTILE_CELL = cell(
     name=HOSTILE,
     estimated_j=estimate(6.0, 12.0, 24.0),
@@ -287,6 +327,8 @@ CELLS: dict[str, CellJson] = {
     "below_resolution": BELOW,
     "assumed_place": ASSUMED,
     "several_runs": RUNS,
+    "repeated": REPEATED,
+    "repeated_estimate": REPEATED_ESTIMATE,
     "hostile": HOSTILE_CELL,
 }
 SUMMARIES: dict[str, SummaryJson] = {

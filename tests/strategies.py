@@ -14,6 +14,7 @@ from jupyter_energy.model import (
     Emissions,
     Measurement,
     Record,
+    Repeats,
 )
 from jupyter_energy.uncertainty import Range, Uncertain
 
@@ -92,6 +93,22 @@ intensities = st.builds(
 emissions = st.builds(Emissions, ranges(), intensities, st.floats(1, 3), shares)
 
 
+durations_of_a_run_s = st.floats(1e-9, 1e4)
+repeats = st.builds(
+    Repeats,
+    runs=st.integers(1, 10**6),
+    blocks=st.integers(1, 50),
+    first_runs=st.integers(1, 10**6),
+    run_s=durations_of_a_run_s,
+    first_run_s=durations_of_a_run_s,
+    measured_j=st.none() | uncertain(),
+    median_j=st.none() | joules,
+    first_j=st.none() | joules,
+    estimated_j=st.none() | ranges(),
+    auto=st.booleans(),
+)
+
+
 def records(
     measurement: st.SearchStrategy[Measurement] | None = None,
     within: st.SearchStrategy[str | None] | None = None,
@@ -113,6 +130,7 @@ def records(
         emissions=(st.none() | emissions) if emitted is None else emitted,
         synced=st.booleans(),
         warnings=st.lists(texts, max_size=2).map(tuple),
+        repeats=st.none() | repeats,
     )
 
 

@@ -39,19 +39,20 @@ LAYERS = (
     ("sampler",),
     # carbon, and how figures are written down
     ("carbon", "carbon_sums", "documents", "overlaps"),
-    ("schema",),
+    ("schema", "repeat"),
     # keeping
     ("identity", "migrations", "saved", "tally", "live_message"),
     ("notebook_rows", "pages"),
     ("store", "summary"),
     # putting together; the settings name what lies below, so they lie above it
     ("config", "outbox"),
-    ("monitor",),
+    ("monitor", "runs"),
     # showing
     ("display",),
     ("figures", "commands"),
     ("live", "magic_line", "cli"),
-    ("cells",),
+    ("cells", "repeated_code"),
+    ("hooks",),
     ("magics", "__main__"),
     ("blocks",),
     ("__init__",),

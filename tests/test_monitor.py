@@ -25,6 +25,7 @@ from jupyter_energy.identity import NotebookRef
 from jupyter_energy.model import Record
 from jupyter_energy.monitor import Monitor, Options
 from jupyter_energy.outbox import MOST_PENDING, Outbox
+from jupyter_energy.repeat import Repetition
 from jupyter_energy.store import Store
 
 NOTEBOOK = NotebookRef(None, "tested", kernel_id="kernel")
@@ -94,6 +95,28 @@ def test_a_window_holds_what_the_counters_rose_by(start: Start, cpu: FakePowerca
     assert (record.name, record.cell_id, record.execution_count) == ("fit", "cell-id", 7)
     assert record.emissions is not None
     assert record.emissions.intensity.zone == "FR"
+
+
+def test_the_blocks_of_a_repeated_body_are_read_in_the_midst_of_its_window(
+    start: Start, cpu: FakePowercap, tmp_path: Path
+) -> None:
+    monitor = start()
+    window = monitor.open_window(Options("fit"), shown=True)
+    window.repetition = Repetition(asked=3)
+    for begun, so_far_uj in ((1, 5_000_000), (2, 7_000_000)):
+        window.repetition.begun = begun
+        cpu.set("intel-rapl:0", so_far_uj)
+        monitor.mark(window)
+    window.repetition.begun = 3
+    cpu.set("intel-rapl:0", 10_000_000)
+    record = monitor.close_window(window, "ok")
+    assert record.energy_j == pytest.approx(10.0)
+    assert record.repeats is not None
+    assert record.repeats.measured_j is not None
+    assert record.repeats.measured_j.value == pytest.approx(2.5)
+    assert record.repeats.first_j == pytest.approx(5.0)
+    monitor.flush()
+    assert [kept.repeats for kept in stored(tmp_path)] == [record.repeats]
 
 
 def test_only_the_devices_that_were_asked_for_count(start: Start, cpu: FakePowercap) -> None:

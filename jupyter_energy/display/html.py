@@ -49,6 +49,8 @@ def cell(cell: CellJson, command: str = words.COMMAND) -> str:
     energies = words.energies(cell["measured_j"], cell["estimated_j"], power)
     name = f"<b>{_text(words.clean(cell['name']))}</b>: " if cell["name"] else ""
     parts = [f"{name}{_and(energies)}{_text(words.ending(cell))}"]
+    if (run := words.one_run(cell)) is not None:
+        parts.append(f"{_and(run[0])}{_span(run[1], _LOOKS['unknown'])}")
     table = [_device(r) for r in devices.rows(cell, command)]
     if table:
         parts.append(_table(table))
