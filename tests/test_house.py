@@ -26,7 +26,7 @@ PACKAGE = ROOT / "jupyter_energy"
 LAYERS = (
     # words: numbers and what can go wrong with them
     ("errors", "version", "filesystem", "uncertainty"),
-    ("units", "json_file", "json_shapes"),
+    ("units", "json_file", "json_shapes", "attribution"),
     ("model", "settings"),
     # reading the machine
     ("sensors", "worker", "gpu_sync"),
