@@ -131,8 +131,9 @@ def above_idle(energy: Uncertain, baseline: Baseline, duration_s: float) -> Unce
     adds up linearly over them, and is no part of what differs between repeats.
     """
     value = energy.value - baseline.watts * duration_s
-    of_energy = value / energy.value if energy.value > 0 else 0.0
-    gain = Spread.of(energy.u_systematic * abs(of_energy), energy.excess_systematic)
+    # No gain is off by more than the whole; next to no energy, a quotient says nothing.
+    u_gain = min(1.0, energy.u_systematic / energy.value) if energy.value > 0 else 0.0
+    gain = Spread.of(u_gain * abs(value), energy.excess_systematic)
     return Uncertain.made(value, energy.random, gain + Spread.normal(baseline.u_w * duration_s))
 
 

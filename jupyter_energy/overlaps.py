@@ -19,6 +19,11 @@ from .uncertainty import Range
 LEAST_S, LEAST_SHARE = 1e-3, 1e-3
 
 
+def device_key(host: str, domain: Domain) -> tuple[str, str]:
+    """What tells one device from another, wherever it was measured."""
+    return domain.kind, domain.uuid or f"{host}:{domain.index}"
+
+
 def counted_once(records: Iterable[Record]) -> tuple[list[Record], int]:
     """The runs in the order they began, each without the time (s), energy (J) and grams that it
     shares with earlier ones; and how many runs overlapped.
@@ -57,7 +62,11 @@ def _part(run: Record, share: float, shares: Mapping[Domain, float]) -> Record:
     its own is left out: 0 J would be a figure that nobody measured."""
     before = [d for d in run.measurement.counted() if d.energy is not None]
     domains = tuple(
-        replace(d, energy=d.energy.scaled(shares[d.domain]))
+        replace(
+            d,
+            energy=d.energy.scaled(shares[d.domain]),
+            above_idle=None if d.above_idle is None else d.above_idle.scaled(shares[d.domain]),
+        )
         for d in before
         if d.energy is not None and shares[d.domain] > 0
     )

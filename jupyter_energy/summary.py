@@ -15,7 +15,7 @@ from typing import Any
 from .carbon_sums import add_carbon, weight_j
 from .errors import NoSuchNotebook
 from .identity import SCRIPT_SUFFIXES, normalised, notebook_cells, read_notebook
-from .model import Record
+from .model import Idle, Record
 from .saved import cell_from_output
 from .schema import (
     MIME_TYPE,
@@ -37,11 +37,14 @@ from .uncertainty import COVERAGE_FACTOR_95, Range, Uncertain, sum_of_ranges, su
 from .version import version as installed_version
 
 
-def summarise(notebook: NotebookJson, records: Iterable[Record], version: str) -> SummaryJson:
+def summarise(
+    notebook: NotebookJson, records: Iterable[Record], version: str, idles: Iterable[Idle] = ()
+) -> SummaryJson:
     """The summary of a notebook's records: energies in J, grams of CO2e, durations in s.
 
     Only runs that lie in no other enter the totals. A run inside another one has a row of its own
     where it has a name (a block measured inside a cell); its energy is part of its cell's row.
+    `idles` are what was drawn between the cells, which is told apart.
     """
     runs = list(records)
     rows: dict[tuple[str, ...], list[Record]] = {}
@@ -54,7 +57,7 @@ def summarise(notebook: NotebookJson, records: Iterable[Record], version: str) -
         "schema": SCHEMA,
         "version": version,
         "notebook": notebook,
-        "totals": totals_from_records(runs),
+        "totals": totals_from_records(runs, idles),
         "cells": most_expensive_first(cell_from_records(row) for row in rows.values()),
     }
 
@@ -166,6 +169,7 @@ def _totals(rows: Sequence[CellJson]) -> TotalsJson:
         "first": starts[0] if starts else None,
         "last": starts[-1] if starts else None,
         "interrupted": sum(c["outcome"] in ("interrupted", "lost") for c in cells),
+        "idle": None,  # no cell's output tells of the time between cells
         "warnings": grams_of_a_part(sum(c["carbon_g"] is None for c in known), len(known), "cells"),
     }
 

@@ -35,6 +35,7 @@ LAYERS = (
     ("sampler",),
     # carbon, and how figures are written down
     ("carbon", "carbon_sums", "documents", "overlaps"),
+    ("attribution_sums",),
     ("schema",),
     # keeping
     ("identity", "migrations", "saved", "tally", "live_message"),
