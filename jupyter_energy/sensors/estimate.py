@@ -182,11 +182,11 @@ def _work(machine: Machine, allowed: Limits) -> _Work:
     descriptor, step_s = _opened(stat), TICK_S * len(ours)
     if ours == threads:
         # The total is the first line, and no more of the file is read.
-        busy_s = partial(_stat_busy_s, descriptor, frozenset({b"cpu"}), STAT_LINE)
+        busy_s = partial(stat_busy_s, descriptor, frozenset({b"cpu"}), STAT_LINE)
         return _Work(
             len(threads), share, busy_s, "every process on this machine", step_s, descriptor
         )
-    busy_s = partial(_stat_busy_s, descriptor, ours, STAT_LINE * (len(threads) + 1))
+    busy_s = partial(stat_busy_s, descriptor, ours, STAT_LINE * (len(threads) + 1))
     whose = f"every process on the {len(ours)} threads that this one may use"
     return _Work(len(threads), share, busy_s, whose, step_s, descriptor)
 
@@ -225,7 +225,7 @@ def _memory(machine: Machine, allowed: Limits, clock: Callable[[], float]) -> Es
     )
 
 
-def _stat_busy_s(descriptor: int, labels: frozenset[bytes], size: int) -> float:
+def stat_busy_s(descriptor: int, labels: frozenset[bytes], size: int) -> float:
     """CPU time in s of some lines of /proc/stat. Raises SensorError."""
     ticks, seen = 0, 0
     try:
