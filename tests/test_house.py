@@ -39,7 +39,7 @@ LAYERS = (
     ("schema",),
     # keeping
     ("identity", "migrations", "saved", "tally", "live_message"),
-    ("notebook_rows", "pages"),
+    ("notebook_rows", "run_rows", "pages"),
     ("store", "summary"),
     # putting together; the settings name what lies below, so they lie above it
     ("config", "outbox"),
