@@ -64,6 +64,14 @@ def others_at_once(mine: Iterable[Spell], others: Iterable[Spell]) -> int:
     return len(found)
 
 
+def overlap_notes(others: int) -> list[str]:
+    """What to say where so many other notebooks drew from the same devices; nothing of none."""
+    if not others:
+        return []
+    notebooks = "1 other notebook" if others == 1 else f"{others} other notebooks"
+    return [f"overlaps with {notebooks} on this machine; do not add these totals"]
+
+
 def _meet(run: Spell, other: Spell) -> bool:
     shared_s = min(run.end_s, other.end_s) - max(run.start_s, other.start_s)
     return (

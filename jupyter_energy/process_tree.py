@@ -9,6 +9,7 @@ given away within one window (a daemon that lets its parent end) is in nobody's 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -83,6 +84,7 @@ class ProcessTree:
         self._pid = _own_pid(machine.procfs)
         self._has_lists = any(self._procfs.glob(f"{self._pid}/task/*/children"))
         self._stat = _opened(self._procfs / "stat")
+        self.threads = _threads(self._procfs / "stat")  # of the machine; 0 where unknown
         self._group = -1
         group = own_group(machine)
         if group is not None and self._is_alone_in(group):
@@ -209,6 +211,12 @@ def _own_pid(procfs: Path) -> int:
     with suppress(OSError, ValueError):
         return int((procfs / "self").readlink().name)
     return os.getpid()
+
+
+def _threads(stat: Path) -> int:
+    with suppress(OSError):
+        return len(re.findall(rb"^cpu\d", stat.read_bytes(), re.MULTILINE))
+    return 0
 
 
 def _opened(path: Path) -> int:

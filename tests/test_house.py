@@ -32,7 +32,7 @@ LAYERS = (
     ("sensors", "worker", "gpu_sync"),
     ("trace", "devices", "process_tree"),
     ("window",),
-    ("sampler",),
+    ("sampler", "accounts"),
     # carbon, and how figures are written down
     ("carbon", "carbon_sums", "documents", "overlaps"),
     ("attribution_sums",),
@@ -43,6 +43,7 @@ LAYERS = (
     ("store", "summary"),
     # putting together; the settings name what lies below, so they lie above it
     ("config", "outbox"),
+    ("idle_book",),
     ("monitor",),
     # showing
     ("display",),

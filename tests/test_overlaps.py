@@ -115,8 +115,12 @@ def test_clocks_that_disagree_by_a_little_make_no_overlap(early_s: float, overla
 def spell(**fields: object) -> Spell:
     """A run of 10 s on GPU 0 by another notebook, unless told otherwise."""
     made = {
-        "notebook_id": "other", "session_id": "s2", "host": "here",
-        "start_s": 0.0, "end_s": 10.0, "devices": frozenset({"gpu:0"}),
+        "notebook_id": "other",
+        "session_id": "s2",
+        "host": "here",
+        "start_s": 0.0,
+        "end_s": 10.0,
+        "devices": frozenset({"gpu:0"}),
     }
     return Spell(**{**made, **fields})  # type: ignore[arg-type]
 
