@@ -28,12 +28,14 @@ class IdleBook:
         look: Callable[[Callable[[Sensor], bool]], Edge],
         session_id: str,
         host: str,
+        settled_after_s: float = SETTLED_AFTER_S,
     ) -> None:
         self._accounts = accounts
         self._outbox = outbox
         self._look = look
         self._session_id = session_id
         self._host = host
+        self._settled_after_s = settled_after_s
 
     def begins(self, edge: Edge, times: CpuTimes) -> None:
         """A window begins and none was open: what lay before it is written with the next record."""
@@ -54,7 +56,7 @@ class IdleBook:
     def keep(self, record: Record, notebook: str | None, shown: bool) -> Record:
         """Hand a record to the store; the record as it is to be shown, with what the store knows
         of other notebooks at the same time."""
-        self._outbox.at_rest(SETTLED_AFTER_S, self._settle)
+        self._outbox.at_rest(self._settled_after_s, self._settle)
         if not shown:
             self._outbox.put(record, notebook)
             return record
