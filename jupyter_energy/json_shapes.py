@@ -25,6 +25,27 @@ class RangeJson(TypedDict):
     high: float
 
 
+class BaselineJson(TypedDict):
+    """The idle power that energy above idle was computed with: W with its 95 % half-width, how old
+    it was when the last run began, over how many seconds it was found, and how."""
+
+    power_w: float
+    u95_w: float
+    age_s: float
+    seconds: float
+    how: str
+
+
+class IdleJson(TypedDict):
+    """What was drawn between cells, in no cell's figures: `duration_s` of which the sensors saw the
+    share `coverage`, 0 to 1; the energies are of what they saw."""
+
+    duration_s: float
+    measured_j: ValueJson | None
+    estimated_j: RangeJson | None
+    coverage: float
+
+
 class CarbonJson(TypedDict):
     """Grams of CO2e with the factor they were made with.
 
@@ -94,6 +115,9 @@ class CellJson(TypedDict):
 
     `repeats` is of the last of these runs, or null. `inside` where every run lies in another one,
     whose row its energy is a part of.
+    `above_idle_j` is what of `measured_j` lies above idle power, `baseline` that power;
+    `kernel_share` is this kernel's share of the machine's CPU time, and `kernel_j` what of the
+    processor's and the memory's energy above idle was this kernel's by that share.
     """
 
     cell_id: str | None
@@ -108,6 +132,8 @@ class CellJson(TypedDict):
     estimated_j: RangeJson | None
     above_idle_j: ValueJson | None
     kernel_share: float | None
+    kernel_j: RangeJson | None
+    baseline: BaselineJson | None
     average_w: float | None
     peak_w: float | None
     domains: list[DomainJson]
@@ -118,7 +144,7 @@ class CellJson(TypedDict):
 
 class TotalsJson(TypedDict):
     """A notebook's totals: `runs` of `cells`, how many of the runs were `interrupted`, and in
-    `warnings` what else must be known to read the figures."""
+    `warnings` what else must be known to read the figures. `idle` is in none of the sums."""
 
     runs: int
     cells: int
@@ -129,6 +155,7 @@ class TotalsJson(TypedDict):
     first: str | None
     last: str | None
     interrupted: int
+    idle: IdleJson | None
     warnings: list[str]
 
 

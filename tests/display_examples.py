@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 
 from jupyter_energy.display import text
+from jupyter_energy.json_shapes import BaselineJson
 from jupyter_energy.schema import (
     SCHEMA,
     CarbonJson,
@@ -34,6 +35,12 @@ def value(joules: float, u95: float) -> ValueJson:
 
 def estimate(low: float, mid: float, high: float) -> RangeJson:
     return RangeJson(low=low, mid=mid, high=high)
+
+
+def idle_power(power_w: float, u95_w: float, **fields: object) -> BaselineJson:
+    made = BaselineJson(power_w=power_w, u95_w=u95_w, age_s=0.0, seconds=60.0, how="between cells")
+    made.update(fields)  # type: ignore[typeddict-item]
+    return made
 
 
 def domain(kind: str, name: str, **fields: object) -> DomainJson:
@@ -135,6 +142,8 @@ def cell(name: str | None = "train", **fields: object) -> CellJson:
         estimated_j=None,
         above_idle_j=None,
         kernel_share=None,
+        kernel_j=None,
+        baseline=None,
         average_w=None,
         peak_w=None,
         domains=[],
@@ -158,6 +167,7 @@ def summary(cells: list[CellJson], **totals: object) -> SummaryJson:
         first="2026-11-22T10:00:00Z",
         last="2026-11-22T10:05:00Z",
         interrupted=0,
+        idle=None,
         warnings=[],
     )
     made.update(totals)  # type: ignore[typeddict-item]
@@ -204,6 +214,7 @@ MIXED = cell(
     average_w=100.0,
     above_idle_j=value(338.0, 20.0),
     kernel_share=0.73,
+    baseline=idle_power(18.0, 1.4, age_s=192.0),
     domains=[gpu(), cpu_estimated(), no_memory()],
     carbon_g=carbon(0.00522, estimated_share=0.028),
 )
@@ -319,6 +330,38 @@ SMALL = cell(
     carbon_g=carbon(0.000038),
 )
 
+SHARED = cell(
+    measured_j=value(122.0, 7.2),
+    average_w=122.0 / 4.12,
+    above_idle_j=value(84.0, 6.1),
+    kernel_share=0.41,
+    kernel_j=estimate(22.4, 34.4, 48.0),
+    baseline=idle_power(9.2, 0.5, age_s=86_400.0, seconds=15.0, how="%energy baseline"),
+    domains=[
+        domain(
+            "package", "package-0", energy_j=96.0, u95_j=4.7, provenance="measured", source="rapl"
+        ),
+        domain("dram", "dram", energy_j=26.0, u95_j=5.1, provenance="measured", source="rapl"),
+    ],
+    carbon_g=carbon(0.0015),
+    warnings=["overlaps with 1 other notebook on this machine; do not add these totals"],
+)
+NEXT_TO_IDLE = cell(
+    measured_j=value(76.0, 4.0),
+    average_w=76.0 / 4.12,
+    above_idle_j=value(0.0, 3.1),
+    kernel_share=0.004,
+    kernel_j=estimate(0.0, 0.0, 0.02),
+    baseline=idle_power(18.9, 0.7),
+    domains=[
+        gpu(60.0, 3.0),
+        domain(
+            "package", "package-0", energy_j=16.0, u95_j=1.1, provenance="measured", source="rapl"
+        ),
+    ],
+    carbon_g=carbon(0.00093),
+)
+
 CELLS: dict[str, CellJson] = {
     "measured": MEASURED,
     "estimated": ESTIMATED,
@@ -330,6 +373,8 @@ CELLS: dict[str, CellJson] = {
     "repeated": REPEATED,
     "repeated_estimate": REPEATED_ESTIMATE,
     "hostile": HOSTILE_CELL,
+    "shared": SHARED,
+    "next_to_idle": NEXT_TO_IDLE,
 }
 SUMMARIES: dict[str, SummaryJson] = {
     "summary_mixed": summary(
@@ -356,10 +401,27 @@ SUMMARIES: dict[str, SummaryJson] = {
         estimated_j=estimate(12.0, 24.0, 48.0),
         carbon_g=carbon(0.0207, estimated_share=0.014),
         interrupted=1,
+        idle={
+            "duration_s": 2520.0,
+            "measured_j": value(5210.0, 150.0),
+            "estimated_j": estimate(3100.0, 7750.0, 19000.0),
+            "coverage": 0.74,
+        },
         warnings=[
             "2 runs overlapped; the time they share is counted once, at mean power",
             "1 of 6 runs has energy but no CO2e: the grams are of the others",
         ],
+    ),
+    "summary_idle": summary(
+        [MEASURED],
+        measured_j=value(534.0, 24.0),
+        carbon_g=carbon(0.00657),
+        idle={
+            "duration_s": 2520.0,
+            "measured_j": value(5210.0, 150.0),
+            "estimated_j": None,
+            "coverage": 1.0,
+        },
     ),
     "summary_estimated": summary(
         [

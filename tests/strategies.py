@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
+from jupyter_energy.attribution import Baseline
 from jupyter_energy.model import (
     CarbonIntensity,
     Domain,
@@ -60,7 +61,8 @@ def domain_energies(draw: st.DrawFn, kinds: tuple[str, ...]) -> DomainEnergy:
     if isinstance(energy, Range):
         return DomainEnergy(domain, energy, "estimated", "estimate", draw(shares), "no sensor")
     provenance = draw(st.sampled_from(["measured", "vendor model", "integrated"]))
-    return DomainEnergy(domain, energy, provenance, "rapl", draw(shares))
+    above = draw(st.none() | uncertain(st.floats(-1e6, 1e13)))
+    return DomainEnergy(domain, energy, provenance, "rapl", draw(shares), above_idle=above)
 
 
 def _no_device_twice(domains: list[DomainEnergy]) -> tuple[DomainEnergy, ...]:
@@ -89,6 +91,14 @@ intensities = st.builds(
     year=st.integers(2015, 2030),
     how=texts,
     assumed=st.booleans(),
+)
+baselines = st.builds(
+    Baseline,
+    watts=st.floats(0, 1e4),
+    u_w=st.floats(0, 1e3),
+    taken=moments,
+    seconds=st.floats(5, 1e5),
+    how=st.sampled_from(["between cells", "%energy baseline"]),
 )
 emissions = st.builds(Emissions, ranges(), intensities, st.floats(1, 3), shares)
 
@@ -131,6 +141,9 @@ def records(
         synced=st.booleans(),
         warnings=st.lists(texts, max_size=2).map(tuple),
         repeats=st.none() | repeats,
+        kernel_cpu_s=st.none() | durations_s,
+        machine_cpu_s=st.none() | durations_s,
+        baseline=st.none() | baselines,
     )
 
 

@@ -26,26 +26,28 @@ PACKAGE = ROOT / "jupyter_energy"
 LAYERS = (
     # words: numbers and what can go wrong with them
     ("errors", "version", "filesystem", "uncertainty"),
-    ("units", "json_file", "json_shapes"),
+    ("units", "json_file", "json_shapes", "attribution"),
     ("model", "settings", "calibration"),
     # reading the machine
     ("cuda_library",),
     ("sensors", "worker", "gpu_sync"),
-    ("renewal",),
+    ("renewal", "process_tree"),
     ("gauges", "devices"),
     ("trace",),
     ("window", "finding"),
     ("readers", "settling"),
-    ("sampler",),
+    ("sampler", "accounts"),
     # carbon, and how figures are written down
     ("carbon", "carbon_sums", "documents", "overlaps"),
+    ("attribution_sums",),
     ("schema", "repeat"),
     # keeping
     ("identity", "migrations", "saved", "tally", "live_message"),
-    ("notebook_rows", "pages"),
+    ("notebook_rows", "run_rows", "pages"),
     ("store", "summary"),
     # putting together; the settings name what lies below, so they lie above it
     ("config", "outbox"),
+    ("idle_book",),
     ("monitor", "runs"),
     # showing
     ("display",),

@@ -9,15 +9,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 from standins.powercap import FakePowercap
+from standins.procfs import INIT, ROOT, FakeProcfs
 from standins.sensors import LIMIT_S
 from strategies import a_record
 
+from jupyter_energy.attribution import Baseline
 from jupyter_energy.config import Energy
 from jupyter_energy.devices import parse
 from jupyter_energy.errors import WrongUse
@@ -484,3 +487,81 @@ def test_checked_devices_wait_for_a_driver_that_hangs_once(
     assert monitor.sampler.wait_until_found(LIMIT_S)
     monitor.check(Options(choice=parse("gpu:0")))
     monitor.close()
+
+
+# -- whose energy ------------------------------------------------------------------------------
+
+
+def test_a_shown_window_has_the_kernels_share_of_the_machines_cpu_time_and_a_silent_one_none(
+    start: Start, cpu: FakePowercap, tmp_path: Path
+) -> None:
+    procfs = FakeProcfs(tmp_path / "proc")
+    monitor = start()
+    monitor.accounts.asked = {"package:0": Baseline(1.0, 0.1, datetime.now(UTC), 15.0, "asked")}
+    shares = []
+    for shown in (True, False):
+        window = monitor.open_window(Options(), shown)
+        threading.Event().wait(0.51)  # no share is told of less (measuring.md 5.2)
+        procfs.burn(procfs.fork(ROOT), 60)
+        procfs.burn(INIT, 20)
+        procfs.write()
+        cpu.set("intel-rapl:0", 40_000_000 if shown else 80_000_000)
+        record = monitor.close_window(window, "ok")
+        shares.append(record.kernel_share)
+    assert shares == [pytest.approx(0.75), None]
+    above = record.domains[0].above_idle
+    assert above is not None
+    assert above.value == pytest.approx(40.0 - record.duration_s, rel=1e-3)
+    assert record.baseline is not None
+    assert record.baseline.how == "asked"
+
+
+def test_what_is_drawn_between_two_cells_is_booked_as_idle_and_in_no_cell(
+    start: Start, cpu: FakePowercap, tmp_path: Path
+) -> None:
+    monitor = start()
+    window = monitor.open_window(Options("first"))
+    cpu.set("intel-rapl:0", 1_000_000)
+    monitor.close_window(window, "ok")
+    threading.Event().wait(1.01)  # shorter gaps are not booked
+    cpu.set("intel-rapl:0", 8_000_000)
+    syntax_error = monitor.open_window(Options("dropped"))
+    cpu.set("intel-rapl:0", 10_000_000)
+    monitor.drop_window(syntax_error)
+    assert len(monitor.idle.pending(None)) == 1
+    window = monitor.open_window(Options("second"))
+    outer_j = 13_000_000
+    inner = monitor.open_window(Options("inner"))
+    cpu.set("intel-rapl:0", outer_j)
+    assert monitor.close_window(inner, "ok").energy_j == pytest.approx(3.0)
+    assert monitor.close_window(window, "ok").energy_j == pytest.approx(3.0)
+    store = Store(tmp_path / "data/energy.sqlite")
+    found = store.find_notebook(NOTEBOOK)
+    assert found is not None
+    (idle,) = store.idles(found.id)
+    store.close()
+    assert idle.measurement.measured_j is not None
+    assert idle.measurement.measured_j.value == pytest.approx(7.0)
+    assert idle.session_id == monitor.session_id
+    assert idle.measurement.duration_s >= 1.0
+
+
+def test_kernels_that_measure_one_device_at_a_time_tell_the_one_that_ends_later(
+    start: Start, cpu: FakePowercap
+) -> None:
+    one = start()
+    two = Monitor(one.settings, lambda _: NotebookRef(None, "other", kernel_id="another"), {})
+    two.start()
+    assert two.sampler.wait_until_found(LIMIT_S)
+    window, other = one.open_window(Options(), shown=True), two.open_window(Options(), shown=True)
+    cpu.set("intel-rapl:0", 1_000_000)
+    threading.Event().wait(0.01)  # less is taken for the clocks' own differences
+    two.close_window(other, "ok")
+    (note,) = one.close_window(window, "ok").warnings
+    two.close()
+    assert note == "overlaps with 1 other notebook on this machine; do not add these totals"
+
+
+def test_a_result_on_a_machine_with_several_ranks_says_so(start: Start) -> None:
+    (note,) = run(start(SLURM_NTASKS_PER_NODE="4"), "rank").warnings
+    assert note.startswith("node-level; 4 ranks")

@@ -70,7 +70,8 @@ def summary(summary: SummaryJson, command: str = words.COMMAND) -> str:
     parts = [f"{name}{_and(energies)}{_text(words.span(totals))}"]
     known = totals["measured_j"] is not None or totals["estimated_j"] is not None
     parts += [_carbon(line) for line in grams.carbon_lines(totals["carbon_g"], known, command)]
-    parts += [_faint(note) for note in words.notes(totals["warnings"])]
+    said = (*words.idle(totals), *words.notes(totals["warnings"]))
+    parts += [_faint(note) for note in said]
     heading = [_td(f"<b>{title}</b>", _NAME if title == "cell" else _RIGHT) for title in _TITLES]
     shares = words.shares(cells, totals["measured_j"], totals["estimated_j"])
     rows = ["".join(heading)]
