@@ -11,11 +11,11 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ..errors import SensorError
 from ..model import Domain
@@ -76,6 +76,7 @@ class Estimate:
     polls_s: None = None
     accuracy: Accuracy = ACCURACY
     worker: None = None
+    counts: Mapping[str, Any] | None = None  # where another process finds `busy_s`
     _start: tuple[float, float] = field(init=False)
     _last_j: float = field(init=False, default=0.0)
 
@@ -97,6 +98,13 @@ class Estimate:
         # CPU time can step back by a tick where a kernel corrects it; energy cannot.
         self._last_j = max(self._last_j, self.idle_w * elapsed_s + self.busy_w * busy_s)
         return self._last_j
+
+    def trace_source(self) -> dict[str, object] | None:
+        """What `--trace` reads in a process of its own (power/sources.py)."""
+        if self.counts is None:
+            return None
+        j_per_unit = self.busy_w / self.counts.get("units_per_s", 1.0)
+        return {**self.counts, "idle_w": self.idle_w, "j_per_unit": j_per_unit}
 
     def close(self) -> None:
         """Let go of the descriptor."""
@@ -137,6 +145,7 @@ class _Work:
     # Each thread's time is counted by ticks of its own, so all of them can be a tick behind.
     step_s: float
     descriptor: int = -1
+    counts: Mapping[str, Any] | None = None
 
 
 def _cpu(machine: Machine, allowed: Limits, clock: Callable[[], float]) -> tuple[Estimate, str]:
@@ -159,6 +168,7 @@ def _cpu(machine: Machine, allowed: Limits, clock: Callable[[], float]) -> tuple
             busy_s=work.busy_s,
             busy_step_s=work.step_s,
             descriptor=work.descriptor,
+            counts=work.counts,
         )
     except SensorError:
         if work.descriptor >= 0:
@@ -177,18 +187,24 @@ def _work(machine: Machine, allowed: Limits) -> _Work:
         descriptor = _opened(allowed.usage)
         busy_s = partial(_group_busy_s, descriptor, allowed.usage_units_per_s)
         step_s = 1 / allowed.usage_units_per_s
-        return _Work(len(threads), quota, busy_s, "this container", step_s, descriptor)
+        counts: dict[str, Any] = {
+            "file": str(allowed.usage),
+            "units_per_s": allowed.usage_units_per_s,
+        }
+        return _Work(len(threads), quota, busy_s, "this container", step_s, descriptor, counts)
     share = len(ours) if quota is None else min(quota, len(ours))
     descriptor, step_s = _opened(stat), TICK_S * len(ours)
+    counts = {"file": str(stat), "units_per_s": 1 / TICK_S}
     if ours == threads:
         # The total is the first line, and no more of the file is read.
         busy_s = partial(_stat_busy_s, descriptor, frozenset({b"cpu"}), STAT_LINE)
-        return _Work(
-            len(threads), share, busy_s, "every process on this machine", step_s, descriptor
-        )
+        whose = "every process on this machine"
+        counts |= {"cpus": ["cpu"], "bytes": STAT_LINE}
+        return _Work(len(threads), share, busy_s, whose, step_s, descriptor, counts)
     busy_s = partial(_stat_busy_s, descriptor, ours, STAT_LINE * (len(threads) + 1))
     whose = f"every process on the {len(ours)} threads that this one may use"
-    return _Work(len(threads), share, busy_s, whose, step_s, descriptor)
+    counts |= {"cpus": [name.decode() for name in ours], "bytes": STAT_LINE * (len(threads) + 1)}
+    return _Work(len(threads), share, busy_s, whose, step_s, descriptor, counts)
 
 
 def _psutil_work() -> _Work:
@@ -222,6 +238,7 @@ def _memory(machine: Machine, allowed: Limits, clock: Callable[[], float]) -> Es
         max_w=power_w,
         clock=clock,
         busy_s=_never_busy,
+        counts={},
     )
 
 

@@ -120,6 +120,14 @@ class NvmlSensor:
         except self._library.pynvml.NVMLError as error:
             raise as_sensor_error(error) from error
 
+    def trace_source(self) -> dict[str, object] | None:
+        """What `--trace` reads in a process of its own: power, never the counter, which is not to
+        be asked often (measuring.md 1.3; power/nvidia.py)."""
+        if self.domain.uuid is None:
+            return None
+        status = None if self._status is None else str(self._status)
+        return {"nvml": self.domain.uuid, "runtime_status": status, "name": "nvml-power"}
+
     def close(self) -> None:
         """Let go of the GPU; the last one to close shuts NVML down. Never raises."""
         if self._open:

@@ -95,6 +95,10 @@ class Rapl:
             raise SensorError(f"{self.path} holds {text.decode(errors='replace')!r}, not a number")
         return int(text) / UJ_PER_J  # powercap keeps µJ; from here on, J
 
+    def trace_source(self) -> dict[str, object]:
+        """What `--trace` reads in a process of its own (power/sources.py)."""
+        return {"file": str(self.path), "j_per_unit": 1 / UJ_PER_J}
+
     def close(self) -> None:
         """Let go of the descriptor."""
         descriptor, self._descriptor = self._descriptor, -1
