@@ -30,7 +30,7 @@ LAYERS = (
     ("model", "settings"),
     # reading the machine
     ("sensors", "worker", "gpu_sync"),
-    ("trace", "devices"),
+    ("trace", "devices", "power"),
     ("window",),
     ("sampler",),
     # carbon, and how figures are written down
