@@ -206,11 +206,12 @@ class EnergyExtension:
     def cell_magic(self, line: str, cell: str) -> object:
         """Measure this cell and show what it drew: energy by device, mean power, CO2e, sources.
 
-        %%energy [-n NAME] [-v VAR] [-q] [--zone ZONE] [--devices LIST] [--no-sync]
+        %%energy [-n NAME] [-v VAR] [-q] [--trace] [--zone ZONE] [--devices LIST] [--no-sync]
 
         -n NAME         name of the measurement
         -v VAR          keep the result object in VAR
         -q              show nothing, still keep the record
+        --trace         keep power over time, for %energy plot CELL (up to 0.7 % of a core)
         --zone ZONE     place that CO2e is computed for, such as FR
         --devices LIST  what counts, such as gpu:0,cpu,memory
         --no-sync       do not wait for queued GPU work at the edges

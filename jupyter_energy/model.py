@@ -155,7 +155,8 @@ class Record:
     """One run of one cell (or of a named block), as the store keeps it.
 
     `run_id` is unique; `within` is the run that this one lies inside of, if any: only runs
-    that lie in no other enter a notebook's totals. `cell_id` is Jupyter's, or None.
+    that lie in no other enter a notebook's totals. `cell_id` is Jupyter's, or None. `peak_w` is
+    the highest power in W of all measured devices together; known only of a run with a trace.
     """
 
     run_id: str
@@ -171,6 +172,7 @@ class Record:
     emissions: Emissions | None
     synced: bool
     warnings: tuple[str, ...] = ()
+    peak_w: float | None = None
 
     @property
     def start(self) -> datetime:

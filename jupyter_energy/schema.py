@@ -100,7 +100,7 @@ def cell_from_records(records: Sequence[Record]) -> CellJson:
         "above_idle_j": None,
         "kernel_share": None,
         "average_w": _average_w(shown_j, known_s),
-        "peak_w": None,
+        "peak_w": max((r.peak_w for r in runs if r.peak_w is not None), default=None),
         "domains": _domains_from_records(runs),
         "carbon_g": carbon_from_records(runs),
         "warnings": list(dict.fromkeys(_warnings(runs))),

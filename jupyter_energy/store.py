@@ -16,13 +16,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
-from . import notebook_rows
+from . import notebook_rows, power_rows
 from .documents import record_from_document, record_to_document, to_json, utc_text
 from .errors import StoreError
 from .filesystem import NETWORK_FILESYSTEMS, filesystem_of
 from .identity import Notebook, NotebookRef, is_cell_id, match
 from .migrations import applied, migrate
 from .model import Record
+from .power.document import PowerTrace
 
 T = TypeVar("T")
 
@@ -145,6 +146,18 @@ class Store:
         if unread:
             self._warn(f"{unread} records in {self.path} cannot be read; totals leave them out")
         return records, max((row for row, _ in found), default=last)
+
+    def keep_power(self, run_id: str, trace: PowerTrace) -> None:
+        """Keep the power trace of a run."""
+        self._run(lambda connection: power_rows.keep(connection, run_id, trace))
+
+    def power(self, run_id: str) -> PowerTrace | None:
+        """The power trace of a run, or None where it has none."""
+        return self._read(lambda connection: power_rows.find(connection, run_id), None)
+
+    def traced(self, notebook_id: str) -> frozenset[str]:
+        """The ids of a notebook's runs that have a power trace."""
+        return self._read(lambda c: power_rows.traced(c, notebook_id), frozenset())
 
     def notebook_for(self, ref: NotebookRef) -> Notebook:
         """The notebook that `ref` is, by the rule of `identity.match`; made where it is new.

@@ -38,7 +38,7 @@ LAYERS = (
     ("schema",),
     # keeping
     ("identity", "migrations", "saved", "tally", "live_message"),
-    ("notebook_rows", "pages"),
+    ("notebook_rows", "pages", "power_rows"),
     ("store", "summary"),
     # putting together; the settings name what lies below, so they lie above it
     ("config", "outbox"),

@@ -16,7 +16,7 @@ from .sources import NoReadingError, Source
 # NVML_FI_DEV_POWER_INSTANT, nvmlValueType_t and nvmlFieldValue_t of nvml.h.
 POWER_INSTANT = 186
 VALUE_FORMATS = ("@d", "@I", "@L", "@Q", "@q", "@i", "@H")
-FIELD_VALUE = struct.Struct("@IIqqii8s")
+FIELD_VALUE = "@IIqqii8s"
 NOT_AVAILABLE = 0xFFFFFFFF
 
 
@@ -60,10 +60,10 @@ class Nvml:
         return milliwatts / 1000
 
     def _instant_mw(self, handle: Any) -> float:
-        field = self._ctypes.create_string_buffer(FIELD_VALUE.size)
-        FIELD_VALUE.pack_into(field, 0, POWER_INSTANT, 0, 0, 0, 0, 0, b"")
+        field = self._ctypes.create_string_buffer(struct.calcsize(FIELD_VALUE))
+        struct.pack_into(FIELD_VALUE, field, 0, POWER_INSTANT, 0, 0, 0, 0, 0, b"")
         self._call("nvmlDeviceGetFieldValues", handle, 1, field)
-        *_, kind, code, value = FIELD_VALUE.unpack(field.raw)
+        *_, kind, code, value = struct.unpack(FIELD_VALUE, field.raw)
         if code or not 0 <= kind < len(VALUE_FORMATS):
             raise NoReadingError(f"the NVIDIA driver tells no power (code {code})")
         return float(struct.unpack_from(VALUE_FORMATS[kind], value)[0])
