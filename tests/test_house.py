@@ -61,7 +61,15 @@ UPWARD = {
 SHARED = {
     "sensors": {"base", "cgroup", "cuda_devices", "nvidia_pci", "nvml_errors", "rapl_access"},
     "carbon": {"base", "emissions", "place"},
-    "commands": {"base", "kernel_context", "limit", "notebook_client", "session", "shell_context"},
+    "commands": {
+        "base",
+        "kernel_context",
+        "limit",
+        "notebook_client",
+        "session",
+        "shell_context",
+        "traced",
+    },
 }
 REGISTERED = {"sensors": SENSORS, "carbon": PROVIDERS, "commands": COMMANDS}
 # What ends the name of a number in model.py.

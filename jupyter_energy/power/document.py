@@ -171,13 +171,13 @@ def _clipped(
     """The stretches of a device that lie in the run, their ends in s since its start."""
     begin_s = float(device["begin_s"])
     if begin_s > start_s:
-        yield round(min(begin_s, stop_s) - start_s, 4), None
+        yield round(min(begin_s, stop_s) - start_s, 6), None
     for end_s, power_w in zip(device["ends_s"], device["power_w"], strict=True):
         if end_s > start_s and begin_s < stop_s:
-            yield round(min(end_s, stop_s) - start_s, 4), power_w
+            yield round(min(end_s, stop_s) - start_s, 6), power_w
         begin_s = end_s
     if begin_s < stop_s:
-        yield round(stop_s - start_s, 4), None
+        yield round(stop_s - start_s, 6), None
 
 
 def _curve(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 class Line:
     """Power over time as steps: W over each stretch that ends at `ends_s`, None where unknown.
@@ -28,6 +30,15 @@ class Line:
             self.ends_s, self.power_w = [], []
             for stretch in stretches:
                 self._put(*stretch)
+
+    def join(self, end_s: float, power_w: float) -> bool:
+        """Go on to `end_s` as a part of the last stretch; False where its power is unknown."""
+        if not self.power_w or self.power_w[-1] is None:
+            return False
+        least_s, self.least_s = self.least_s, math.inf
+        self._put(end_s, power_w)
+        self.least_s = least_s
+        return True
 
     def _put(self, end_s: float, power_w: float | None) -> None:
         if self.ends_s:

@@ -44,8 +44,11 @@ class NoTraceError(EnergyError):
 class Recording:
     """A process that reads the power of some sensors, until `end` or `drop`."""
 
-    def __init__(self, sensors: Iterable[Sensor]) -> None:
-        """Starts it. Raises NoTraceError where it cannot be started, or has nothing to read."""
+    def __init__(self, sensors: Iterable[Sensor], ready_s: float = READY_S) -> None:
+        """Starts it, and waits until it reads, up to `ready_s`.
+
+        Raises NoTraceError where it cannot be started, or has nothing to read.
+        """
         plan = _plan(sensors)
         self._sensors = [(sensor, source["name"]) for sensor, source in plan]
         if not plan:
@@ -68,12 +71,12 @@ class Recording:
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             raise NoTraceError(f"the process that reads it did not start ({error})") from None
         try:
-            self._begin([source for _, source in plan])
+            self._begin([source for _, source in plan], ready_s)
         except BaseException:
             self.drop()
             raise
 
-    def _begin(self, sources: Sequence[Mapping[str, Any]]) -> None:
+    def _begin(self, sources: Sequence[Mapping[str, Any]], ready_s: float) -> None:
         plan = {
             "parent": os.getpid(),
             "interval_s": INTERVAL_S,
@@ -87,7 +90,7 @@ class Recording:
             return  # where a pipe cannot be waited for
         with selectors.DefaultSelector() as selector:
             selector.register(stdout, selectors.EVENT_READ)
-            selector.select(READY_S)
+            selector.select(ready_s)
 
     def end(self, start_s: float, stop_s: float) -> PowerTrace:
         """Ends the process; the power between two moments (monotonic s). Raises NoTraceError."""

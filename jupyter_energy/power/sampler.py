@@ -55,7 +55,8 @@ class Recorder:
         ]
 
     def start(self) -> None:
-        """Begin to read."""
+        """Begin to read; what no driver can hold up has been read once when this returns."""
+        self._read(self._others)
         for thread in self._threads:
             thread.start()
 
@@ -77,9 +78,8 @@ class Recorder:
     def _read_files(self) -> None:
         ended = False
         while not ended:
-            self._read(self._others)
             ended = self._stop.wait(self._pause_s())
-        self._read(self._others)
+            self._read(self._others, ended)
 
     def _read_gpus(self) -> None:
         nvml: Nvml | None = None
@@ -103,7 +103,7 @@ class Recorder:
             ended = self._stop.wait(pause_s)
         self._read(self._gpus)
 
-    def _read(self, sources: Sequence[Source]) -> None:
+    def _read(self, sources: Sequence[Source], is_last: bool = False) -> None:
         if os.getppid() != self._parent:
             os._exit(0)  # a process that the cell has forked may still hold our input open
         slept = slept_s()
@@ -115,7 +115,7 @@ class Recorder:
                 continue
             if reading is not None:
                 with self._lock:
-                    source.add(*reading, slept)
+                    source.add(*reading, slept, is_last)
         with self._lock:
             self._note_peak(time.monotonic())
 

@@ -17,6 +17,9 @@ SLACK_S = 0.1
 # A file that took longer to read was read by a process that had lost the processor: the moment of
 # its value is not known, and over the 0.1 s to the next reading that is an error of 5 %.
 SLOW_READ_S = 0.005
+# A counter is renewed every ms (RAPL), so that power over less than this is off by some per cent
+# by chance alone.
+SHORTEST_S = 0.03
 # The clock that runs on in suspend has run ahead by more than this: the machine has slept.
 SLEPT_S = 0.2
 BUSY_FIELDS = (1, 2, 3, 6, 7)  # user, nice, system, irq, softirq of /proc/stat: proc(5)
@@ -51,7 +54,7 @@ class Source:
         """
         raise NotImplementedError
 
-    def add(self, t_s: float, raw: float, now_slept_s: float) -> None:
+    def add(self, t_s: float, raw: float, now_slept_s: float, is_last: bool = False) -> None:
         """Go on to `t_s` with a reading; `now_slept_s` is how long the machine has slept."""
         slept = now_slept_s - self._slept_s > SLEPT_S
         last, self._last = self._last, (t_s, raw)
@@ -60,8 +63,15 @@ class Source:
         self.longest_gap_s = max(self.longest_gap_s, t_s - self._last_s)
         self._last_s = t_s
         # After a sleep a counter may have begun again at 0, and a gauge speaks of another time.
-        known = last is not None and not slept
-        self._go_on(t_s, self._power_w(t_s, raw, *last) if known and last else None)
+        power_w = None if last is None or slept else self._power_w(t_s, raw, *last)
+        short = last is not None and t_s - last[0] < SHORTEST_S and not self.is_gauge
+        if short and power_w is not None:
+            if self.line.join(t_s, power_w):
+                return
+            if not is_last:
+                self._last = last  # the next reading counts from there
+                return
+        self._go_on(t_s, power_w)
 
     def lose(self, t_s: float, reason: str) -> None:
         """Go on to `t_s` without a reading."""
