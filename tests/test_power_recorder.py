@@ -241,6 +241,21 @@ def test_a_sleeping_gpu_is_not_woken_and_its_power_not_known(
     assert nvml.calls == []
 
 
+def test_of_two_gpus_the_one_that_sleeps_is_not_asked(nvml: FakeNvml, tmp_path: Path) -> None:
+    nvml.set(GPU, GPU.replace("gpu 0", "gpu 1").replace("GPU-0a", "GPU-0b"))
+    status = tmp_path / "runtime_status"
+    status.write_text("suspended\n")
+    other = Traced(
+        {"nvml": "GPU-0b", "runtime_status": str(status)}, domain=Domain("gpu", 1, "NVIDIA H100")
+    )
+    recording = begin(gpu(), other)
+    wait_until(lambda: nvml.calls.count("nvmlDeviceGetFieldValues") >= 3)
+    awake, asleep = recording.end(0.0, time.monotonic()).curves
+    assert {w for _, w in awake.known()} == {350.0}
+    assert (asleep.known(), asleep.reason) == ([], "GPU asleep")
+    assert nvml.calls.count("nvmlDeviceGetHandleByUUID") == 1
+
+
 def test_a_gpu_that_wakes_is_read_from_then_on(nvml: FakeNvml, tmp_path: Path) -> None:
     status = tmp_path / "runtime_status"
     status.write_text("suspended\n")

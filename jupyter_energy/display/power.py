@@ -40,12 +40,11 @@ def text(cell: CellJson, trace: PowerTrace) -> str:
     if trace.peak_w is not None:
         peak = units.quantity(trace.peak_w, units.POWER_W)
         lines.append(f"  peak {peak}, all measured devices together")
-    top_w = max((power_w for c in trace.curves for _, power_w in c.known()), default=0.0)
     labels = _labels(trace)
     width = max(map(len, labels), default=0)
     for label, curve in zip(labels, trace.curves, strict=True):
         figures = _figures(curve)
-        spark = f"{_spark(curve, trace.duration_s, top_w)}  " if curve.known() else ""
+        spark = f"{_spark(curve, trace.duration_s)}  " if curve.known() else ""
         lines.append(f"  {label:<{width}}  {spark}{figures}".rstrip())
     lines += [f"  {label}: not in the trace" for label in _left_out(cell, trace)]
     return "\n".join(lines)
@@ -152,8 +151,9 @@ def _how(trace: PowerTrace) -> str:
     return ", ".join(said)
 
 
-def _spark(curve: Curve, duration_s: float, top_w: float) -> str:
-    """The curve in a row of blocks from 0 to `top_w`; a blank where nothing is known."""
+def _spark(curve: Curve, duration_s: float) -> str:
+    """The curve in a row of blocks from 0 to its highest power; a blank where nothing is known."""
+    top_w = max(power_w for _, power_w in curve.known())
     width_s = duration_s / SPARK_COLUMNS
     signs = []
     for column in range(SPARK_COLUMNS):
