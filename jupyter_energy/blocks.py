@@ -24,7 +24,8 @@ class measure:  # noqa: N801  it is used as a function, like contextlib's suppre
 
     `m.result` is a Record (energy_j, estimated_j, carbon_g, average_w, duration_s, domains,
     outcome, to_dict()); None while the block runs. Keywords as in `%%energy`: `devices`
-    ("gpu:0,cpu"), `zone` ("FR"), `sync` (False: do not wait for queued GPU work).
+    ("gpu:0,cpu"), `zone` ("FR"), `sync` (False: do not wait for queued GPU work), `trace` (True:
+    keep power over time).
     Raises WrongUse for an unknown zone or device before the block begins; what fails later is a
     warning in the result, never an exception.
     """
@@ -36,8 +37,9 @@ class measure:  # noqa: N801  it is used as a function, like contextlib's suppre
         devices: str | None = None,
         zone: str | None = None,
         sync: bool | None = None,
+        trace: bool = False,
     ) -> None:
-        self._asked = (name, devices, zone, sync)
+        self._asked = (name, devices, zone, sync, trace)
         self._monitor: Monitor | None = None
         self._window: OpenWindow | None = None
         self._pid = 0
@@ -49,14 +51,14 @@ class measure:  # noqa: N801  it is used as a function, like contextlib's suppre
         from .errors import WrongUse
         from .monitor import Options
 
-        name, devices, zone, sync = self._asked
+        name, devices, zone, sync, trace = self._asked
         self.result = None
         self._window = None
         self._pid = os.getpid()
         try:
             monitor = self._monitor = current()
             options = Options(
-                name, parse(devices), zone, monitor.settings.sync if sync is None else sync
+                name, parse(devices), zone, monitor.settings.sync if sync is None else sync, trace
             )
             monitor.check(options)
             self._window = monitor.open_window(options, shown=True)

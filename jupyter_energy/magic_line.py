@@ -55,6 +55,7 @@ def options_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--zone", help="place that CO2e is computed for, such as FR")
     parser.add_argument("--devices", metavar="LIST", help="what counts, such as gpu:0,cpu,memory")
+    parser.add_argument("--trace", action="store_true", help="keep power over time")
     parser.add_argument("--no-sync", action="store_true", help="do not wait for queued GPU work")
     return parser
 
@@ -79,6 +80,7 @@ def parse(line: str, sync: bool) -> tuple[Options, Shown]:
         choice=parse_devices(asked.devices),
         zone=asked.zone,
         sync=sync and not asked.no_sync,
+        trace=asked.trace,
     )
     return options, Shown(asked.variable, asked.quiet, asked.repeat)
 

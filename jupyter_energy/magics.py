@@ -92,7 +92,7 @@ class EnergyExtension(CellHooks):
     def cell_magic(self, line: str, cell: str) -> object:
         """Measure this cell and show what it drew: energy by device, mean power, CO2e, sources.
 
-        %%energy [-n NAME] [-v VAR] [-q] [-r N] [--zone ZONE] [--devices LIST] [--no-sync]
+        %%energy [-n NAME] [-v VAR] [-q] [-r N] [--trace] [--zone ZONE] [--devices LIST] [--no-sync]
 
         -n NAME         name of the measurement
         -v VAR          keep the result object in VAR
@@ -100,6 +100,7 @@ class EnergyExtension(CellHooks):
         -r N            run the body N times and tell what one run draws; it prints what it
                         prints N times, other cell magics below the line included
         -r auto         as often as it takes for ±2 %, for two minutes at most
+        --trace         keep power over time, for %energy plot CELL (up to 0.7 % of a core)
         --zone ZONE     place that CO2e is computed for, such as FR
         --devices LIST  what counts, such as gpu:0,cpu,memory
         --no-sync       do not wait for queued GPU work at the edges

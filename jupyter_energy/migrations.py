@@ -84,6 +84,12 @@ STEPS: tuple[Step, ...] = (
             "CREATE INDEX idle_by_notebook ON idle (notebook_id, started)",
         ),
     ),
+    Step(
+        "0003 power traces",
+        # Apart from the records, which are read all at once: a trace has up to 2000 points a
+        # device. `document` is power/document.py's.
+        ("CREATE TABLE power_trace (run_id TEXT PRIMARY KEY, document TEXT NOT NULL)",),
+    ),
 )
 
 

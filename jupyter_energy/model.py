@@ -261,6 +261,8 @@ class Record:
     the figures of one of several runs in this window, whose energy is that of them all.
     `kernel_cpu_s` is the CPU time of this kernel's process tree, `machine_cpu_s` that of the whole
     machine, None where unknown; `baseline` the idle power that `above_idle` was computed with.
+    `peak_w` is the highest power in W of all measured devices together; known only of a run with a
+    trace.
     """
 
     run_id: str
@@ -280,6 +282,7 @@ class Record:
     kernel_cpu_s: float | None = None
     machine_cpu_s: float | None = None
     baseline: Baseline | None = None
+    peak_w: float | None = None
 
     @property
     def start(self) -> datetime:

@@ -28,6 +28,8 @@ from .errors import EnergyError
 from .idle_book import IdleBook
 from .model import CarbonIntensity, Domain, Measurement, Outcome, Record
 from .outbox import Outbox
+from .power.document import PowerTrace
+from .power.recorder import Recorders
 from .process_tree import CpuTimes
 from .repeat import Repetition, with_repeats
 from .sampler import FORKED, Sampler
@@ -54,6 +56,7 @@ class Options:
     choice: devices.Choice = devices.EVERYTHING
     zone: str | None = None
     sync: bool = False
+    trace: bool = False
 
 
 @dataclass(slots=True)
@@ -107,6 +110,7 @@ class Monitor:
             self.accounts, self._outbox, self.sampler.look, self.session_id, self.host
         )
         self._ranks = ranks_on_this_node(environ)
+        self._recorders = Recorders()
         # A context and not a thread: two tasks of one thread are not inside of one another, and
         # a task is inside of the block that made it.
         self._innermost: ContextVar[OpenWindow | None] = ContextVar("innermost", default=None)
@@ -129,6 +133,7 @@ class Monitor:
         """Write what is pending, stop the threads, let go of sensors and store."""
         if os.getpid() != self._pid:
             return
+        self._recorders.close()
         self._outbox.close()
         self.sampler.close()
         self.accounts.close()
@@ -179,9 +184,12 @@ class Monitor:
         if outer is None and not on_main:
             outer = self._main  # a thread that the measured code has started
         times = self.accounts.times(walk=shown)
+        run_id = uuid.uuid4().hex
+        if options.trace:
+            warnings += self._recorders.begin(run_id, filter(reads, self.sampler.sensors()))
         window = OpenWindow(
             options=options,
-            run_id=uuid.uuid4().hex,
+            run_id=run_id,
             outer=outer,
             start_utc=datetime.now(UTC),
             start=_edge(lambda: self.sampler.opening_edge(reads), warnings),
@@ -203,6 +211,7 @@ class Monitor:
 
     def drop_window(self, window: OpenWindow) -> None:
         """End a window without a record."""
+        self._recorders.drop(window.run_id)
         self.sampler.closing_edge(lambda _: False)
         # It was no cell: its time is between cells.
         self._forget(window, window.start, window.times)
@@ -227,14 +236,20 @@ class Monitor:
             times = self.accounts.times(window.shown, window.times)
         finally:
             self._forget(window, stop, times)
+        power, told = self._recorders.end(window.run_id, window.start.t_s, stop.t_s)
+        window.warnings += told
         if not self.sampler.wait_until_found(0):
             window.warnings.append("some sensors have not answered yet")
         record = self._record(window, stop, outcome, cell_id, execution_count, times)
         record = self._repeated(record, window, stop)
+        if power is not None and record.energy_j is not None:
+            record = replace(record, peak_w=power.peak_w)
         forked = os.getpid() != self._pid
         if forked:
             record = replace(record, warnings=(*record.warnings, FORKED))
         else:  # the thread that writes has stayed with the parent
+            if power is not None:
+                self._outbox.put_power(window.run_id, power)
             record = self.idle.keep(record, window.notebook, window.shown)
         return record
 
@@ -371,6 +386,10 @@ class Monitor:
     def pending(self, notebook: str | None = None) -> list[Record]:
         """A notebook's records of this session that the store could not take yet."""
         return self._outbox.pending(notebook)
+
+    def pending_power(self) -> dict[str, PowerTrace]:
+        """This session's power traces that the store could not take yet, by the id of their run."""
+        return self._outbox.pending_power()
 
     def notebook(self, key: str | None = None) -> NotebookRef:
         """Which notebook this is, as far as the kernel can tell."""

@@ -16,6 +16,7 @@ from dataclasses import replace
 from .errors import StoreError
 from .identity import Notebook, NotebookRef
 from .model import Idle, Record
+from .power.document import PowerTrace
 from .store import Store
 from .worker import Worker
 
@@ -23,6 +24,8 @@ from .worker import Worker
 DEADLINE_S = 0.25
 # What waits in memory takes about 1 kB a record.
 MOST_PENDING = 10_000
+# A power trace takes up to 100 kB a device.
+MOST_PENDING_TRACES = 100
 
 
 class Outbox:
@@ -47,6 +50,7 @@ class Outbox:
         # Idle time: its notebook's key, and what makes it once that notebook is known.
         self._idle: deque[tuple[str | None, Callable[[str], Idle]]] = deque(maxlen=MOST_PENDING)
         self._asked: dict[str, int | None] = {}  # runs whose neighbours are looked for
+        self._traces: deque[tuple[str, PowerTrace]] = deque(maxlen=MOST_PENDING_TRACES)
         self._generation = 0
         self._notebooks: dict[str | None, Notebook] = {}  # those that the store has been asked for
         self._late: Future[None] | None = None  # a call that was waited for in vain
@@ -74,6 +78,16 @@ class Outbox:
     def pending(self, key: str | None = None) -> list[Record]:
         """A notebook's records that the store could not take yet."""
         return [record for record, of in list(self._pending) if of == key]
+
+    def pending_power(self) -> dict[str, PowerTrace]:
+        """The power traces that the store could not take yet, by the id of their run."""
+        return dict(list(self._traces))
+
+    def put_power(self, run_id: str, trace: PowerTrace) -> None:
+        """Hand a run's power trace to the store, which is written with the next record; where
+        many wait the oldest are lost, but no record is."""
+        if not self._closed:
+            self._traces.append((run_id, trace))
 
     def put(self, record: Record, key: str | None = None) -> None:
         """Hand a record to the store; what it cannot take waits here and is tried again."""
@@ -153,6 +167,11 @@ class Outbox:
                         self._asked[record.run_id] = self._store.others_at_once([stored])
             while self._idle:
                 self._write_idle(*self._idle.popleft())
+            while self._traces:
+                run_id, trace = kept = self._traces[0]
+                self._store.keep_power(run_id, trace)
+                if self._traces and self._traces[0] is kept:
+                    self._traces.popleft()
         finally:
             for text in self._store.warnings:
                 self._tell(f"store:{text}", text)

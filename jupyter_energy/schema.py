@@ -114,7 +114,7 @@ def cell_from_records(records: Sequence[Record]) -> CellJson:
         "kernel_j": range_json(kernel_j_from_records(runs)),
         "baseline": baseline_json(runs),
         "average_w": _average_w(shown_j, known_s),
-        "peak_w": None,
+        "peak_w": max((r.peak_w for r in runs if r.peak_w is not None), default=None),
         "domains": _domains_from_records(runs),
         "carbon_g": carbon_from_records(runs),
         "warnings": list(dict.fromkeys(_warnings(runs))),

@@ -16,13 +16,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from . import notebook_rows, run_rows
+from . import notebook_rows, power_rows, run_rows
 from .errors import StoreError
 from .filesystem import NETWORK_FILESYSTEMS, filesystem_of
 from .identity import Notebook, NotebookRef, is_cell_id, match
 from .migrations import applied, migrate
 from .model import Idle, Record
 from .overlaps import Spell, others_at_once, spell_of
+from .power.document import PowerTrace
 
 T = TypeVar("T")
 
@@ -159,6 +160,18 @@ class Store:
             return found
 
         return others_at_once(mine, self._read(read, []))
+
+    def keep_power(self, run_id: str, trace: PowerTrace) -> None:
+        """Keep the power trace of a run."""
+        self._run(lambda connection: power_rows.keep(connection, run_id, trace))
+
+    def power(self, run_id: str) -> PowerTrace | None:
+        """The power trace of a run, or None where it has none."""
+        return self._read(lambda connection: power_rows.find(connection, run_id), None)
+
+    def traced(self, notebook_id: str) -> frozenset[str]:
+        """The ids of a notebook's runs that have a power trace."""
+        return self._read(lambda c: power_rows.traced(c, notebook_id), frozenset())
 
     def notebook_for(self, ref: NotebookRef) -> Notebook:
         """The notebook that `ref` is, by the rule of `identity.match`; made where it is new.

@@ -32,7 +32,7 @@ LAYERS = (
     ("cuda_library",),
     ("sensors", "worker", "gpu_sync"),
     ("renewal", "process_tree"),
-    ("gauges", "devices"),
+    ("gauges", "devices", "power"),
     ("trace",),
     ("window", "finding"),
     ("readers", "settling"),
@@ -43,7 +43,7 @@ LAYERS = (
     ("schema", "repeat"),
     # keeping
     ("identity", "migrations", "saved", "tally", "live_message"),
-    ("notebook_rows", "run_rows", "pages"),
+    ("notebook_rows", "run_rows", "pages", "power_rows"),
     ("store", "summary"),
     # putting together; the settings name what lies below, so they lie above it
     ("config", "outbox"),
@@ -81,6 +81,7 @@ SHARED = {
         "notebook_client",
         "session",
         "shell_context",
+        "traced",
     },
 }
 REGISTERED = {"sensors": SENSORS, "carbon": PROVIDERS, "commands": COMMANDS}

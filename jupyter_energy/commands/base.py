@@ -34,8 +34,9 @@ class Context(Protocol):
     def err(self, text: str) -> None:
         """Show a message (stderr)."""
 
-    def show(self, bundle: Mapping[str, object]) -> None:
-        """Show a MIME bundle: rich in a notebook, its plain text in a shell."""
+    def show(self, bundle: Mapping[str, object], alt: str | None = None) -> None:
+        """Show a MIME bundle: rich in a notebook, its plain text in a shell; `alt` is what its
+        picture shows, in words."""
 
     def monitor(self) -> Monitor:
         """The notebook's monitor; in a shell one of its own, started at the first call."""

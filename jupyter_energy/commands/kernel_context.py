@@ -34,11 +34,11 @@ class KernelContext:
         """Show a message in the cell's output, on stderr."""
         print(text, file=sys.stderr)
 
-    def show(self, bundle: Mapping[str, object]) -> None:
+    def show(self, bundle: Mapping[str, object], alt: str | None = None) -> None:
         """Show a MIME bundle in the cell's output."""
         from ..display.bundle import show
 
-        show(bundle)
+        show(bundle, alt)
 
     def monitor(self) -> Monitor:
         """The kernel's monitor."""

@@ -37,7 +37,7 @@ class ShellContext:
         """Print a message on stderr."""
         print(text, file=sys.stderr, flush=True)
 
-    def show(self, bundle: Mapping[str, object]) -> None:
+    def show(self, bundle: Mapping[str, object], alt: str | None = None) -> None:
         """Print a bundle's plain text."""
         self.out(str(bundle["text/plain"]))
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..power.document import PowerTrace
 from ..schema import MIME_TYPE, CellJson, SummaryJson
-from . import html, text
+from . import html, power, text
 from .words import COMMAND
 
 
@@ -42,16 +43,30 @@ def plot_bundle(summary: SummaryJson) -> dict[str, object]:
     return {"text/plain": text.summary(summary), "image/png": b64encode(png).decode("ascii")}
 
 
-def show(bundle: Mapping[str, object], display_id: str | None = None, update: bool = False) -> None:
+def power_bundle(cell: CellJson, trace: PowerTrace) -> dict[str, object]:
+    """What `%energy plot CELL` displays: power over time as a PNG, and as text."""
+    from base64 import b64encode
+
+    from . import plots
+
+    png = plots.png(power.power_over_time(cell, trace))
+    return {"text/plain": power.text(cell, trace), "image/png": b64encode(png).decode("ascii")}
+
+
+def show(
+    bundle: Mapping[str, object],
+    display_id: str | None = None,
+    update: bool = False,
+    alt: str | None = None,
+) -> None:
     """Display a bundle in the output of the cell that runs.
 
     With a `display_id` it can be replaced later, by another bundle shown under the same one with
-    `update`.
+    `update`. `alt` tells what its picture shows, where nbconvert looks for it.
     """
     from IPython import display
 
     untyped: Any = display  # IPython's function has no types
-    if update:
-        untyped.update_display(dict(bundle), display_id=display_id, raw=True)
-    else:
-        untyped.display(dict(bundle), raw=True, display_id=display_id)
+    metadata = {} if alt is None else {"image/png": {"alt": alt}}
+    call = untyped.update_display if update else untyped.display
+    call(dict(bundle), raw=True, display_id=display_id, metadata=metadata)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ..errors import SensorError
 from .base import Machine
@@ -33,6 +34,7 @@ class Work:
     # Each thread's time is counted by ticks of its own, so all of them can be a tick behind.
     step_s: float
     descriptor: int = -1
+    counts: Mapping[str, Any] | None = None  # where another process finds `busy_s`
 
 
 def work(machine: Machine, allowed: Limits) -> Work:
@@ -52,24 +54,25 @@ def _work(machine: Machine, allowed: Limits) -> Work:
         descriptor = _opened(allowed.usage)
         busy_s = partial(_group_busy_s, descriptor, allowed.usage_units_per_s)
         step_s = 1 / allowed.usage_units_per_s
-        return Work(len(threads), quota, busy_s, "this container", step_s, descriptor)
+        counts: dict[str, Any] = {
+            "file": str(allowed.usage),
+            "units_per_s": allowed.usage_units_per_s,
+        }
+        return Work(len(threads), quota, busy_s, "this container", step_s, descriptor, counts)
     share = len(ours) if quota is None else min(quota, len(ours))
     others = ", other containers' too" if "container" in surroundings(machine) else ""
     descriptor, step_s = _opened(stat), TICK_S * len(ours)
+    counts = {"file": str(stat), "units_per_s": 1 / TICK_S}
     if ours == threads:
         # The total is the first line, and no more of the file is read.
         busy_s = partial(stat_busy_s, descriptor, frozenset({b"cpu"}), STAT_LINE)
-        return Work(
-            len(threads),
-            share,
-            busy_s,
-            f"every process on this machine{others}",
-            step_s,
-            descriptor,
-        )
+        counts |= {"cpus": ["cpu"], "bytes": STAT_LINE}
+        whose = f"every process on this machine{others}"
+        return Work(len(threads), share, busy_s, whose, step_s, descriptor, counts)
     busy_s = partial(stat_busy_s, descriptor, ours, STAT_LINE * (len(threads) + 1))
     whose = f"every process on the {len(ours)} threads that this one may use"
-    return Work(len(threads), share, busy_s, whose, step_s, descriptor)
+    counts |= {"cpus": [name.decode() for name in ours], "bytes": STAT_LINE * (len(threads) + 1)}
+    return Work(len(threads), share, busy_s, whose, step_s, descriptor, counts)
 
 
 def machine_threads(machine: Machine) -> int:

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from ..calibration import Calibration, calibration
 from ..errors import SensorError
@@ -74,6 +74,7 @@ class Estimate:
     polls_s: None = None
     accuracy: Accuracy = ACCURACY
     worker: None = None
+    counts: Mapping[str, Any] | None = None  # where another process finds `busy_s`
     _last: tuple[float, float] = field(init=False)
     _energy_j: float = field(init=False, default=0.0)
 
@@ -102,6 +103,13 @@ class Estimate:
         gained_busy_s = max(0.0, -fell_s)
         self._energy_j += self.idle_w * max(0.0, now_s - last_s) + self.busy_w * gained_busy_s
         return self._energy_j
+
+    def trace_source(self) -> dict[str, object] | None:
+        """What `--trace` reads in a process of its own (power/sources.py)."""
+        if self.counts is None:
+            return None
+        j_per_unit = self.busy_w / self.counts.get("units_per_s", 1.0)
+        return {**self.counts, "idle_w": self.idle_w, "j_per_unit": j_per_unit}
 
     def close(self) -> None:
         """Let go of the descriptor."""
@@ -164,6 +172,7 @@ def _cpu(
             busy_step_s=counted.step_s,
             descriptor=counted.descriptor,
             remark=power.remark,
+            counts=counted.counts,
         )
     except SensorError:
         if counted.descriptor >= 0:
@@ -241,6 +250,7 @@ def _memory(machine: Machine, allowed: Limits, clock: Callable[[], float]) -> Es
         max_w=power_w,
         clock=clock,
         busy_s=_never_busy,
+        counts={},
     )
 
 

@@ -231,6 +231,14 @@ class NvmlSensor:
             self._device.library.shut()
         return may_sleep
 
+    def trace_source(self) -> dict[str, object] | None:
+        """What `--trace` reads in a process of its own: power, never the counter, which is not to
+        be asked often (measuring.md 1.3; power/nvidia.py)."""
+        if self.domain.uuid is None or self.domain.kind != "gpu":
+            return None
+        status = None if self._state is None else str(self._state.file)
+        return {"nvml": self.domain.uuid, "runtime_status": status, "name": "nvml-power"}
+
     def close(self) -> None:
         """Let go of the GPU; the last one to close shuts NVML down. Never raises."""
         if self._open:

@@ -67,6 +67,10 @@ class Rapl:
             raise SensorError(f"{self._file.path} holds {told!r}, not a number")
         return int(text) / UJ_PER_J  # powercap keeps µJ; from here on, J
 
+    def trace_source(self) -> dict[str, object]:
+        """What `--trace` reads in a process of its own (power/sources.py)."""
+        return {"file": str(self._file.path), "j_per_unit": 1 / UJ_PER_J}
+
     def close(self) -> None:
         """Let go of the descriptor."""
         self._file.close()

@@ -38,6 +38,7 @@ from .base import Absence, Accuracy, Discovery, Machine
 ACCURACY = Accuracy(
     0.05, "our policy: what a board's own sensor has; the recording's true gain is unknown"
 )
+MOST_TRACED_ROWS = 500  # some 30 kB, which a pipe takes at once
 KINDS = (
     frozenset(CONTAINED_IN) | {kind for outer in CONTAINED_IN.values() for kind in outer} | APART
 )
@@ -97,6 +98,14 @@ class Replay:
         # A sum of floats may fall by its last digit, and a counter that falls is a reset.
         self._height_j = max(self._height_j, self._curve.at(self._clock() - self._started_s))
         return self._height_j
+
+    def trace_source(self) -> dict[str, object] | None:
+        """What `--trace` follows in a process of its own (power/sources.py), None where it would
+        be too long to be handed over."""
+        if len(self._curve.t_s) > MOST_TRACED_ROWS:
+            return None
+        curve = self._curve
+        return {"curve": [self._started_s, curve.t_s, curve.energy_j, curve.pieces_w]}
 
     def close(self) -> None:
         """Stop giving readings."""

@@ -1,0 +1,59 @@
+"""Which run `plot CELL` means, and its power trace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..errors import WrongUse
+from ..identity import NotebookRef
+from ..model import Record
+from ..power.document import PowerTrace
+from ..store import Store
+from .base import Context
+
+
+def find(context: Context, ref: NotebookRef, own: bool, cell: str) -> tuple[Record, PowerTrace]:
+    """The last traced run of a cell that is named, counted ("[3]" or "3") or begins its id.
+
+    Raises WrongUse where there is none, StoreError.
+    """
+    records: list[Record] = []
+    stored: frozenset[str] = frozenset()
+    notebook = context.known_notebook() if own else None
+    store = Store(context.settings.store_path())
+    try:
+        notebook = notebook or store.find_notebook(ref)
+        if notebook is not None:
+            records = store.records(notebook.id)
+            stored = store.traced(notebook.id)
+        pending = context.monitor().pending_power() if own else {}
+        kept = {record.run_id for record in records}
+        records += [r for r in context.pending() if own and r.run_id not in kept]
+        runs = matching(records, cell)
+        for run in reversed(runs):
+            trace = pending.get(run.run_id)
+            if trace is None and run.run_id in stored:
+                trace = store.power(run.run_id)
+            if trace is not None:
+                return run, trace
+    finally:
+        store.close()
+    if not runs:
+        raise WrongUse(f"no cell {cell!r} has been measured in {ref.name}: see its summary")
+    raise WrongUse(f"cell {cell!r} has no power trace: run it with %%energy --trace")
+
+
+def matching(records: Sequence[Record], cell: str) -> list[Record]:
+    """The runs of the cell that is meant: by its name, else by its execution count, else by the
+    beginning of its id. Raises WrongUse where that may be several cells."""
+    named = [r for r in records if r.name == cell]
+    if named:
+        return named
+    count = cell.removeprefix("[").removesuffix("]")
+    if counted := [r for r in records if str(r.execution_count) == count]:
+        return counted
+    begun = [r for r in records if r.cell_id is not None and cell and r.cell_id.startswith(cell)]
+    ids = sorted({str(r.cell_id) for r in begun})
+    if len(ids) > 1:
+        raise WrongUse(f"{cell!r} may be the cell {' or '.join(ids[:3])}: write more of its id")
+    return begun
