@@ -14,6 +14,7 @@ from pathlib import Path
 from traitlets import All, Bool, Float, TraitError, Unicode, validate
 from traitlets.config import Config, Configurable
 
+from .calibration import default_file as baselines_file
 from .errors import WrongUse
 from .sensors.base import Machine
 
@@ -55,7 +56,7 @@ class Energy(Configurable):
         None,
         allow_none=True,
         help="Thermal design power in W of all processors that this machine sees (of a virtual "
-        "machine: its share of them): narrows the CPU estimate.",
+        "machine: its share of them), for the CPU estimate; `baseline`'s calibration is stronger.",
     ).tag(config=True)
     interval_s = Float(
         1.0, help="Seconds between two readings of a power sensor while a cell runs."
@@ -171,5 +172,6 @@ class Energy(Configurable):
             procfs=Path(self.procfs),
             replay=Path(self.replay).expanduser() if self.replay else None,
             cpu_tdp_w=self.cpu_tdp_w,
+            baselines=baselines_file(),
             environ=environ,
         )

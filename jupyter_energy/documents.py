@@ -12,7 +12,17 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
-from .model import CarbonIntensity, Domain, DomainEnergy, Emissions, Measurement, Record
+from .attribution import Baseline
+from .model import (
+    CarbonIntensity,
+    Domain,
+    DomainEnergy,
+    Emissions,
+    Idle,
+    Measurement,
+    Record,
+    Repeats,
+)
 from .uncertainty import Range, Uncertain
 
 NOT_A_NUMBER = "the sensor gave no finite number"
@@ -43,17 +53,47 @@ def record_to_document(record: Record) -> dict[str, object]:
             "carbon_g": _fields_of(kept.emissions.carbon_g),
             "intensity": _fields_of(kept.emissions.intensity),
         }
-    document |= _fields_of(kept.measurement)
-    document["start"] = utc_text(kept.start)
-    document["domains"] = [
-        {
-            **_fields_of(d),
-            "domain": _fields_of(d.domain),
-            "energy": None if d.energy is None else _fields_of(d.energy),
+    if kept.repeats is not None:
+        document["repeats"] = {
+            name: _fields_of(value) if isinstance(value, Uncertain | Range) else value
+            for name, value in _fields_of(kept.repeats).items()
         }
-        for d in kept.domains
-    ]
-    return document
+    if kept.baseline is not None:
+        taken = utc_text(kept.baseline.taken)
+        document["baseline"] = {**_fields_of(kept.baseline), "taken": taken}
+    return document | _measurement_fields(kept.measurement)
+
+
+def idle_to_document(idle: Idle) -> dict[str, object]:
+    """What was drawn between two cells as a dictionary, from which it comes back as it was."""
+    document = _fields_of(idle)
+    del document["measurement"]
+    domains = _sound_domains(idle.measurement)
+    return document | _measurement_fields(replace(idle.measurement, domains=domains))
+
+
+def idle_from_document(document: Mapping[str, Any]) -> Idle:
+    """The noun that `idle_to_document` wrote.
+
+    Raises KeyError, TypeError or ValueError where the document is none of ours.
+    """
+    return _made(Idle, {**document, "measurement": _measurement(document)})
+
+
+def _measurement_fields(measurement: Measurement) -> dict[str, Any]:
+    return {
+        **_fields_of(measurement),
+        "start": utc_text(measurement.start),
+        "domains": [
+            {
+                **_fields_of(d),
+                "domain": _fields_of(d.domain),
+                "energy": None if d.energy is None else _fields_of(d.energy),
+                "above_idle": None if d.above_idle is None else _fields_of(d.above_idle),
+            }
+            for d in measurement.domains
+        ],
+    }
 
 
 def _fields_of(item: Any) -> dict[str, Any]:
@@ -67,28 +107,53 @@ def record_from_document(document: Mapping[str, Any]) -> Record:
 
     Raises KeyError, TypeError or ValueError where the document is none of ours.
     """
-    measurement = Measurement(
-        datetime.fromisoformat(document["start"]),
-        document["duration_s"],
-        tuple(_domain_energy(d) for d in document["domains"]),
-    )
     held = document["emissions"]
     emissions = None
     if held is not None:
         intensity = _made(CarbonIntensity, held["intensity"])
         carbon_g = _made(Range, held["carbon_g"])
         emissions = _made(Emissions, {**held, "intensity": intensity, "carbon_g": carbon_g})
-    rest = {"emissions": emissions, "warnings": tuple(document.get("warnings", ()))}
-    return _made(Record, {**document, **rest, "measurement": measurement})
+    baseline = None
+    if (found := document.get("baseline")) is not None:
+        taken = datetime.fromisoformat(found["taken"])
+        baseline = _made(Baseline, {**found, "taken": taken})
+    rest = {
+        "emissions": emissions,
+        "warnings": tuple(document.get("warnings", ())),
+        "repeats": _repeats(document.get("repeats")),
+        "baseline": baseline,
+        "measurement": _measurement(document),
+    }
+    return _made(Record, {**document, **rest})
+
+
+def _measurement(document: Mapping[str, Any]) -> Measurement:
+    return Measurement(
+        datetime.fromisoformat(document["start"]),
+        document["duration_s"],
+        tuple(_domain_energy(d) for d in document["domains"]),
+    )
+
+
+def _repeats(document: Mapping[str, Any] | None) -> Repeats | None:
+    if document is None:
+        return None
+    figures = {name: _energy(document[name]) for name in ("measured_j", "estimated_j")}
+    return _made(Repeats, {**document, **figures})
 
 
 def _domain_energy(document: Mapping[str, Any]) -> DomainEnergy:
-    held = document["energy"]
-    energy: Uncertain | Range | None = None
-    if held is not None:
-        energy = _made(Uncertain, held) if "value" in held else _made(Range, held)
-    domain = _made(Domain, document["domain"])
-    return _made(DomainEnergy, {**document, "domain": domain, "energy": energy})
+    domain, energy = _made(Domain, document["domain"]), _energy(document["energy"])
+    above = document.get("above_idle")
+    above_idle = None if above is None else _made(Uncertain, above)
+    whole = {**document, "domain": domain, "energy": energy, "above_idle": above_idle}
+    return _made(DomainEnergy, whole)
+
+
+def _energy(held: Mapping[str, Any] | None) -> Uncertain | Range | None:
+    if held is None:
+        return None
+    return _made(Uncertain, held) if "value" in held else _made(Range, held)
 
 
 def _made(kind: type[T], values: Mapping[str, Any]) -> T:
@@ -99,18 +164,37 @@ def _made(kind: type[T], values: Mapping[str, Any]) -> T:
 
 def sound(record: Record) -> Record:
     """The record with every figure that is not finite made unknown: JSON has no NaN."""
-    domains = tuple(
-        d if _finite(d.energy) else replace(d, energy=None, provenance="none", reason=NOT_A_NUMBER)
-        for d in record.domains
-    )
+    domains = _sound_domains(record.measurement)
     emissions = record.emissions
     if emissions is not None and not _finite(emissions.carbon_g):
         emissions = None
-    if domains == record.domains and emissions is record.emissions:
+    repeats = record.repeats
+    if repeats is not None and not _finite_run(repeats):
+        repeats = None
+    if (domains, emissions, repeats) == (record.domains, record.emissions, record.repeats):
         return record
-    return replace(
-        record, measurement=replace(record.measurement, domains=domains), emissions=emissions
+    measurement = replace(record.measurement, domains=domains)
+    return replace(record, measurement=measurement, emissions=emissions, repeats=repeats)
+
+
+def _finite_run(repeats: Repeats) -> bool:
+    numbers = (repeats.run_s, repeats.first_run_s, repeats.median_j, repeats.first_j)
+    return (
+        all(number is None or math.isfinite(number) for number in numbers)
+        and _finite(repeats.measured_j)
+        and _finite(repeats.estimated_j)
     )
+
+
+def _sound_domains(measurement: Measurement) -> tuple[DomainEnergy, ...]:
+    return tuple(map(_sound_domain, measurement.domains))
+
+
+def _sound_domain(found: DomainEnergy) -> DomainEnergy:
+    if not _finite(found.energy):
+        nothing = replace(found, energy=None, provenance="none", reason=NOT_A_NUMBER)
+        return replace(nothing, above_idle=None)
+    return found if _finite(found.above_idle) else replace(found, above_idle=None)
 
 
 def _finite(figure: Uncertain | Range | None) -> bool:

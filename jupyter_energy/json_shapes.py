@@ -25,6 +25,27 @@ class RangeJson(TypedDict):
     high: float
 
 
+class BaselineJson(TypedDict):
+    """The idle power that energy above idle was computed with: W with its 95 % half-width, how old
+    it was when the last run began, over how many seconds it was found, and how."""
+
+    power_w: float
+    u95_w: float
+    age_s: float
+    seconds: float
+    how: str
+
+
+class IdleJson(TypedDict):
+    """What was drawn between cells, in no cell's figures: `duration_s` of which the sensors saw the
+    share `coverage`, 0 to 1; the energies are of what they saw."""
+
+    duration_s: float
+    measured_j: ValueJson | None
+    estimated_j: RangeJson | None
+    coverage: float
+
+
 class CarbonJson(TypedDict):
     """Grams of CO2e with the factor they were made with.
 
@@ -69,10 +90,34 @@ class DomainJson(TypedDict):
     reason: str | None
 
 
+class RepeatsJson(TypedDict):
+    """One run of a body that `%%energy -r` repeated: the mean of `runs` in `blocks`.
+
+    A first block, of `first_runs`, is warm-up and not in the mean: a run in it took `first_run_s`
+    and drew `first_j`. `median_j` is that of the blocks. `auto` where their spread decided how
+    many there were.
+    """
+
+    runs: int
+    blocks: int
+    first_runs: int
+    run_s: float
+    first_run_s: float
+    measured_j: ValueJson | None
+    median_j: float | None
+    first_j: float | None
+    estimated_j: RangeJson | None
+    auto: bool
+
+
 class CellJson(TypedDict):
     """One cell, or one named block: energies and durations summed over its `runs`.
 
-    `inside` where every run lies in another one, whose row its energy is a part of.
+    `repeats` is of the last of these runs, or null. `inside` where every run lies in another one,
+    whose row its energy is a part of.
+    `above_idle_j` is what of `measured_j` lies above idle power, `baseline` that power;
+    `kernel_share` is this kernel's share of the machine's CPU time, and `kernel_j` what of the
+    processor's and the memory's energy above idle was this kernel's by that share.
     """
 
     cell_id: str | None
@@ -87,16 +132,19 @@ class CellJson(TypedDict):
     estimated_j: RangeJson | None
     above_idle_j: ValueJson | None
     kernel_share: float | None
+    kernel_j: RangeJson | None
+    baseline: BaselineJson | None
     average_w: float | None
     peak_w: float | None
     domains: list[DomainJson]
     carbon_g: CarbonJson | None
     warnings: list[str]
+    repeats: RepeatsJson | None
 
 
 class TotalsJson(TypedDict):
     """A notebook's totals: `runs` of `cells`, how many of the runs were `interrupted`, and in
-    `warnings` what else must be known to read the figures."""
+    `warnings` what else must be known to read the figures. `idle` is in none of the sums."""
 
     runs: int
     cells: int
@@ -107,6 +155,7 @@ class TotalsJson(TypedDict):
     first: str | None
     last: str | None
     interrupted: int
+    idle: IdleJson | None
     warnings: list[str]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import keyword
+import re
 import shlex
 from dataclasses import dataclass
 from typing import NoReturn
@@ -15,14 +16,20 @@ from .monitor import Options
 MAGIC = "%%energy"
 # The line magic that marks the running cell; the transformer writes it.
 BEGIN = "energy_begin"
+# The line magic that the loop around a repeated body asks for its runs.
+RUNS = "energy_runs"
 
 
 @dataclass(slots=True)
 class Shown:
-    """What a `%%energy` line asked for beyond the measurement itself."""
+    """What a `%%energy` line asked for beyond the measurement itself.
+
+    `runs` of the body; None for as many as it takes (`-r auto`).
+    """
 
     variable: str | None
     quiet: bool
+    runs: int | None = 1
 
 
 class LineParser(argparse.ArgumentParser):
@@ -43,6 +50,9 @@ def options_parser() -> argparse.ArgumentParser:
     parser.add_argument("-n", "--name", help="name of the measurement")
     parser.add_argument("-v", "--variable", metavar="VAR", help="keep the result object in VAR")
     parser.add_argument("-q", "--quiet", action="store_true", help="show nothing, still keep it")
+    parser.add_argument(
+        "-r", "--repeat", type=_runs, default=1, metavar="N|auto", help="runs of the body"
+    )
     parser.add_argument("--zone", help="place that CO2e is computed for, such as FR")
     parser.add_argument("--devices", metavar="LIST", help="what counts, such as gpu:0,cpu,memory")
     parser.add_argument("--no-sync", action="store_true", help="do not wait for queued GPU work")
@@ -70,4 +80,13 @@ def parse(line: str, sync: bool) -> tuple[Options, Shown]:
         zone=asked.zone,
         sync=sync and not asked.no_sync,
     )
-    return options, Shown(asked.variable, asked.quiet)
+    return options, Shown(asked.variable, asked.quiet, asked.repeat)
+
+
+def _runs(text: str) -> int | None:
+    """How often the body is to run; None for "auto". Raises WrongUse."""
+    if text == "auto":
+        return None
+    if re.fullmatch("[1-9][0-9]{0,11}", text) is None:
+        raise WrongUse(f"{MAGIC} -r {text!r:.40} is no number of runs: write -r 20, or -r auto")
+    return int(text)

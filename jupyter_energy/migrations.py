@@ -66,6 +66,24 @@ STEPS: tuple[Step, ...] = (
             "CREATE INDEX record_by_notebook ON record (notebook_id, started)",
         ),
     ),
+    Step(
+        "0002 idle energy between cells, and when and on what each run was",
+        (
+            # Unknown (NULL) for runs of before; `devices` is a JSON list (overlaps.Spell).
+            "ALTER TABLE record ADD COLUMN host TEXT",
+            "ALTER TABLE record ADD COLUMN ended TEXT",
+            "ALTER TABLE record ADD COLUMN devices TEXT",
+            "CREATE INDEX record_by_end ON record (host, ended)",
+            """CREATE TABLE idle (
+                idle_id TEXT PRIMARY KEY,
+                notebook_id TEXT NOT NULL,
+                session_id TEXT NOT NULL,
+                started TEXT NOT NULL,
+                document TEXT NOT NULL
+            )""",
+            "CREATE INDEX idle_by_notebook ON idle (notebook_id, started)",
+        ),
+    ),
 )
 
 

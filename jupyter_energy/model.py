@@ -6,10 +6,12 @@ durations, dates are timezone-aware UTC.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
+from .attribution import BY_CPU_TIME, Baseline, of_kernel, share_of
 from .uncertainty import Range, Uncertain, sum_of_ranges, sum_over_devices
 
 if TYPE_CHECKING:
@@ -54,20 +56,55 @@ class Domain:
         return f"{self.kind}:{self.index}"
 
 
+@dataclass(slots=True)
+class Age:
+    """How old the value of a reading was, in s: anything from `low_s` to `high_s`.
+
+    It alone of the nouns may change: a later reading can tell when the value was renewed next,
+    and so when it was renewed last.
+    """
+
+    low_s: float = 0.0
+    high_s: float = 0.0
+
+    @property
+    def mean_s(self) -> float:
+        """The age in the mean, in s."""
+        return (self.low_s + self.high_s) / 2
+
+    @property
+    def half_s(self) -> float:
+        """Half of the span that it lies in, in s."""
+        return (self.high_s - self.low_s) / 2
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A trace at one moment: `t_s` (monotonic), energy in J and seconds covered, both only grow."""
+    """A trace at one moment: `t_s` (monotonic), energy in J and seconds covered, both only grow.
+
+    `power_w` is the mean power in W since `power_since_s`: of the moment before `t_s` where the
+    device told it, else since an earlier reading; None while it is unknown. `took_s` is how long
+    the reading took, `missed_j2` the variance in J² of what a gauge missed so far, `number` how
+    many readings there have been.
+    """
 
     t_s: float
     energy_j: float
     covered_s: float
+    power_w: float | None = None
+    power_since_s: float = 0.0
+    age: Age = field(default_factory=Age)
+    took_s: float = 0.0
+    missed_j2: float = 0.0
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class DomainEnergy:
     """What one domain drew in a window: `energy` in J, or None with the `reason`.
 
-    `coverage` is the share of the window that the sensor saw, 0 to 1.
+    `coverage` is the share of the window that the sensor saw, 0 to 1. `above_idle` is what of a
+    measured energy lies above the device's idle power, in J; None where that power is not known.
     """
 
     domain: Domain
@@ -76,6 +113,7 @@ class DomainEnergy:
     source: str
     coverage: float
     reason: str | None = None
+    above_idle: Uncertain | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +146,23 @@ class Measurement:
         return sum_of_ranges(d.energy for d in self.counted() if isinstance(d.energy, Range))
 
     @property
+    def above_idle_j(self) -> Uncertain | None:
+        """What of `measured_j` lies above idle, in J; None where a device's idle power is unknown.
+
+        It may be below 0 where the machine drew less than while its idle power was found.
+        """
+        return _sum_of_all(d.above_idle for d in self.counted() if isinstance(d.energy, Uncertain))
+
+    @property
+    def cpu_above_idle_j(self) -> Uncertain | None:
+        """The same of processor and memory alone, which CPU time can be a share of."""
+        return _sum_of_all(
+            d.above_idle
+            for d in self.counted()
+            if isinstance(d.energy, Uncertain) and d.domain.kind in BY_CPU_TIME
+        )
+
+    @property
     def average_w(self) -> float | None:
         """Mean power in W: measured energy, else the estimate's middle, over the duration."""
         if self.duration_s <= 0:
@@ -116,6 +171,31 @@ class Measurement:
         if measured is not None:
             return measured.value / self.duration_s
         return None if estimated is None else estimated.mid / self.duration_s
+
+
+def _sum_of_all(figures: Iterable[Uncertain | None]) -> Uncertain | None:
+    """The sum over devices; None of nothing, and where one is unknown."""
+    known: list[Uncertain] = []
+    for figure in figures:
+        if figure is None:
+            return None
+        known.append(figure)
+    return sum_over_devices(known)
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """What the devices drew between two cells of a notebook: in no cell's total, and shown apart.
+
+    `measurement` has the energies of the time that is known: a device's `coverage` says how much of
+    `duration_s` that is.
+    """
+
+    idle_id: str
+    notebook_id: str
+    session_id: str
+    host: str
+    measurement: Measurement
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +231,36 @@ class Emissions:
 
 
 @dataclass(frozen=True, slots=True)
+class Repeats:
+    """One run of a body that was repeated (`%%energy -r`), as the mean of `runs` in `blocks`.
+
+    The first block, of `first_runs`, is warm-up: it is in no mean, and what its runs drew and took
+    stands apart. `measured_j` is None where nothing was measured, `median_j` (of the blocks) and
+    `first_j` too; `estimated_j` where nothing was estimated. `auto` where the spread of the blocks
+    decided how many runs there were: then the 95 % of its intervals are about 92 %.
+    """
+
+    runs: int
+    blocks: int
+    first_runs: int
+    run_s: float
+    first_run_s: float
+    measured_j: Uncertain | None
+    median_j: float | None
+    first_j: float | None
+    estimated_j: Range | None
+    auto: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One run of one cell (or of a named block), as the store keeps it.
 
     `run_id` is unique; `within` is the run that this one lies inside of, if any: only runs
-    that lie in no other enter a notebook's totals. `cell_id` is Jupyter's, or None.
+    that lie in no other enter a notebook's totals. `cell_id` is Jupyter's, or None. `repeats` has
+    the figures of one of several runs in this window, whose energy is that of them all.
+    `kernel_cpu_s` is the CPU time of this kernel's process tree, `machine_cpu_s` that of the whole
+    machine, None where unknown; `baseline` the idle power that `above_idle` was computed with.
     """
 
     run_id: str
@@ -171,6 +276,10 @@ class Record:
     emissions: Emissions | None
     synced: bool
     warnings: tuple[str, ...] = ()
+    repeats: Repeats | None = None
+    kernel_cpu_s: float | None = None
+    machine_cpu_s: float | None = None
+    baseline: Baseline | None = None
 
     @property
     def start(self) -> datetime:
@@ -192,6 +301,24 @@ class Record:
     def estimated_j(self) -> Range | None:
         """Estimated energy in J, or None."""
         return self.measurement.estimated_j
+
+    @property
+    def above_idle_j(self) -> Uncertain | None:
+        """What of the measured energy lies above idle, in J, or None."""
+        return self.measurement.above_idle_j
+
+    @property
+    def kernel_share(self) -> float | None:
+        """This kernel's share of the machine's CPU time, 0 to 1, or None."""
+        if self.kernel_cpu_s is None or self.machine_cpu_s is None:
+            return None
+        return share_of(self.kernel_cpu_s, self.machine_cpu_s)
+
+    @property
+    def kernel_j(self) -> Range | None:
+        """What of processor and memory above idle was this kernel's, in J, by CPU time; or None."""
+        above, share = self.measurement.cpu_above_idle_j, self.kernel_share
+        return None if above is None or share is None else of_kernel(above, share)
 
     @property
     def average_w(self) -> float | None:

@@ -19,12 +19,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from . import devices
+from .accounts import Accounts, Whose
+from .attribution import ranks_on_this_node
 from .carbon import intensity
 from .carbon.emissions import emissions
 from .config import Energy
 from .errors import EnergyError
+from .idle_book import IdleBook
 from .model import CarbonIntensity, Domain, Measurement, Outcome, Record
 from .outbox import Outbox
+from .process_tree import CpuTimes
+from .repeat import Repetition, with_repeats
 from .sampler import FORKED, Sampler
 from .sensors import families
 from .sensors.base import Absence, Sensor
@@ -66,6 +71,9 @@ class OpenWindow:
     notebook: str | None = None
     warnings: list[str] = field(default_factory=list)
     ended: bool = False
+    repetition: Repetition | None = None  # the body that runs several times in it
+    shown: bool = False
+    times: CpuTimes = field(default_factory=CpuTimes)
 
 
 class Monitor:
@@ -94,6 +102,11 @@ class Monitor:
         self.sampler = Sampler(machine, lambda: families(machine), settings.interval_s)
         self.store = Store(settings.store_path())
         self._outbox = Outbox(self.store, notebook, self.tell)
+        self.accounts = Accounts(machine)
+        self.idle = IdleBook(
+            self.accounts, self._outbox, self.sampler.look, self.session_id, self.host
+        )
+        self._ranks = ranks_on_this_node(environ)
         # A context and not a thread: two tasks of one thread are not inside of one another, and
         # a task is inside of the block that made it.
         self._innermost: ContextVar[OpenWindow | None] = ContextVar("innermost", default=None)
@@ -118,6 +131,7 @@ class Monitor:
             return
         self._outbox.close()
         self.sampler.close()
+        self.accounts.close()
 
     def tell(self, topic: str, text: str) -> None:
         """Keep a plain line for the user, one for each topic; `to_tell` hands it out."""
@@ -164,6 +178,7 @@ class Monitor:
         on_main = threading.current_thread() is threading.main_thread()
         if outer is None and not on_main:
             outer = self._main  # a thread that the measured code has started
+        times = self.accounts.times(walk=shown)
         window = OpenWindow(
             options=options,
             run_id=uuid.uuid4().hex,
@@ -174,9 +189,13 @@ class Monitor:
             reads=reads,
             notebook=notebook if outer is None else outer.notebook,
             warnings=warnings,
+            shown=shown,
+            times=times,
         )
         self._innermost.set(window)
         if outer is None:
+            if not self._outermost:
+                self.idle.begins(window.start, times)
             self._outermost[window.run_id] = window
             if on_main:
                 self._main = window
@@ -185,7 +204,8 @@ class Monitor:
     def drop_window(self, window: OpenWindow) -> None:
         """End a window without a record."""
         self.sampler.closing_edge(lambda _: False)
-        self._forget(window)
+        # It was no cell: its time is between cells.
+        self._forget(window, window.start, window.times)
 
     def close_window(
         self,
@@ -195,6 +215,7 @@ class Monitor:
         execution_count: int | None = None,
     ) -> Record:
         """End a window now; its record, which is in the store or waits to be written."""
+        stop, times = None, CpuTimes()
         try:
             if window.options.sync:
                 try:
@@ -203,17 +224,43 @@ class Monitor:
                     # The code has ended: its record is wanted more than the end of its queue.
                     window.warnings.append("interrupted: queued GPU work was not waited for")
             stop = _edge(lambda: self.sampler.closing_edge(window.reads), window.warnings)
+            times = self.accounts.times(window.shown, window.times)
         finally:
-            self._forget(window)
+            self._forget(window, stop, times)
         if not self.sampler.wait_until_found(0):
             window.warnings.append("some sensors have not answered yet")
-        record = self._record(window, stop, outcome, cell_id, execution_count)
+        record = self._record(window, stop, outcome, cell_id, execution_count, times)
+        record = self._repeated(record, window, stop)
         forked = os.getpid() != self._pid
         if forked:
             record = replace(record, warnings=(*record.warnings, FORKED))
         else:  # the thread that writes has stayed with the parent
-            self._outbox.put(record, window.notebook)
+            record = self.idle.keep(record, window.notebook, window.shown)
         return record
+
+    def mark(self, window: OpenWindow) -> None:
+        """The end of a block of a body that is repeated: its queued GPU work belongs to it."""
+        if window.repetition is None:
+            return
+        if window.options.sync:
+            self._wait_for_gpu()  # what keeps us from it is told at the end, where it is the same
+        edge = self.sampler.look(window.reads)
+        window.repetition.mark(edge, window.start, lambda a, b: self.so_far(window, a, b))
+
+    def _repeated(self, record: Record, window: OpenWindow, stop: Edge) -> Record:
+        """The record with the figures of one run, where the body was repeated."""
+        if window.repetition is None:
+            return record
+        try:
+            return with_repeats(
+                record,
+                window.repetition,
+                window.start,
+                stop,
+                lambda a, b: self.so_far(window, a, b),
+            )
+        except Exception as error:  # noqa: BLE001  the figures of the whole window stand
+            return replace(record, warnings=(*record.warnings, _failed(error)))
 
     def outermost(self) -> list[OpenWindow]:
         """The open windows that lie in no other one, oldest first."""
@@ -234,6 +281,7 @@ class Monitor:
         outcome: Outcome,
         cell_id: str | None,
         execution_count: int | None,
+        times: CpuTimes | None = None,
     ) -> Record:
         # Of two that overlap, as tasks and threads may, neither lies within the other.
         outer = _still_open(window.outer)
@@ -244,6 +292,12 @@ class Monitor:
             duration_s = max(0.0, stop.t_s - window.start.t_s)
             measurement = Measurement(window.start_utc, duration_s, ())
             warnings.append(_failed(error))
+        whose = Whose(measurement)
+        try:
+            whose = self.accounts.whose(measurement, window.times, times or CpuTimes(), stop.t_s)
+        except Exception as error:  # noqa: BLE001  the energy is known without it
+            warnings.append(_failed(error))
+        warnings += [self._ranks] if self._ranks else []
         emitted = None
         try:
             found = self.intensity(window.options.zone)
@@ -261,10 +315,13 @@ class Monitor:
             execution_count=execution_count,
             within=self._outer if outer is None else outer.run_id,
             outcome=outcome,
-            measurement=measurement,
+            measurement=whose.measurement,
             emissions=emitted,
             synced=window.options.sync,
             warnings=tuple(dict.fromkeys(warnings)),
+            kernel_cpu_s=whose.kernel_cpu_s,
+            machine_cpu_s=whose.machine_cpu_s,
+            baseline=whose.baseline,
         )
 
     def _wait_for_sensors(self, limit_s: float) -> None:
@@ -282,9 +339,12 @@ class Monitor:
         note = wait_for_gpu(self._pid).note
         return [note] if note else []
 
-    def _forget(self, window: OpenWindow) -> None:
+    def _forget(self, window: OpenWindow, edge: Edge | None, times: CpuTimes) -> None:
+        """A window has ended; from `edge` on nothing runs, if it was the last one."""
         window.ended = True
-        self._outermost.pop(window.run_id, None)
+        was_outermost = self._outermost.pop(window.run_id, None) is not None
+        if was_outermost and not self._outermost and edge is not None:
+            self.accounts.rests(edge, window.notebook, times)
         if self._main is window:
             self._main = None
 

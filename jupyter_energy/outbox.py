@@ -10,11 +10,12 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
 from dataclasses import replace
 
 from .errors import StoreError
 from .identity import Notebook, NotebookRef
-from .model import Record
+from .model import Idle, Record
 from .store import Store
 from .worker import Worker
 
@@ -43,6 +44,9 @@ class Outbox:
         self._worker = Worker("jupyter-energy-store")
         self._lock = threading.Lock()  # what waits: a thread writes while another drops the oldest
         self._pending: deque[tuple[Record, str | None]] = deque()  # with its notebook's key
+        # Idle time: its notebook's key, and what makes it once that notebook is known.
+        self._idle: deque[tuple[str | None, Callable[[str], Idle]]] = deque(maxlen=MOST_PENDING)
+        self._asked: dict[str, int | None] = {}  # runs whose neighbours are looked for
         self._generation = 0
         self._notebooks: dict[str | None, Notebook] = {}  # those that the store has been asked for
         self._late: Future[None] | None = None  # a call that was waited for in vain
@@ -96,6 +100,28 @@ class Outbox:
             kind = error.kind if isinstance(error, StoreError) else type(error).__name__
             self._tell(f"store:{kind}", f"{error}. The cell is not affected.")
 
+    def put_and_ask(self, record: Record, key: str | None = None) -> int:
+        """`put` a record; how many other notebooks drew from its devices meanwhile, as far as the
+        store knows and says in time."""
+        self._asked[record.run_id] = None
+        self.put(record, key)
+        return self._asked.pop(record.run_id, None) or 0
+
+    def book(self, key: str | None, make: Callable[[str], Idle]) -> None:
+        """Take what was drawn between two cells, to be written with the next record. `make` is
+        called with the notebook's id then, off this thread."""
+        self._idle.append((key, make))
+
+    def pending_idle(self, key: str | None = None) -> list[Idle]:
+        """A notebook's idle time that waits for the next record."""
+        known = self._notebooks.get(key)
+        return [] if known is None else [m(known.id) for of, m in list(self._idle) if of == key]
+
+    def at_rest(self, seconds: float, call: Callable[[], object]) -> None:
+        """Make a call on the store's thread, once nothing has come for `seconds` after the next
+        record."""
+        self._worker.at_rest(seconds, call)
+
     def flush(self, timeout_s: float) -> None:
         """Try to write what waits. Raises StoreError when it cannot be written."""
         future = self._worker.submit(self._write)
@@ -121,9 +147,22 @@ class Outbox:
                 with self._lock:
                     if self._pending and self._pending[0][0] is record:
                         self._pending.popleft()
+                if record.run_id in self._asked:
+                    stored = replace(record, notebook_id=self._known(of).id)
+                    with suppress(StoreError):  # the record is kept; this is only told
+                        self._asked[record.run_id] = self._store.others_at_once([stored])
+            while self._idle:
+                self._write_idle(*self._idle.popleft())
         finally:
             for text in self._store.warnings:
                 self._tell(f"store:{text}", text)
+
+    def _write_idle(self, key: str | None, make: Callable[[str], Idle]) -> None:
+        try:
+            self._store.book_idle(make(self._known(key).id))
+        except StoreError:
+            self._idle.appendleft((key, make))
+            raise
 
     def _known(self, key: str | None, again: bool = False) -> Notebook:
         if self._generation != self._store.generation:

@@ -8,8 +8,10 @@ taken at the run's mean power.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from .model import Domain, DomainEnergy, Record
 from .uncertainty import Range
@@ -17,6 +19,72 @@ from .uncertainty import Range
 # Two cells one after the other may seem to overlap by this much: their starts are UTC, their
 # durations monotonic, and the two clocks are slewed against each other.
 LEAST_S, LEAST_SHARE = 1e-3, 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Spell:
+    """When one run drew from which devices of its host; times in s since the epoch."""
+
+    notebook_id: str
+    session_id: str
+    host: str
+    start_s: float
+    end_s: float
+    devices: frozenset[str]
+
+
+def spell_of(record: Record) -> Spell:
+    """When a run drew from which devices, measured or estimated."""
+    start_s = record.start.timestamp()
+    domains = [d.domain for d in record.measurement.counted()]
+    devices = frozenset(f"{d.kind}:{d.uuid or d.index}" for d in domains)
+    end_s = start_s + record.duration_s
+    return Spell(record.notebook_id, record.session_id, record.host, start_s, end_s, devices)
+
+
+def others_at_once(mine: Iterable[Spell], others: Iterable[Spell]) -> int:
+    """How many other notebooks drew from a device of one host while one of `mine` did.
+
+    Another session of the same notebook counts as another one: both have the same joules.
+    """
+    runs = sorted(mine, key=lambda s: s.start_s)
+    starts = [run.start_s for run in runs]
+    # How far all runs up to this one reach: a later one may be short and an earlier one long.
+    reach = list(accumulate((run.end_s for run in runs), max))
+    found: set[str] = set()
+    for other in others:
+        at = bisect_left(starts, other.end_s - LEAST_S) - 1
+        while at >= 0 and reach[at] > other.start_s + LEAST_S:
+            run = runs[at]
+            same = other.notebook_id == run.notebook_id
+            who = other.session_id if same else other.notebook_id
+            if who not in found and _meet(run, other):
+                found.add(who)
+            at -= 1
+    return len(found)
+
+
+def overlap_notes(others: int) -> list[str]:
+    """What to say where so many other notebooks drew from the same devices; nothing of none."""
+    if not others:
+        return []
+    notebooks = "1 other notebook" if others == 1 else f"{others} other notebooks"
+    return [f"overlaps with {notebooks} on this machine; do not add these totals"]
+
+
+def _meet(run: Spell, other: Spell) -> bool:
+    shared_s = min(run.end_s, other.end_s) - max(run.start_s, other.start_s)
+    return (
+        run.session_id != other.session_id
+        and run.host == other.host
+        and shared_s > LEAST_S
+        and not run.devices.isdisjoint(other.devices)
+    )
+
+
+def device_key(host: str, domain: Domain) -> tuple[str, str]:
+    """What tells one device from another, wherever it was measured."""
+    return domain.kind, domain.uuid or f"{host}:{domain.index}"
 
 
 def counted_once(records: Iterable[Record]) -> tuple[list[Record], int]:
@@ -57,7 +125,11 @@ def _part(run: Record, share: float, shares: Mapping[Domain, float]) -> Record:
     its own is left out: 0 J would be a figure that nobody measured."""
     before = [d for d in run.measurement.counted() if d.energy is not None]
     domains = tuple(
-        replace(d, energy=d.energy.scaled(shares[d.domain]))
+        replace(
+            d,
+            energy=d.energy.scaled(shares[d.domain]),
+            above_idle=None if d.above_idle is None else d.above_idle.scaled(shares[d.domain]),
+        )
         for d in before
         if d.energy is not None and shares[d.domain] > 0
     )

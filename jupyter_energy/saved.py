@@ -10,8 +10,9 @@ from datetime import datetime
 from typing import Any, get_args
 
 from .documents import utc_text
+from .json_shapes import BaselineJson
 from .model import Outcome
-from .schema import CarbonJson, CellJson, DomainJson, RangeJson, ValueJson
+from .schema import CarbonJson, CellJson, DomainJson, RangeJson, RepeatsJson, ValueJson
 
 # No energy, power, time or mass of ours comes near; sums and squares of less stay finite.
 LARGEST = 1e30
@@ -39,12 +40,38 @@ def cell_from_output(found: object) -> CellJson | None:
         "measured_j": _value(found.get("measured_j")),
         "estimated_j": _range(found.get("estimated_j")),
         "above_idle_j": _value(found.get("above_idle_j")),
-        "kernel_share": _number(found.get("kernel_share")),
+        "kernel_share": _share(found.get("kernel_share")),
+        "kernel_j": _range(found.get("kernel_j")),
+        "baseline": _baseline(found.get("baseline")),
         "average_w": _number(found.get("average_w")),
         "peak_w": _number(found.get("peak_w")),
         "domains": [_domain(d) for d in _list(domains) if isinstance(d, Mapping)],
         "carbon_g": _carbon(found.get("carbon_g")),
         "warnings": [w for w in _list(warnings) if isinstance(w, str)],
+        "repeats": _repeats(found.get("repeats")),
+    }
+
+
+def _repeats(found: object) -> RepeatsJson | None:
+    if not isinstance(found, Mapping):
+        return None
+    counts = [_whole(found.get(k)) for k in ("runs", "blocks", "first_runs")]
+    times_s = [_number(found.get(k)) for k in ("run_s", "first_run_s")]
+    runs, blocks, first_runs = (n if n is not None and n > 0 else 0 for n in counts)
+    run_s, first_run_s = (t if t is not None and t >= 0 else None for t in times_s)
+    if not (runs and blocks and first_runs) or run_s is None or first_run_s is None:
+        return None
+    return {
+        "runs": runs,
+        "blocks": blocks,
+        "first_runs": first_runs,
+        "run_s": run_s,
+        "first_run_s": first_run_s,
+        "measured_j": _value(found.get("measured_j")),
+        "median_j": _number(found.get("median_j")),
+        "first_j": _number(found.get("first_j")),
+        "estimated_j": _range(found.get("estimated_j")),
+        "auto": found.get("auto") is True,
     }
 
 
@@ -65,6 +92,18 @@ def _domain(found: Mapping[str, Any]) -> DomainJson:
         "scope": _text(found.get("scope")) or "device",
         "reason": _text(found.get("reason")),
     }
+
+
+def _baseline(found: object) -> BaselineJson | None:
+    if not isinstance(found, Mapping):
+        return None
+    power_w, u95_w, age_s, seconds = (
+        _number(found.get(k)) for k in ("power_w", "u95_w", "age_s", "seconds")
+    )
+    if power_w is None or u95_w is None or age_s is None or seconds is None:
+        return None
+    how = _text(found.get("how")) or "unknown"
+    return {"power_w": power_w, "u95_w": u95_w, "age_s": age_s, "seconds": seconds, "how": how}
 
 
 def _carbon(found: object) -> CarbonJson | None:
@@ -129,6 +168,11 @@ def _number(found: object) -> float | None:
     except OverflowError:
         return None
     return number if abs(number) <= LARGEST else None  # NaN is not
+
+
+def _share(found: object) -> float | None:
+    number = _number(found)
+    return number if number is not None and 0 <= number <= 1 else None
 
 
 def _whole(found: object) -> int | None:

@@ -9,21 +9,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
+from .attribution_sums import (
+    above_idle_from_records,
+    baseline_json,
+    idle_energies,
+    kernel_j_from_records,
+    kernel_share_from_records,
+)
 from .carbon_sums import carbon_from_records
 from .documents import record_from_document, record_to_document, sound, to_json, utc_text
 from .json_shapes import (
     CarbonJson,
     CellJson,
     DomainJson,
+    IdleJson,
     NotebookJson,
     RangeJson,
+    RepeatsJson,
     SummaryJson,
     TotalsJson,
     ValueJson,
 )
-from .model import Domain, DomainEnergy, Provenance, Record
-from .overlaps import counted_once
+from .model import DomainEnergy, Idle, Provenance, Record, Repeats
+from .overlaps import counted_once, device_key
 from .uncertainty import Range, Uncertain, sum_of_ranges, sum_over_devices, sum_over_time
 
 __all__ = [
@@ -32,17 +42,19 @@ __all__ = [
     "CarbonJson",
     "CellJson",
     "DomainJson",
+    "IdleJson",
     "NotebookJson",
     "RangeJson",
+    "RepeatsJson",
     "SummaryJson",
     "TotalsJson",
     "ValueJson",
     "carbon_from_records",
     "cell_from_records",
     "cell_key",
-    "device_key",
     "estimated_from_records",
     "grams_of_a_part",
+    "idle_json",
     "measured_from_records",
     "range_json",
     "record_from_document",
@@ -97,14 +109,39 @@ def cell_from_records(records: Sequence[Record]) -> CellJson:
         "outcome": last.outcome,
         "measured_j": value_json(measured),
         "estimated_j": range_json(estimated),
-        "above_idle_j": None,
-        "kernel_share": None,
+        "above_idle_j": value_json(_not_below_0(above_idle_from_records(runs))),
+        "kernel_share": kernel_share_from_records(runs),
+        "kernel_j": range_json(kernel_j_from_records(runs)),
+        "baseline": baseline_json(runs),
         "average_w": _average_w(shown_j, known_s),
         "peak_w": None,
         "domains": _domains_from_records(runs),
         "carbon_g": carbon_from_records(runs),
         "warnings": list(dict.fromkeys(_warnings(runs))),
+        "repeats": _repeats_json(last.repeats),
     }
+
+
+def _repeats_json(repeats: Repeats | None) -> RepeatsJson | None:
+    if repeats is None:
+        return None
+    return {
+        "runs": repeats.runs,
+        "blocks": repeats.blocks,
+        "first_runs": repeats.first_runs,
+        "run_s": repeats.run_s,
+        "first_run_s": repeats.first_run_s,
+        "measured_j": value_json(repeats.measured_j),
+        "median_j": repeats.median_j,
+        "first_j": repeats.first_j,
+        "estimated_j": range_json(repeats.estimated_j),
+        "auto": repeats.auto,
+    }
+
+
+def _not_below_0(value: Uncertain | None) -> Uncertain | None:
+    """What is shown of a difference; records keep it as it is, so that sums are not pushed up."""
+    return None if value is None else replace(value, value=max(0.0, value.value))
 
 
 def _average_w(energy_j: float | None, duration_s: float) -> float | None:
@@ -133,12 +170,13 @@ def grams_of_a_part(without: int, known: int, noun: str) -> list[str]:
     return [f"{without} of {known} {noun} {have} energy but no CO2e: the grams are of the others"]
 
 
-def totals_from_records(records: Iterable[Record]) -> TotalsJson:
+def totals_from_records(records: Iterable[Record], idles: Iterable[Idle] = ()) -> TotalsJson:
     """A notebook's totals in J, s and g, of the runs that lie in no other: nothing counts twice.
 
     All of these runs are counted in `runs`, `cells` and `interrupted` (cut short by the user or
     with their kernel); of those that overlap in time, the shared time and its energy count once.
-    `first` and `last` are the starts of the first and the last run.
+    `first` and `last` are the starts of the first and the last run. What was drawn between cells
+    (`idles`) enters none of the sums.
     """
     runs = [sound(r) for r in records if r.within is None]
     starts = [r.start for r in runs]
@@ -154,7 +192,22 @@ def totals_from_records(records: Iterable[Record]) -> TotalsJson:
         "first": utc_text(min(starts)) if starts else None,
         "last": utc_text(max(starts)) if starts else None,
         "interrupted": sum(r.outcome in ("interrupted", "lost") for r in runs),
+        "idle": idle_json(idles),
         "warnings": [*told, *_without_grams(once)],
+    }
+
+
+def idle_json(idles: Iterable[Idle]) -> IdleJson | None:
+    """What was drawn between cells as JSON, in J; None where nothing is booked."""
+    found = idle_energies(idles)
+    if found is None:
+        return None
+    duration_s, measured, estimated, coverage = found
+    return {
+        "duration_s": duration_s,
+        "measured_j": value_json(measured),
+        "estimated_j": range_json(estimated),
+        "coverage": coverage,
     }
 
 
@@ -168,7 +221,7 @@ def measured_from_records(records: Iterable[Record]) -> Uncertain | None:
     for record in records:
         for d in record.measurement.counted():
             if isinstance(d.energy, Uncertain):
-                by_device.setdefault(device_key(record, d.domain), []).append(d.energy)
+                by_device.setdefault(device_key(record.host, d.domain), []).append(d.energy)
     sums = (sum_over_time(energies) for energies in by_device.values())
     return sum_over_devices(s for s in sums if s is not None)
 
@@ -178,11 +231,6 @@ def estimated_from_records(records: Iterable[Record]) -> Range | None:
     return sum_of_ranges(
         d.energy for r in records for d in r.measurement.counted() if isinstance(d.energy, Range)
     )
-
-
-def device_key(record: Record, domain: Domain) -> tuple[str, str]:
-    """What tells one device from another, wherever it was measured."""
-    return domain.kind, domain.uuid or f"{record.host}:{domain.index}"
 
 
 def _domains_from_records(runs: Sequence[Record]) -> list[DomainJson]:
@@ -216,7 +264,7 @@ def _domain_entry(
     by_device: dict[tuple[str, str], list[Uncertain]] = {}
     for run, d in part:
         if isinstance(d.energy, Uncertain):
-            by_device.setdefault(device_key(run, d.domain), []).append(d.energy)
+            by_device.setdefault(device_key(run.host, d.domain), []).append(d.energy)
     sums = (sum_over_time(energies) for energies in by_device.values())
     measured = sum_over_devices(s for s in sums if s is not None)
     estimated = sum_of_ranges(d.energy for _, d in part if isinstance(d.energy, Range))

@@ -6,23 +6,23 @@ at once, and the caller keeps the record and tries again: the store never makes 
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from . import notebook_rows
-from .documents import record_from_document, record_to_document, to_json, utc_text
+from . import notebook_rows, run_rows
 from .errors import StoreError
 from .filesystem import NETWORK_FILESYSTEMS, filesystem_of
 from .identity import Notebook, NotebookRef, is_cell_id, match
 from .migrations import applied, migrate
-from .model import Record
+from .model import Idle, Record
+from .overlaps import Spell, others_at_once, spell_of
 
 T = TypeVar("T")
 
@@ -92,19 +92,14 @@ class Store:
 
     def append(self, record: Record) -> None:
         """Keep a record; the same `run_id` a second time changes nothing."""
-        document = to_json(record_to_document(record))
-        row = (record.run_id, record.notebook_id, record.session_id, utc_text(record.start))
+        row = run_rows.record_row(record)
         cell = None
         if record.cell_id is not None and is_cell_id(record.cell_id):
             cell = record.notebook_id, record.cell_id
 
         def write(connection: sqlite3.Connection) -> None:
             with _transaction(connection):
-                connection.execute(
-                    "INSERT INTO record (run_id, notebook_id, session_id, started, document) "
-                    "VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                    (*row, document),
-                )
+                run_rows.add_record(connection, row)
                 if cell is not None and cell not in self._cells:
                     notebook_rows.add_cells(connection, cell[0], [cell[1]])
             if cell is not None:
@@ -124,27 +119,46 @@ class Store:
         0 stands for all. Where another file has taken the store's place, all are new.
         """
 
-        def read(connection: sqlite3.Connection) -> list[tuple[int, str]]:
-            # No record is ever deleted, so that a later one has a higher rowid.
-            rows = connection.execute(
-                "SELECT rowid, document FROM record WHERE notebook_id = ?1 "
-                "AND (?2 IS NULL OR session_id = ?2) "
-                "AND (rowid > ?3 OR ?3 > (SELECT max(rowid) FROM record)) "
-                "ORDER BY started, rowid",
-                (notebook_id, session_id, last),
-            )
-            return list(rows)
-
-        records, unread = [], 0
-        found: list[tuple[int, str]] = self._read(read, [])
-        for _, document in found:
-            try:
-                records.append(record_from_document(json.loads(document)))
-            except (KeyError, TypeError, ValueError):
-                unread += 1
-        if unread:
+        found: list[tuple[int, str]] = self._read(
+            lambda connection: run_rows.documents_after(connection, last, notebook_id, session_id),
+            [],
+        )
+        records = run_rows.readable([document for _, document in found])
+        if unread := len(found) - len(records):
             self._warn(f"{unread} records in {self.path} cannot be read; totals leave them out")
         return records, max((row for row, _ in found), default=last)
+
+    def book_idle(self, idle: Idle) -> None:
+        """Keep what was drawn between two cells; the same again changes nothing."""
+
+        def write(connection: sqlite3.Connection) -> None:
+            with _transaction(connection):
+                run_rows.add_idle(connection, idle)
+
+        self._run(write)
+
+    def idles(self, notebook_id: str, session_id: str | None = None) -> list[Idle]:
+        """What was drawn between a notebook's cells, of one session or of all."""
+        return self._read(
+            lambda connection: run_rows.idles(connection, notebook_id, session_id), []
+        )
+
+    def others_at_once(self, records: Sequence[Record]) -> int:
+        """How many other notebooks drew from the same devices of a host while these records ran.
+
+        Only those that keep their records in this file can be known.
+        """
+        mine = [spell_of(record) for record in records]
+
+        def read(connection: sqlite3.Connection) -> list[Spell]:
+            found: list[Spell] = []
+            for host in {spell.host for spell in mine}:
+                here = [r for r in records if r.host == host]
+                stop = max(r.start + timedelta(seconds=r.duration_s) for r in here)
+                found += run_rows.spells(connection, host, min(r.start for r in here), stop)
+            return found
+
+        return others_at_once(mine, self._read(read, []))
 
     def notebook_for(self, ref: NotebookRef) -> Notebook:
         """The notebook that `ref` is, by the rule of `identity.match`; made where it is new.

@@ -15,7 +15,8 @@ from typing import Any
 from .carbon_sums import add_carbon, weight_j
 from .errors import NoSuchNotebook
 from .identity import SCRIPT_SUFFIXES, normalised, notebook_cells, read_notebook
-from .model import Record
+from .model import Idle, Record
+from .overlaps import overlap_notes
 from .saved import cell_from_output
 from .schema import (
     MIME_TYPE,
@@ -37,11 +38,19 @@ from .uncertainty import COVERAGE_FACTOR_95, Range, Uncertain, sum_of_ranges, su
 from .version import version as installed_version
 
 
-def summarise(notebook: NotebookJson, records: Iterable[Record], version: str) -> SummaryJson:
+def summarise(
+    notebook: NotebookJson,
+    records: Iterable[Record],
+    version: str,
+    idles: Iterable[Idle] = (),
+    others: int = 0,
+) -> SummaryJson:
     """The summary of a notebook's records: energies in J, grams of CO2e, durations in s.
 
     Only runs that lie in no other enter the totals. A run inside another one has a row of its own
     where it has a name (a block measured inside a cell); its energy is part of its cell's row.
+    `idles` are what was drawn between the cells, which is told apart; `others` is how many other
+    notebooks drew from the same devices meanwhile.
     """
     runs = list(records)
     rows: dict[tuple[str, ...], list[Record]] = {}
@@ -50,11 +59,13 @@ def summarise(notebook: NotebookJson, records: Iterable[Record], version: str) -
             rows.setdefault(cell_key(run), []).append(run)
     for run in _blocks(runs):
         rows.setdefault(("block", run.cell_id or "", run.name or ""), []).append(run)
+    totals = totals_from_records(runs, idles)
+    totals["warnings"] += overlap_notes(others)
     return {
         "schema": SCHEMA,
         "version": version,
         "notebook": notebook,
-        "totals": totals_from_records(runs),
+        "totals": totals,
         "cells": most_expensive_first(cell_from_records(row) for row in rows.values()),
     }
 
@@ -166,6 +177,7 @@ def _totals(rows: Sequence[CellJson]) -> TotalsJson:
         "first": starts[0] if starts else None,
         "last": starts[-1] if starts else None,
         "interrupted": sum(c["outcome"] in ("interrupted", "lost") for c in cells),
+        "idle": None,  # no cell's output tells of the time between cells
         "warnings": grams_of_a_part(sum(c["carbon_g"] is None for c in known), len(known), "cells"),
     }
 

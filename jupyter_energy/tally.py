@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 
 from .documents import sound
 from .model import Record
-from .overlaps import LEAST_S, LEAST_SHARE, counted_once
-from .schema import device_key
+from .overlaps import LEAST_S, LEAST_SHARE, counted_once, device_key
 from .uncertainty import Range, Uncertain, sum_of_ranges, sum_over_devices, sum_over_time
 
 
@@ -68,7 +67,7 @@ class Totals:
         self.duration_s += run.duration_s
         for d in run.measurement.counted():
             if isinstance(d.energy, Uncertain):
-                key = device_key(run, d.domain)
+                key = device_key(run.host, d.domain)
                 before = self.devices.get(key, Uncertain(0.0))
                 self.devices[key] = sum_over_time((before, d.energy)) or before
             elif isinstance(d.energy, Range):

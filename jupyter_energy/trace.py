@@ -10,8 +10,10 @@ from __future__ import annotations
 import math
 import threading
 
-from .model import Sample
-from .sensors.base import Sensor
+from .gauges import Gauge
+from .model import Age, Sample
+from .renewal import Renewal
+from .sensors.base import Reading, Sensor
 
 # A gauge read less often than this leaves too much to guess between two readings: measuring.md
 # 6.4 (a trapezoid over a stall is off by up to the stall times the power's swing).
@@ -31,10 +33,9 @@ POWER_PERIODS = 5
 class Trace:
     """The energy of one sensor in J since the trace began, over the seconds it covers.
 
-    `last_w` is the mean power in W over at least the last five periods of the sensor, None while
-    it is unknown. `gaps` counts the stretches left out, `last_gap` says why the latest was.
-    Whoever adds a reading holds `lock` from before it is made: two threads that read one counter
-    would else add the older value behind the newer one, which looks like a wrap.
+    `gaps` counts the stretches left out, `last_gap` says why the latest was. Whoever adds a
+    reading holds `lock` from before it is made: two threads that read one counter would else add
+    the older value behind the newer one, which looks like a wrap.
     """
 
     def __init__(self, sensor: Sensor) -> None:
@@ -44,62 +45,122 @@ class Trace:
         self._raw: float | None = None  # None after a reading that cannot be built on
         self._energy_j = 0.0
         self._covered_s = 0.0
-        self._power_from: tuple[float, float] | None = None  # covered_s, energy_j
-        self.last_w: float | None = None
+        self._power: tuple[float, float] | None = None  # W, since when
+        self._power_from: tuple[float, float] | None = None  # t_s, energy_j
+        self._renewal = Renewal(sensor.period_s)
+        self._gauge = Gauge(sensor) if sensor.kind == "gauge" else None
+        self._number = 0
+        self._missed_j2 = 0.0  # by the gauges before a gap
         self.gaps = 0
         self.last_gap: str | None = None
 
-    def add(self, t_s: float, raw: float) -> Sample:
-        """The trace after a reading: `t_s` monotonic, `raw` in J (counter) or W (gauge).
+    def add(
+        self, t_s: float, told: Reading | float, took_s: float = 0.0, slept: bool = False
+    ) -> Sample:
+        """The trace after a reading: `t_s` monotonic, in J (counter) or W (gauge).
 
-        A reading that is not later than the last one changes nothing: what it would add is in
-        the next difference anyway.
+        `took_s` is how long it took, `slept` whether the machine was suspended since the last
+        one. A reading that is not later than the last one changes nothing: what it would add is
+        in the next difference anyway.
         """
-        if self._t_s is not None and t_s <= self._t_s:
-            return Sample(self._t_s, self._energy_j, self._covered_s)
-        refused = self._refusal(raw)
-        if self._t_s is None:
-            if refused:
-                self._gap(refused)
-        elif self._raw is None or refused:
-            self._gap(refused or self.last_gap or "no reading to start from")
+        reading = told if isinstance(told, Reading) else Reading(told)
+        if self._gauge is not None and reading.past:
+            self._gauge.is_stamped = True
+        for past_s, watts in reading.past:
+            if (self._t_s is None or past_s > self._t_s) and past_s < t_s:
+                self._step(past_s, watts, slept)
+                slept = False
+        if self._t_s is None or t_s > self._t_s:
+            self._step(t_s, reading.raw, slept)
+            if reading.power_w is not None and self._is_power(reading.power_w):
+                self._power = reading.power_w, t_s - self._sensor.period_s
+        return self._sample(took_s)
+
+    def _sample(self, took_s: float) -> Sample:
+        assert self._t_s is not None
+        power_w, since_s = self._power or (None, 0.0)
+        missed_j2 = self._missed_j2
+        if self._gauge is None:
+            age = self._renewal.age(self._t_s)
         else:
-            dt_s = t_s - self._t_s
-            gained_j = self._gain_j(dt_s, self._raw, raw)
+            # By how much a gauge was late at a jump is among what it missed; here is the mean.
+            age = Age(self._gauge.lag_s, self._gauge.lag_s)
+            missed_j2 += self._gauge.missed_j2
+        return Sample(
+            self._t_s,
+            self._energy_j,
+            self._covered_s,
+            power_w,
+            since_s,
+            age,
+            took_s,
+            missed_j2,
+            self._number,
+        )
+
+    def _step(self, t_s: float, raw: float, slept: bool) -> None:
+        """Take in one reading."""
+        self._number += 1
+        refused = self._refusal(raw)
+        if self._t_s is not None or refused:
+            gap = refused or self._gap_before(t_s, slept)
+            gained_j = gap or self._gained_j(t_s, raw, slept)
             if isinstance(gained_j, str):
                 self._gap(gained_j)
-            else:
+            elif self._t_s is not None:
                 self._energy_j += gained_j
-                self._covered_s += dt_s
-                self._renew_power()
+                self._covered_s += t_s - self._t_s
+                self._renew_power(t_s)
         self._t_s, self._raw = t_s, None if refused else raw
+        if refused:
+            return
+        if self._gauge is not None:
+            self._gauge.saw(t_s, raw)  # changes nothing where it has seen it already
+            self._power = self._gauge.power
+            return
+        self._renewal.saw(t_s, raw)
         if self._power_from is None:
-            self._power_from = self._covered_s, self._energy_j
-        return Sample(t_s, self._energy_j, self._covered_s)
+            self._power_from = t_s, self._energy_j
+
+    def _is_power(self, watts: float) -> bool:
+        return math.isfinite(watts) and 0 <= watts <= 2 * self._limit_w()
 
     def _refusal(self, raw: float) -> str | None:
         """Why a reading cannot be believed whatever came before it, or None."""
         if not math.isfinite(raw) or raw < 0:
             return f"the sensor gave {raw:g}, which is no reading"
-        limit_w = self._limit_w()
         # Twice the limit, because peaks of some ms do pass it (AC-3.5b).
-        if self._sensor.kind == "gauge" and raw > 2 * limit_w:
+        if self._sensor.kind == "gauge" and not self._is_power(raw):
+            limit_w = self._limit_w()
             return f"the sensor gave {raw:.0f} W, more than twice the {limit_w:.0f} W it can draw"
         return None
 
-    def _gain_j(self, dt_s: float, before: float, now: float) -> float | str:
-        """Energy in J between two readings, or why it cannot be known."""
+    def _gap_before(self, t_s: float, slept: bool) -> str | None:
+        """Why nothing can be known of the time before a reading, whatever it is; or None."""
+        if self._t_s is None or self._raw is None:
+            return self.last_gap or "no reading to start from"
+        if self._gauge is not None and t_s - self._t_s > LONGEST_GAUGE_STEP_S:
+            return f"no reading for {t_s - self._t_s:.1f} s"
+        return "the machine slept" if self._gauge is not None and slept else None
+
+    def _gained_j(self, t_s: float, raw: float, slept: bool) -> float | str:
+        """Energy in J since the reading before, or why it cannot be known."""
+        if self._gauge is not None:
+            return self._gauge.saw(t_s, raw)
+        assert self._t_s is not None
+        assert self._raw is not None
+        return self._risen_j(t_s - self._t_s, self._raw, raw, slept)
+
+    def _risen_j(self, dt_s: float, before: float, now: float, slept: bool) -> float | str:
         sensor = self._sensor
-        if sensor.kind == "gauge":
-            if dt_s > LONGEST_GAUGE_STEP_S:
-                return f"no reading for {dt_s:.1f} s"
-            return (before + now) / 2 * dt_s
         limit_w, wraps_at_j = self._limit_w(), sensor.wraps_at_j
         if wraps_at_j is not None and dt_s * limit_w > wraps_at_j:
             # measuring.md 2.2: a second turn of the counter could hide in so long a time
             return f"no reading for {dt_s:.0f} s, in which the counter may have wrapped unseen"
         gained_j = now - before
         if gained_j < 0:
+            if slept:  # a counter that starts again at 0 looks like one that wrapped
+                return "the counter fell while the machine slept"
             if wraps_at_j is None:
                 return "the counter fell: its driver was reset, or it wrapped at an unknown height"
             # The counter holds values 0..range, so a wrap spans one step more than the range.
@@ -124,13 +185,17 @@ class Trace:
     def _gap(self, reason: str) -> None:
         self.gaps += 1
         self.last_gap = reason
-        self.last_w = self._power_from = None
+        self._power = self._power_from = None
+        self._renewal = Renewal(self._sensor.period_s)
+        if self._gauge is not None:
+            self._missed_j2 += self._gauge.missed_j2
+            self._gauge = Gauge(self._sensor, self._gauge.is_stamped)
 
-    def _renew_power(self) -> None:
-        if self._power_from is None:
+    def _renew_power(self, t_s: float) -> None:
+        """The counter's mean power since the last time that it was reckoned."""
+        if self._power_from is None or self._gauge is not None:
             return
         from_s, from_j = self._power_from
-        seconds = self._covered_s - from_s
-        if seconds > 0 and seconds >= POWER_PERIODS * self._sensor.period_s:
-            self.last_w = (self._energy_j - from_j) / seconds
-            self._power_from = self._covered_s, self._energy_j
+        if t_s - from_s >= POWER_PERIODS * self._sensor.period_s:
+            self._power = (self._energy_j - from_j) / (t_s - from_s), from_s
+            self._power_from = t_s, self._energy_j

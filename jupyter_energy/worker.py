@@ -10,6 +10,7 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TypeVar
 
 from .errors import EnergyError
@@ -26,6 +27,7 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._closed = False
+        self._at_rest: tuple[float, Callable[[], object]] | None = None
 
     def submit(self, call: Callable[[], T]) -> Future[T]:
         """The future of a call, which runs after all calls submitted before it.
@@ -54,6 +56,14 @@ class Worker:
             run()
         return future
 
+    def at_rest(self, seconds: float, call: Callable[[], object]) -> None:
+        """Make a call once, when no other has come for `seconds` after the next one that comes.
+
+        It takes the place of one that still waits; what it raises is dropped. Nothing is woken for
+        it, and without a thread it is not made.
+        """
+        self._at_rest = seconds, call
+
     def _started(self) -> bool:
         """Whether there is a thread to run the calls. Where none is to be had (Pyodide has none,
         a process may have all it may have) a call is made at once, without a deadline."""
@@ -79,5 +89,17 @@ class Worker:
         return not thread.is_alive()
 
     def _run(self) -> None:
-        while (call := self._calls.get()) is not None:
+        while True:
+            waits = self._at_rest
+            try:
+                call = self._calls.get(timeout=None if waits is None else waits[0])
+            except queue.Empty:
+                if self._at_rest is waits:
+                    self._at_rest = None
+                if waits is not None:
+                    with suppress(Exception):  # nobody waits for it
+                        waits[1]()
+                continue
+            if call is None:
+                return
             call()

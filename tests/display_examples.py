@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 
 from jupyter_energy.display import text
+from jupyter_energy.json_shapes import BaselineJson
 from jupyter_energy.schema import (
     SCHEMA,
     CarbonJson,
@@ -17,6 +18,7 @@ from jupyter_energy.schema import (
     DomainJson,
     NotebookJson,
     RangeJson,
+    RepeatsJson,
     SummaryJson,
     TotalsJson,
     ValueJson,
@@ -33,6 +35,12 @@ def value(joules: float, u95: float) -> ValueJson:
 
 def estimate(low: float, mid: float, high: float) -> RangeJson:
     return RangeJson(low=low, mid=mid, high=high)
+
+
+def idle_power(power_w: float, u95_w: float, **fields: object) -> BaselineJson:
+    made = BaselineJson(power_w=power_w, u95_w=u95_w, age_s=0.0, seconds=60.0, how="between cells")
+    made.update(fields)  # type: ignore[typeddict-item]
+    return made
 
 
 def domain(kind: str, name: str, **fields: object) -> DomainJson:
@@ -134,11 +142,14 @@ def cell(name: str | None = "train", **fields: object) -> CellJson:
         estimated_j=None,
         above_idle_j=None,
         kernel_share=None,
+        kernel_j=None,
+        baseline=None,
         average_w=None,
         peak_w=None,
         domains=[],
         carbon_g=None,
         warnings=[],
+        repeats=None,
     )
     made.update(fields)  # type: ignore[typeddict-item]
     return made
@@ -156,6 +167,7 @@ def summary(cells: list[CellJson], **totals: object) -> SummaryJson:
         first="2026-11-22T10:00:00Z",
         last="2026-11-22T10:05:00Z",
         interrupted=0,
+        idle=None,
         warnings=[],
     )
     made.update(totals)  # type: ignore[typeddict-item]
@@ -202,6 +214,7 @@ MIXED = cell(
     average_w=100.0,
     above_idle_j=value(338.0, 20.0),
     kernel_share=0.73,
+    baseline=idle_power(18.0, 1.4, age_s=192.0),
     domains=[gpu(), cpu_estimated(), no_memory()],
     carbon_g=carbon(0.00522, estimated_share=0.028),
 )
@@ -241,6 +254,44 @@ RUNS = cell(
     ),
     warnings=["the GPU was shared with 2 other processes"],
 )
+REPEATED = cell(
+    duration_s=12.4,
+    measured_j=value(299.0, 15.0),
+    estimated_j=estimate(4.0, 9.0, 22.0),
+    average_w=24.1,
+    domains=[gpu(299.0, 15.0)],
+    carbon_g=carbon(0.0037),
+    warnings=["a run drew more from block to block (12.1 J to 12.9 J): heating up?"],
+    repeats=RepeatsJson(
+        runs=20,
+        blocks=5,
+        first_runs=4,
+        run_s=0.51,
+        first_run_s=0.62,
+        measured_j=ValueJson(value=12.3, u95_repeat=0.2, u95=0.62),
+        median_j=12.2,
+        first_j=14.0,
+        estimated_j=estimate(0.15, 0.35, 0.8),
+        auto=True,
+    ),
+)
+REPEATED_ESTIMATE = cell(
+    estimated_j=estimate(2.0, 4.0, 9.0),
+    average_w=12.0,
+    carbon_g=carbon(0.00005, 2.0, estimated_share=1.0),
+    repeats=RepeatsJson(
+        runs=2,
+        blocks=2,
+        first_runs=1,
+        run_s=0.11,
+        first_run_s=0.13,
+        measured_j=None,
+        median_j=None,
+        first_j=None,
+        estimated_j=estimate(0.5, 1.3, 2.9),
+        auto=False,
+    ),
+)
 HOSTILE_CELL = cell(
     name=HOSTILE,
     estimated_j=estimate(6.0, 12.0, 24.0),
@@ -279,6 +330,38 @@ SMALL = cell(
     carbon_g=carbon(0.000038),
 )
 
+SHARED = cell(
+    measured_j=value(122.0, 7.2),
+    average_w=122.0 / 4.12,
+    above_idle_j=value(84.0, 6.1),
+    kernel_share=0.41,
+    kernel_j=estimate(22.4, 34.4, 48.0),
+    baseline=idle_power(9.2, 0.5, age_s=86_400.0, seconds=15.0, how="%energy baseline"),
+    domains=[
+        domain(
+            "package", "package-0", energy_j=96.0, u95_j=4.7, provenance="measured", source="rapl"
+        ),
+        domain("dram", "dram", energy_j=26.0, u95_j=5.1, provenance="measured", source="rapl"),
+    ],
+    carbon_g=carbon(0.0015),
+    warnings=["overlaps with 1 other notebook on this machine; do not add these totals"],
+)
+NEXT_TO_IDLE = cell(
+    measured_j=value(76.0, 4.0),
+    average_w=76.0 / 4.12,
+    above_idle_j=value(0.0, 3.1),
+    kernel_share=0.004,
+    kernel_j=estimate(0.0, 0.0, 0.02),
+    baseline=idle_power(18.9, 0.7),
+    domains=[
+        gpu(60.0, 3.0),
+        domain(
+            "package", "package-0", energy_j=16.0, u95_j=1.1, provenance="measured", source="rapl"
+        ),
+    ],
+    carbon_g=carbon(0.00093),
+)
+
 CELLS: dict[str, CellJson] = {
     "measured": MEASURED,
     "estimated": ESTIMATED,
@@ -287,7 +370,11 @@ CELLS: dict[str, CellJson] = {
     "below_resolution": BELOW,
     "assumed_place": ASSUMED,
     "several_runs": RUNS,
+    "repeated": REPEATED,
+    "repeated_estimate": REPEATED_ESTIMATE,
     "hostile": HOSTILE_CELL,
+    "shared": SHARED,
+    "next_to_idle": NEXT_TO_IDLE,
 }
 SUMMARIES: dict[str, SummaryJson] = {
     "summary_mixed": summary(
@@ -314,10 +401,27 @@ SUMMARIES: dict[str, SummaryJson] = {
         estimated_j=estimate(12.0, 24.0, 48.0),
         carbon_g=carbon(0.0207, estimated_share=0.014),
         interrupted=1,
+        idle={
+            "duration_s": 2520.0,
+            "measured_j": value(5210.0, 150.0),
+            "estimated_j": estimate(3100.0, 7750.0, 19000.0),
+            "coverage": 0.74,
+        },
         warnings=[
             "2 runs overlapped; the time they share is counted once, at mean power",
             "1 of 6 runs has energy but no CO2e: the grams are of the others",
         ],
+    ),
+    "summary_idle": summary(
+        [MEASURED],
+        measured_j=value(534.0, 24.0),
+        carbon_g=carbon(0.00657),
+        idle={
+            "duration_s": 2520.0,
+            "measured_j": value(5210.0, 150.0),
+            "estimated_j": None,
+            "coverage": 1.0,
+        },
     ),
     "summary_estimated": summary(
         [

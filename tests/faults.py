@@ -313,7 +313,7 @@ FAULTS = {
     "the driver has no symbol": Fault(driver_has_no_symbol),
     "powercap is denied": Fault(powercap_is_denied, reasons=(("package", "permission denied"),)),
     "powercap gives garbage": Fault(powercap_gives_garbage, reasons=(("package", "not a number"),)),
-    "powercap goes away": Fault(powercap_goes_away, reasons=(("package", "could not be read"),)),
+    "powercap goes away": Fault(powercap_goes_away, reasons=(("package", "is gone"),)),
     "procfs is garbage": Fault(
         procfs_is_garbage, reasons=(("package", "CPU time"), ("dram", "size of the memory"))
     ),

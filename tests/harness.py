@@ -36,6 +36,17 @@ class Result:
     displays: list[dict[str, Any]] = field(default_factory=list)
     error: tuple[str, str, list[str]] | None = None
     execution_count: int | None = None
+    updates: int = 0  # how often a display was replaced
+    ids: list[str | None] = field(default_factory=list)  # of the displays
+
+    def show(self, data: dict[str, Any], display_id: str | None, kind: str) -> None:
+        """Take a display, or what replaces one, as a front end does."""
+        if kind == "update_display_data":
+            self.displays[self.ids.index(display_id)] = data
+            self.updates += 1
+        else:
+            self.displays.append(data)
+            self.ids.append(display_id)
 
     @property
     def energy(self) -> list[dict[str, Any]]:
@@ -94,8 +105,8 @@ class Kernel:
                 setattr(result, name, getattr(result, name) + content["text"])
             elif kind == "execute_result":
                 result.value = content["data"]
-            elif kind == "display_data":
-                result.displays.append(content["data"])
+            elif kind in ("display_data", "update_display_data"):
+                result.show(content["data"], content.get("transient", {}).get("display_id"), kind)
             elif kind == "error":
                 result.error = (content["ename"], content["evalue"], content["traceback"])
             elif kind == "status" and content["execution_state"] == "idle":

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
+from jupyter_energy.attribution import Baseline
 from jupyter_energy.model import (
     CarbonIntensity,
     Domain,
@@ -14,6 +15,7 @@ from jupyter_energy.model import (
     Emissions,
     Measurement,
     Record,
+    Repeats,
 )
 from jupyter_energy.uncertainty import Range, Uncertain
 
@@ -59,7 +61,8 @@ def domain_energies(draw: st.DrawFn, kinds: tuple[str, ...]) -> DomainEnergy:
     if isinstance(energy, Range):
         return DomainEnergy(domain, energy, "estimated", "estimate", draw(shares), "no sensor")
     provenance = draw(st.sampled_from(["measured", "vendor model", "integrated"]))
-    return DomainEnergy(domain, energy, provenance, "rapl", draw(shares))
+    above = draw(st.none() | uncertain(st.floats(-1e6, 1e13)))
+    return DomainEnergy(domain, energy, provenance, "rapl", draw(shares), above_idle=above)
 
 
 def _no_device_twice(domains: list[DomainEnergy]) -> tuple[DomainEnergy, ...]:
@@ -89,7 +92,31 @@ intensities = st.builds(
     how=texts,
     assumed=st.booleans(),
 )
+baselines = st.builds(
+    Baseline,
+    watts=st.floats(0, 1e4),
+    u_w=st.floats(0, 1e3),
+    taken=moments,
+    seconds=st.floats(5, 1e5),
+    how=st.sampled_from(["between cells", "%energy baseline"]),
+)
 emissions = st.builds(Emissions, ranges(), intensities, st.floats(1, 3), shares)
+
+
+durations_of_a_run_s = st.floats(1e-9, 1e4)
+repeats = st.builds(
+    Repeats,
+    runs=st.integers(1, 10**6),
+    blocks=st.integers(1, 50),
+    first_runs=st.integers(1, 10**6),
+    run_s=durations_of_a_run_s,
+    first_run_s=durations_of_a_run_s,
+    measured_j=st.none() | uncertain(),
+    median_j=st.none() | joules,
+    first_j=st.none() | joules,
+    estimated_j=st.none() | ranges(),
+    auto=st.booleans(),
+)
 
 
 def records(
@@ -113,6 +140,10 @@ def records(
         emissions=(st.none() | emissions) if emitted is None else emitted,
         synced=st.booleans(),
         warnings=st.lists(texts, max_size=2).map(tuple),
+        repeats=st.none() | repeats,
+        kernel_cpu_s=st.none() | durations_s,
+        machine_cpu_s=st.none() | durations_s,
+        baseline=st.none() | baselines,
     )
 
 

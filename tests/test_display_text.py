@@ -211,6 +211,49 @@ def test_a_shared_machine_is_named_and_a_machine_of_ones_own_is_not() -> None:
     assert "machine's CPU time" not in text.cell(examples.cell(kernel_share=0.99))
 
 
+def test_the_kernels_part_is_of_cpu_and_memory_alone_where_a_gpu_was_measured_too() -> None:
+    part = {"kernel_share": 0.5, "kernel_j": examples.estimate(35.0, 50.0, 65.0)}
+    cpu = examples.domain("package", "package-0", energy_j=120.0, u95_j=1.0)
+    alone = text.cell(examples.cell(domains=[cpu], **part))
+    assert "≈ 50 J (35–65 J) of it, estimated from that time" in alone
+    for domains in ([cpu, examples.gpu()], [cpu, examples.gpu(0.0, 1.0)]):
+        beside = text.cell(examples.cell(domains=domains, **part))
+        assert "≈ 50 J (35–65 J) of what CPU and memory drew above idle" in beside
+    absent = examples.domain("gpu", "GPU", reason="asleep")
+    psys = examples.domain("psys", "psys", energy_j=200.0, u95_j=1.0)
+    assert "(35–65 J) of it" in text.cell(examples.cell(domains=[cpu, absent, psys], **part))
+
+
+def test_energy_above_idle_says_which_idle_power_was_taken_off_and_how_old_it_was() -> None:
+    idle = examples.idle_power(18.0, 1.4, age_s=192.0, how="%energy baseline")
+    made = text.cell(examples.cell(above_idle_j=examples.value(338.0, 20.0), baseline=idle))
+    assert "above idle: 338 ± 20 J (idle 18.0 ± 1.4 W, %energy baseline, 3 min 12 s before)" in made
+
+
+@pytest.mark.parametrize(
+    ("measured", "estimated", "said"),
+    [
+        ((5210.0, 150.0), None, "1.447 ± 0.042 Wh measured in 42 min 00 s; in no total"),
+        (None, (1.0, 2.0, 4.0), "≈ 2.0 J (1.0–4.0 J) estimated in 42 min 00 s; in no total"),
+        (None, None, None),
+    ],
+)
+def test_energy_between_cells_has_a_line_of_its_own_where_it_is_known(
+    measured: tuple[float, float] | None,
+    estimated: tuple[float, float, float] | None,
+    said: str | None,
+) -> None:
+    idle = {
+        "duration_s": 2520.0,
+        "measured_j": measured and examples.value(*measured),
+        "estimated_j": estimated and examples.estimate(*estimated),
+        "coverage": 1.0,
+    }
+    shown = text.summary(examples.summary([examples.MEASURED], idle=idle))
+    assert ("idle between cells" in shown) is (said is not None)
+    assert said is None or f"idle between cells: {said}" in shown
+
+
 def test_partial_coverage_is_said() -> None:
     assert "saw 93 % of the time" in text.cell(examples.MEASURED)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from strategies import a_record, in_zone, one_after_another, records
 
 from jupyter_energy.model import Record
-from jupyter_energy.overlaps import counted_once
+from jupyter_energy.overlaps import Spell, counted_once, others_at_once, spell_of
 from jupyter_energy.uncertainty import Range, Uncertain
 
 
@@ -107,3 +107,88 @@ def test_clocks_that_disagree_by_a_little_make_no_overlap(early_s: float, overla
     duration_s = 1.0 if early_s < 1e-3 else 2.0  # 1 ms, or 0.1 % where that is more
     runs = [a_record("a"), a_record("b", after_s=2 - early_s, duration_s=duration_s)]
     assert counted_once(runs)[1] == overlapped
+
+
+# -- other notebooks ---------------------------------------------------------------------------
+
+
+def spell(**fields: object) -> Spell:
+    """A run of 10 s on GPU 0 by another notebook, unless told otherwise."""
+    made = {
+        "notebook_id": "other",
+        "session_id": "s2",
+        "host": "here",
+        "start_s": 0.0,
+        "end_s": 10.0,
+        "devices": frozenset({"gpu:0"}),
+    }
+    return Spell(**{**made, **fields})  # type: ignore[arg-type]
+
+
+MINE = spell(notebook_id="mine", session_id="s1")
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        ({}, 1),
+        ({"start_s": 9.99, "end_s": 30.0}, 1),
+        ({"start_s": 10.0, "end_s": 30.0}, 0),
+        ({"start_s": -5.0, "end_s": 0.0}, 0),
+        ({"start_s": -5.0, "end_s": 50.0}, 1),
+        ({"host": "there"}, 0),
+        ({"devices": frozenset({"gpu:1", "package:0"})}, 0),
+        ({"devices": frozenset({"gpu:1", "gpu:0"})}, 1),
+        ({"devices": frozenset()}, 0),
+        ({"session_id": "s1"}, 0),
+        ({"notebook_id": "mine"}, 1),
+        ({"notebook_id": "mine", "session_id": "s1"}, 0),
+    ],
+)
+def test_another_notebook_is_told_of_where_it_drew_from_the_same_device_at_the_same_time(
+    other: dict[str, object], told: int
+) -> None:
+    assert others_at_once([MINE], [spell(**other)]) == told
+
+
+def test_a_notebook_is_counted_once_however_often_it_overlaps() -> None:
+    others = [spell(start_s=n, end_s=n + 0.5) for n in range(8)]
+    others += [spell(notebook_id="third", session_id="s3", start_s=2.0)]
+    assert others_at_once([MINE], others) == 2
+
+
+spells = st.builds(
+    lambda notebook, session, start_s, long_s, device: Spell(
+        notebook, f"{notebook}{session}", "here", start_s, start_s + long_s, frozenset({device})
+    ),
+    st.sampled_from("abc"),
+    st.integers(0, 1),
+    st.integers(0, 50).map(float),
+    st.integers(0, 20).map(float),
+    st.sampled_from(["gpu:0", "gpu:1"]),
+)
+
+
+@given(st.lists(spells, max_size=12), st.lists(spells, max_size=12))
+def test_the_number_of_others_is_what_comparing_all_with_all_gives(
+    mine: list[Spell], others: list[Spell]
+) -> None:
+    mine = [s for s in mine if s.notebook_id == "a"]
+    found = {
+        other.session_id if other.notebook_id == "a" else other.notebook_id
+        for run in mine
+        for other in others
+        if run.session_id != other.session_id
+        and run.devices == other.devices
+        and min(run.end_s, other.end_s) - max(run.start_s, other.start_s) > 0.5
+    }
+    assert others_at_once(mine, others) == len(found)
+
+
+def test_a_run_tells_the_devices_that_it_has_a_figure_of() -> None:
+    record = a_record(
+        energies={"gpu": Uncertain(1.0), "package": Range(1, 2, 3), "dram": None, "psys": None}
+    )
+    found = spell_of(record)
+    assert found.devices == {"gpu:0", "package:0"}
+    assert found.end_s - found.start_s == pytest.approx(record.duration_s)

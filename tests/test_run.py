@@ -25,7 +25,7 @@ KEYS = {
     "notebook": {"id", "path", "name"},
     "totals": {
         *("runs", "cells", "duration_s", "measured_j", "estimated_j", "carbon_g"),
-        *("first", "last", "interrupted", "warnings"),
+        *("first", "last", "interrupted", "idle", "warnings"),
     },
     "cell": {
         *(
@@ -38,7 +38,8 @@ KEYS = {
             "duration_s",
             "outcome",
         ),
-        *("measured_j", "estimated_j", "above_idle_j", "kernel_share", "average_w", "peak_w"),
+        *("measured_j", "estimated_j", "above_idle_j", "kernel_share", "kernel_j", "baseline"),
+        *("average_w", "peak_w"),
         *("domains", "carbon_g", "warnings"),
     },
     "domain": {

@@ -37,6 +37,10 @@ def start(clock: Clock) -> Iterator[Start]:
             if found:
                 assert sampler.wait_until_found(LIMIT_S)
                 assert clock.next_pause() is None  # nothing is open: it sleeps without a timer
+                for sensor in sampler.sensors():
+                    assert isinstance(sensor, FakeSensor)
+                    sensor.forget()  # the first reading, by which its trace began
+                clock.advance(1)
             return sampler
 
         yield started
@@ -199,7 +203,8 @@ def test_a_reading_that_came_too_late_for_its_edge_still_enters_the_trace(
     clock.advance(3)
     driver.value = 560.0
     late = sample(sampler.closing_edge(everything), driver)
-    assert (late.energy_j, late.covered_s) == (pytest.approx(60), pytest.approx(3))
+    assert (late.energy_j, late.covered_s) == (pytest.approx(560), pytest.approx(4))
+    assert late.number == 3  # the one by which it was found, the late one, this one
 
 
 def test_a_single_try_gives_up_on_a_driver_that_hangs(start: Start) -> None:
@@ -275,7 +280,7 @@ def test_absences_are_those_of_all_families(start: Start) -> None:
 def test_a_gauge_is_polled_while_a_window_is_open_and_not_else(start: Start, clock: Clock) -> None:
     gauge = FakeSensor(GPU, kind="gauge")
     sampler = start(family(gauge))
-    assert gauge.readers == []  # closed: finding it reads nothing
+    assert gauge.readers == []
     sampler.opening_edge(everything)
     for _ in range(3):
         pause_s = clock.next_pause()

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import a_record, in_zone, one_after_another, records
+from strategies import a_record, in_zone, measurements, one_after_another, records
 
-from jupyter_energy.model import Record
+from jupyter_energy.attribution import Baseline
+from jupyter_energy.documents import idle_from_document, idle_to_document
+from jupyter_energy.model import Idle, Measurement, Record
 from jupyter_energy.schema import (
     MIME_TYPE,
     CellJson,
@@ -302,3 +305,126 @@ def test_mean_power_is_over_the_runs_that_have_the_figure() -> None:
     known = a_record("m", energies={"gpu": Uncertain(150.0)}, after_s=9)
     cell = cell_from_records([*unknown, known])
     assert cell["average_w"] == pytest.approx(150.0 / known.duration_s)
+
+
+# -- above idle, and whose -----------------------------------------------------------------
+
+
+def above(record: Record, **figures: Uncertain | None) -> Record:
+    """The record with energies above idle, by kind of device."""
+    domains = tuple(replace(d, above_idle=figures.get(d.domain.kind)) for d in record.domains)
+    return replace(record, measurement=replace(record.measurement, domains=domains))
+
+
+def test_energy_above_idle_is_of_all_measured_devices_or_unknown() -> None:
+    record = a_record(
+        energies={"gpu": Uncertain(9.0), "package": Uncertain(5.0), "dram": Range(1, 2, 3)}
+    )
+    both = above(record, gpu=Uncertain(7.0, 3.0), package=Uncertain(2.0, 4.0))
+    assert both.above_idle_j == Uncertain(9.0, 5.0)
+    assert both.to_dict()["above_idle_j"]["value"] == 9.0
+    assert above(record, gpu=Uncertain(7.0)).above_idle_j is None
+    assert above(record, gpu=Uncertain(7.0)).to_dict()["above_idle_j"] is None
+    assert a_record(energies={"dram": Range(1, 2, 3)}).above_idle_j is None
+
+
+def test_energy_above_idle_adds_over_runs_with_the_errors_of_gain_and_baseline_linearly() -> None:
+    runs = [
+        above(
+            a_record(f"r{n}", energies={"package": Uncertain(9.0)}, after_s=n * 10),
+            package=Uncertain(4.0, 3.0, 1.0),
+        )
+        for n in range(4)
+    ]
+    found = cell_from_records(runs)["above_idle_j"]
+    assert found["value"] == 16.0
+    assert found["u95_repeat"] == pytest.approx(1.96 * 6)
+    assert found["u95"] == pytest.approx(1.96 * math.hypot(6, 4))
+    unknown = a_record("r9", energies={"package": Uncertain(9.0)}, after_s=90)
+    assert cell_from_records([*runs, unknown])["above_idle_j"] is None
+    nothing = a_record("r8", energies={"package": None}, after_s=80)
+    assert cell_from_records([*runs, nothing])["above_idle_j"]["value"] == 16.0
+
+
+def test_less_than_idle_is_shown_as_nothing_and_kept_as_it_is() -> None:
+    record = above(a_record(energies={"package": Uncertain(9.0)}), package=Uncertain(-3.0, 1.0))
+    assert cell_from_records([record])["above_idle_j"]["value"] == 0.0
+    assert record_from_document(record_to_document(record)).above_idle_j == Uncertain(-3.0, 1.0)
+
+
+def test_the_kernels_share_over_runs_is_weighted_by_cpu_time() -> None:
+    short = replace(a_record("a"), kernel_cpu_s=1.0, machine_cpu_s=1.0)
+    long = replace(a_record("b", after_s=10), kernel_cpu_s=3.0, machine_cpu_s=9.0)
+    assert cell_from_records([short])["kernel_share"] == 1.0
+    assert cell_from_records([short, long])["kernel_share"] == pytest.approx(0.4)
+    assert cell_from_records([short, a_record("c", after_s=20)])["kernel_share"] == 1.0
+    assert cell_from_records([a_record()])["kernel_share"] is None
+
+
+def test_the_kernels_part_adds_over_runs_where_all_know_theirs() -> None:
+    run = above(
+        replace(
+            a_record("a", energies={"package": Uncertain(99.0), "gpu": Uncertain(50.0)}),
+            kernel_cpu_s=1.0,
+            machine_cpu_s=2.0,
+        ),
+        package=Uncertain(80.0),
+    )
+    assert run.above_idle_j is None  # the GPU's is not known, which CPU time says nothing of
+    found = cell_from_records([run, replace(run, run_id="b")])["kernel_j"]
+    assert (found["low"], found["mid"], found["high"]) == pytest.approx((56.0, 80.0, 104.0))
+    unknown = replace(run, run_id="c", kernel_cpu_s=None)
+    assert cell_from_records([run, unknown])["kernel_j"] is None
+
+
+def test_a_cell_tells_the_idle_power_that_its_last_run_was_computed_with() -> None:
+    run = a_record()
+    taken = run.start - timedelta(seconds=90)
+    known = replace(run, baseline=Baseline(40.0, 2.0, taken, 30.0))
+    assert cell_from_records([known])["baseline"] == {
+        "power_w": 40.0,
+        "u95_w": pytest.approx(3.92),
+        "age_s": 90.0,
+        "seconds": 30.0,
+        "how": "between cells",
+    }
+    assert cell_from_records([run])["baseline"] is None
+
+
+def test_a_record_of_a_version_that_knew_no_attribution_comes_back() -> None:
+    record = a_record(energies={"gpu": Uncertain(3.0)})
+    document = record_to_document(record)
+    for field in ("kernel_cpu_s", "machine_cpu_s", "baseline"):
+        del document[field]
+    for d in document["domains"]:
+        del d["above_idle"]
+    assert record_from_document(document) == record
+
+
+@given(measurements())
+def test_what_was_drawn_between_cells_comes_back_from_its_document(found: Measurement) -> None:
+    idle = Idle("i1", "n1", "s1", "here", found)
+    assert idle_from_document(json.loads(to_json(idle_to_document(idle)))) == idle
+
+
+def idle(kind: str, energy: Uncertain | Range, duration_s: float, coverage: float = 1.0) -> Idle:
+    found = a_record(energies={kind: energy}, duration_s=duration_s).measurement
+    domains = tuple(replace(d, coverage=coverage) for d in found.domains)
+    return Idle("i", "n1", "s1", "here", replace(found, domains=domains))
+
+
+def test_idle_energy_adds_up_apart_from_every_total() -> None:
+    runs = [a_record(energies={"package": Uncertain(5.0)})]
+    idles = [
+        idle("package", Uncertain(100.0, 3.0, 1.0), 10.0),
+        idle("package", Uncertain(50.0, 4.0, 1.0), 20.0, coverage=0.25),
+        idle("dram", Range(1.0, 2.0, 4.0), 10.0),
+    ]
+    totals = totals_from_records(runs, idles)
+    assert {**totals, "idle": None} == totals_from_records(runs)
+    found = totals["idle"]
+    assert found["duration_s"] == 40.0
+    assert found["measured_j"]["value"] == 150.0
+    assert found["measured_j"]["u95"] == pytest.approx(1.96 * math.hypot(5.0, 2.0))
+    assert found["estimated_j"] == {"low": 1.0, "mid": 2.0, "high": 4.0}
+    assert found["coverage"] == pytest.approx(10 / 40)  # the memory was seen least

@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_energy.errors import SensorError
-from jupyter_energy.sensors import cgroup, estimate
+from jupyter_energy.model import Sample
+from jupyter_energy.sampler import Sampler
+from jupyter_energy.sensors import cgroup, cpu_power, estimate
 from jupyter_energy.sensors.base import Discovery, Machine, Sensor
 from jupyter_energy.trace import Trace
 
@@ -45,7 +47,7 @@ class Host:
         )
         self.allow(f"0-{threads - 1}")
         self.clock = Clock()
-        self.machine = Machine(sysfs=self.sys, procfs=self.proc)
+        self.machine = Machine(sysfs=self.sys, procfs=self.proc, environ={})
 
     def work(self, thread: int = 0, **seconds: float) -> None:
         """Let a thread spend seconds as user, nice, system, idle, iowait, irq, softirq, steal…"""
@@ -80,6 +82,19 @@ class Host:
         for name, text in files.items():
             (path / name.replace("_", ".", 1)).write_text(text)
 
+    def processor(self, *lines: str) -> None:
+        """Let /proc/cpuinfo say this of each processor."""
+        text = "".join(f"{line.replace(': ', chr(9) + ': ', 1)}\n" for line in lines)
+        rows = [f"processor\t: {n}\n{text}" for n in range(len(self.ticks))]
+        (self.proc / "cpuinfo").write_text("\n".join(rows))
+
+    def dmi(self, maker: str, product: str) -> None:
+        """What the firmware says of the machine."""
+        folder = self.sys / "class/dmi/id"
+        folder.mkdir(parents=True)
+        (folder / "sys_vendor").write_text(f"{maker}\n")
+        (folder / "product_name").write_text(f"{product}\n")
+
     def discover(self, cpu_tdp_w: float | None = None) -> Discovery:
         return estimate.discover(replace(self.machine, cpu_tdp_w=cpu_tdp_w), self.clock)
 
@@ -105,22 +120,25 @@ def test_the_cpu_draws_a_quarter_of_its_tdp_idle_and_three_quarters_busy(host: H
     assert sensor.read() == pytest.approx(0.75 * 80 * 10)
 
 
-def test_without_a_tdp_a_thread_has_two_and_a_half_watts_and_a_wider_range(host: Host) -> None:
+def test_a_thread_of_an_unknown_processor_is_that_of_the_median_server_with_a_wide_range(
+    host: Host,
+) -> None:
     sensor = host.cpu()
     host.clock.now_s += 10
     host.work(0, user=4)
-    assert sensor.read() == pytest.approx(2.5 * (0.25 * 4 * 10 + 0.50 * 4))
-    assert sensor.spread == (0.4, 2.5)
+    idle_w, busy_w = cpu_power.UNKNOWN_W
+    assert sensor.read() == pytest.approx(idle_w * 4 * 10 + busy_w * 4)
+    assert sensor.spread == cpu_power.BANDS["unknown"]
     assert host.cpu(cpu_tdp_w=80.0).spread == (0.5, 2.0)
 
 
 def test_only_work_counts_and_guests_count_once(host: Host) -> None:
-    sensor = host.cpu()
+    sensor = host.cpu(cpu_tdp_w=40.0)
     host.work(0, idle=100, iowait=100, steal=100)
     assert sensor.read() == 0
     # A guest's second is in user as well: user 1 with guest 1 is one second of work.
     host.work(1, user=1, guest=1, nice=1, system=1, irq=1, softirq=1)
-    assert sensor.read() == pytest.approx(2.5 * 0.50 * 5)
+    assert sensor.read() == pytest.approx(10 * 0.50 * 5)
 
 
 @settings(deadline=None)  # a busy machine is no fault of the arithmetic
@@ -163,8 +181,8 @@ def test_what_an_estimate_is_called_says_so(host: Host) -> None:
 def test_memory_draws_by_its_size_and_the_time(host: Host) -> None:
     sensor = host.memory()
     host.clock.now_s += 100
-    assert sensor.read() == pytest.approx(0.35 * 8 * 100)
-    assert sensor.spread == (0.5, 2.0)
+    assert sensor.read() == pytest.approx(0.125 * 8 * 100)
+    assert sensor.spread == (0.32, 3.2)  # 0.04 to 0.40 W/GB
 
 
 def test_a_process_bound_to_some_threads_is_counted_by_these(tmp_path: Path) -> None:
@@ -196,7 +214,7 @@ def test_a_container_of_version_2_is_counted_by_its_own_quota_and_usage(tmp_path
     host.work(0, user=100)  # a neighbour's
     host.group("0::/\n", "", cpu_stat="usage_usec 7000000\n")
     assert cpu.read() == pytest.approx(10 * (0.25 * 1.5 * 2 + 0.50 * 2))
-    assert memory.read() == pytest.approx(0.35 * 4 * 2)
+    assert memory.read() == pytest.approx(0.125 * 4 * 2)
 
 
 @pytest.mark.parametrize("accounting", ["cpu,cpuacct", "cpuacct"])
@@ -304,10 +322,10 @@ def test_a_system_without_procfs_is_read_through_psutil(tmp_path: Path) -> None:
     cpu, memory = found.sensors
     assert str(psutil.cpu_count()) in cpu.domain.name
     clock.now_s += 10
-    idle_j = 2.5 * 0.25 * (psutil.cpu_count() or 1) * 10
+    idle_j = cpu_power.UNKNOWN_W[0] * (psutil.cpu_count() or 1) * 10
     assert cpu.read() >= idle_j
     gigabytes = psutil.virtual_memory().total / GB
-    assert memory.read() == pytest.approx(0.35 * gigabytes * 10)
+    assert memory.read() == pytest.approx(0.125 * gigabytes * 10)
 
 
 @pytest.mark.skipif(not Path("/proc/stat").exists(), reason="needs Linux's /proc")
@@ -322,3 +340,165 @@ def test_this_machine_s_own_cpu_time_is_read_anew_each_time() -> None:
         pass  # the work that is counted
     assert cpu.read() > 0
     cpu.close()
+
+
+# -- virtual machines, laptops, containers ---------------------------------------------------
+
+GENOA = ("vendor_id: AuthenticAMD", "cpu family: 25", "model: 17", "model name: AMD EPYC 9654")
+
+
+def test_of_a_virtual_machine_only_the_work_counts_and_the_note_says_what_does_not(
+    host: Host,
+) -> None:
+    host.processor(*GENOA, "siblings: 2", "flags: fpu hypervisor lahf_lm")
+    host.dmi("QEMU", "Standard PC (Q35 + ICH9, 2009)")
+    found = host.discover()
+    cpu = found.sensors[0]
+    host.clock.now_s += 100
+    assert cpu.read() == 0  # waiting costs nothing that the host would not draw anyway
+    host.work(0, user=3)
+    # W of a busy thread in this family's usual socket: what a virtual socket says is made up.
+    busy_w = 0.958 * (192 / 64) ** -0.44
+    assert cpu.read() == pytest.approx(busy_w * 3)
+    assert cpu.spread == cpu_power.BUSY_BANDS["in_vm"]
+    told = found.notes[-1]
+    assert "a virtual machine (QEMU/KVM)" in told
+    assert "idle power of its host is shared with others and not counted" in told
+    assert "4 threads would be about 1.6 W" in told
+
+
+@pytest.mark.parametrize(
+    ("maker", "product", "said"),
+    [
+        ("Amazon EC2", "m7g.large", "Amazon EC2"),
+        ("Amazon EC2", "m7i.metal-24xl", None),
+        ("Google", "Google Compute Engine", "Google Compute Engine"),
+        ("Google", "Rammus", None),
+        ("Microsoft Corporation", "Virtual Machine", "Hyper-V or Azure"),
+        ("Microsoft Corporation", "Surface Laptop 5", None),
+        ("Dell Inc.", "PowerEdge R760", None),
+    ],
+)
+def test_firmware_tells_a_virtual_machine_from_a_real_one_where_the_processor_does_not(
+    host: Host, maker: str, product: str, said: str | None
+) -> None:
+    host.processor("CPU implementer: 0x41", "CPU part: 0xd4f")  # Arm has no such flag
+    host.dmi(maker, product)
+    notes = "\n".join(host.discover().notes)
+    assert ("virtual machine" in notes) == (said is not None)
+    assert said is None or f"({said})" in notes
+
+
+def test_a_hypervisor_that_hides_its_name_and_wsl_are_virtual_machines_too(tmp_path: Path) -> None:
+    hidden, wsl = Host(tmp_path / "hidden"), Host(tmp_path / "wsl")
+    hidden.processor("flags: fpu hypervisor")
+    assert "of a kind that it does not tell" in hidden.discover().notes[-1]
+    (wsl.proc / "version").write_text("Linux version 6.6.87.2-microsoft-standard-WSL2\n")
+    assert "virtual machine (WSL)" in wsl.discover().notes[-1]
+
+
+def test_a_laptop_gets_the_wide_range_since_no_laptop_is_published(host: Host) -> None:
+    host.processor(*GENOA, "siblings: 4", "flags: fpu")
+    assert host.cpu().spread == cpu_power.BANDS["known"]
+    mouse = host.sys / "class/power_supply/hidpp_battery_0"
+    mouse.mkdir(parents=True)
+    (mouse / "type").write_text("Battery\n")
+    (mouse / "scope").write_text("Device\n")
+    assert host.cpu().spread == cpu_power.BANDS["known"]
+    battery = host.sys / "class/power_supply/BAT0"
+    battery.mkdir()
+    (battery / "type").write_text("Battery\n")
+    assert host.cpu().spread == cpu_power.BANDS["unknown"]
+
+
+def test_in_a_container_the_note_says_that_others_are_counted_too(host: Host) -> None:
+    assert "container" not in host.discover().notes[0]
+    (host.proc.parent / ".dockerenv").touch()
+    assert "every process on this machine, other containers' too" in host.discover().notes[0]
+
+
+# -- faults, through the sampler -------------------------------------------------------------
+
+
+class Family:
+    """The estimate of a host, as a family that the sampler asks."""
+
+    __name__ = "estimate"
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+
+    def discover(self, machine: Machine) -> Discovery:
+        return estimate.discover(machine, self.host.clock)
+
+
+def rewrite(host: Host, old: str, new: str) -> None:
+    stat = host.proc / "stat"
+    stat.write_text(stat.read_text().replace(old, new))
+
+
+# What happens to /proc/stat, what is said of it, and the threads that the process may run on:
+# where these are not all, each thread's own line is read.
+FAULTS = {
+    "empty": (lambda host: (host.proc / "stat").write_text(""), "is missing", "0-3"),
+    "garbage": (lambda host: rewrite(host, "cpu2 ", "cpu2 x"), "could not be read", "1-2"),
+    "backwards": (lambda host: host.work(2, user=-10), "fell by 10.0 s", "0-3"),
+    "a thread offline": (lambda host: rewrite(host, "cpu2 ", "gone "), "taken offline", "1-2"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_cpu_time_that_cannot_be_believed_is_absent_with_its_reason_and_invents_nothing(
+    host: Host, fault: str
+) -> None:
+    spoil, reason, allowed = FAULTS[fault]
+    host.allow(allowed)
+    host.work(2, user=100)
+    machine = replace(host.machine, cpu_tdp_w=40.0)
+    sampler = Sampler(machine, lambda: [Family(host)], 1.0, host.clock)
+    sampler.start()
+    try:
+        assert sampler.wait_until_found(30.0)
+        cpu, memory = sampler.sensors()
+        first = sampler.look(lambda _: True).readings[cpu]
+        kept = (host.proc / "stat").read_text()
+        host.clock.now_s += 10
+        spoil(host)
+        during = sampler.look(lambda _: True)
+        assert reason in str(during.readings[cpu])
+        unaffected = during.readings[memory]
+        assert isinstance(unaffected, Sample)
+        assert unaffected.energy_j > 0
+        if fault != "backwards":
+            (host.proc / "stat").write_text(kept)
+        host.clock.now_s += 10
+        host.work(2, user=5)
+        last = sampler.look(lambda _: True).readings[cpu]
+        assert isinstance(first, Sample)
+        assert isinstance(last, Sample)
+        threads = 4 if allowed == "0-3" else 2
+        idle_s = 10 if fault == "backwards" else 20  # what lay before the fall is not known
+        expected_j = 10 * (0.25 * threads * idle_s + 0.50 * 5)
+        assert last.energy_j - first.energy_j == pytest.approx(expected_j)
+    finally:
+        sampler.close()
+
+
+def test_a_correction_of_one_tick_is_no_fault_and_no_tick_counts_twice(host: Host) -> None:
+    sensor = host.cpu(cpu_tdp_w=40.0)
+    host.work(0, user=1)
+    before_j = sensor.read()
+    host.work(0, user=-0.01)
+    assert sensor.read() == before_j
+    host.work(0, user=0.02)
+    assert sensor.read() - before_j == pytest.approx(10 * 0.50 * 0.01)
+
+
+def test_the_middle_never_rises_faster_than_the_sensor_says_that_it_can(host: Host) -> None:
+    for sensor in (host.cpu(), host.cpu(cpu_tdp_w=80.0), host.memory()):
+        before_j = sensor.read()
+        host.clock.now_s += 10
+        for thread in range(4):
+            host.work(thread, user=10)
+        assert sensor.max_w is not None
+        assert sensor.read() - before_j == pytest.approx(sensor.max_w * 10)

@@ -5,29 +5,25 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
-import textwrap
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from standins.powercap import AMD_RANGE_UJ, INTEL_RANGE_UJ, SERVER_DRAM_RANGE_UJ, FakePowercap
+from standins.rapl import AMD, HYGON, INTEL, SANDY_BRIDGE, VIRTUAL, as_nobody, keys
+from standins.rapl import machine as machine_at
 
 from jupyter_energy.errors import SensorError
 from jupyter_energy.model import DomainEnergy, Measurement
-from jupyter_energy.sensors import rapl
+from jupyter_energy.sensors import rapl, rapl_access
 from jupyter_energy.sensors.base import Discovery, Machine
 from jupyter_energy.uncertainty import Uncertain
 
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32", reason="names of zones have colons, which Windows forbids in files"
 )
-
-INTEL = "vendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 85\nflags\t\t: fpu tsc\n\n"
-AMD = "vendor_id\t: AuthenticAMD\ncpu family\t: 25\nmodel\t\t: 1\n\n"
-SANDY_BRIDGE = "vendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 42\n\n"
-VIRTUAL = "vendor_id\t: GenuineIntel\ncpu family\t: 6\nflags\t\t: fpu hypervisor\n\n"
 
 
 @pytest.fixture
@@ -36,15 +32,7 @@ def powercap(tmp_path: Path) -> FakePowercap:
 
 
 def machine(powercap: FakePowercap, cpuinfo: str = INTEL, version: str = "") -> Machine:
-    procfs = powercap.root.parent / "proc"
-    procfs.mkdir(exist_ok=True)
-    (procfs / "cpuinfo").write_text(cpuinfo)
-    (procfs / "version").write_text(version)
-    return Machine(sysfs=powercap.root, procfs=procfs)
-
-
-def keys(found: Discovery) -> list[str]:
-    return [sensor.domain.key for sensor in found.sensors]
+    return machine_at(powercap.root, cpuinfo, version)
 
 
 def after(found: Discovery, powercap: FakePowercap, gained_j: dict[str, float]) -> Measurement:
@@ -117,9 +105,56 @@ TREES = {
         ],
         30.0,
     ),
+    # powercap_sys.c numbers them in hexadecimal
     "more than ten sockets": (
-        [("intel-rapl:9", "package-9", 10.0), ("intel-rapl:10", "package-10", 20.0)],
-        30.0,
+        [
+            ("intel-rapl:9", "package-9", 10.0),
+            ("intel-rapl:a", "package-10", 20.0),
+            ("intel-rapl:a:0", "dram", 2.0),
+            ("intel-rapl:10", "package-16", 40.0),
+        ],
+        72.0,
+    ),
+    "two sockets of two dies": (
+        [
+            ("intel-rapl:0", "package-0-die-0", 10.0),
+            ("intel-rapl:0:0", "dram", 1.0),
+            ("intel-rapl:1", "package-0-die-1", 20.0),
+            ("intel-rapl:1:0", "dram", 2.0),
+            ("intel-rapl:2", "package-1-die-0", 30.0),
+            ("intel-rapl:2:0", "dram", 3.0),
+            ("intel-rapl:3", "package-1-die-1", 40.0),
+            ("intel-rapl:3:0", "dram", 4.0),
+        ],
+        110.0,
+    ),
+    "TPMI": (
+        [
+            ("intel-rapl:0", "package-0", 10.0),
+            ("intel-rapl:0:0", "dram", 1.0),
+            ("intel-rapl:1", "psys", 70.0),
+            ("intel-rapl:2", "package-1", 20.0),
+            ("intel-rapl:2:0", "dram", 2.0),
+            ("intel-rapl:3", "psys-1", 0.0),
+        ],
+        33.0,
+    ),
+    "packages within the platform": (
+        [
+            ("intel-rapl:0", "psys", 40.0),
+            ("intel-rapl:0:0", "package-0", 10.0),
+            ("intel-rapl:0:0:0", "dram", 3.0),
+            ("intel-rapl:0:0:1", "core", 6.0),
+        ],
+        13.0,
+    ),
+    "names of tomorrow": (
+        [
+            ("intel-rapl:0", "package-0", 10.0),
+            ("intel-rapl:0:0", "hbm", 3.0),
+            ("intel-rapl:1", "io-die", 5.0),
+        ],
+        10.0,
     ),
 }
 
@@ -140,6 +175,51 @@ def test_a_total_counts_each_package_and_memory_once(
     assert len({sensor.domain.key for sensor in found.sensors}) == len(found.sensors)
 
 
+@pytest.mark.parametrize("cpuinfo", [AMD, HYGON], ids=["AMD", "Hygon"])
+def test_dies_that_show_the_counter_of_their_package_are_counted_once(
+    powercap: FakePowercap, cpuinfo: str
+) -> None:
+    """Kernels before 6.12: two sockets of eight dies, with a core zone in each."""
+    zones = [f"intel-rapl:{number:x}" for number in range(16)]
+    for number, zone in enumerate(zones):
+        powercap.zone(f"package-{number // 8}-die-{number % 8}", zone, max_range_uj=AMD_RANGE_UJ)
+        powercap.zone("core", f"{zone}:0", max_range_uj=AMD_RANGE_UJ)
+    found = rapl.discover(machine(powercap, cpuinfo))
+    assert [sensor.domain.name for sensor in found.sensors] == ["package-0", "package-1"]
+    gained = {zone: 10.0 if number < 8 else 20.0 for number, zone in enumerate(zones)}
+    measured = after(found, powercap, gained).measured_j
+    assert measured is not None
+    assert measured.value == pytest.approx(30.0, abs=1e-5)
+    assert "intel-rapl:f shows package-1 again and is not read" in found.notes
+
+
+def test_a_counter_that_fails_is_read_through_its_memory_mapped_twin(
+    powercap: FakePowercap,
+) -> None:
+    powercap.zone("package-0")
+    powercap.zone("package-0", "intel-rapl-mmio:0", energy_uj=3_000_000)
+    powercap.file("intel-rapl:0").write_text("n/a\n")
+    found = rapl.discover(machine(powercap))
+    assert found.absences == ()
+    assert [sensor.read() for sensor in found.sensors] == [3.0]
+
+
+def test_counters_are_found_where_zeus_has_containers_mount_them(tmp_path: Path) -> None:
+    (tmp_path / "sys").mkdir()
+    mounted = FakePowercap(tmp_path / "zeus_sys")
+    mounted.zone("package-0", energy_uj=5_000_000)
+    found = rapl.discover(machine_at(tmp_path / "sys"))
+    assert [sensor.read() for sensor in found.sensors] == [5.0]
+    assert found.notes == (f"the counters are read from {tmp_path / 'zeus_sys/class/powercap'}",)
+
+
+def test_the_machines_own_counters_come_before_those_that_zeus_mounts(tmp_path: Path) -> None:
+    FakePowercap(tmp_path / "zeus_sys").zone("package-0", energy_uj=5_000_000)
+    FakePowercap(tmp_path / "sys").zone("package-0", energy_uj=7_000_000)
+    [sensor] = rapl.discover(machine_at(tmp_path / "sys")).sensors
+    assert sensor.read() == 7.0
+
+
 def test_memory_is_a_domain_of_its_own_beside_its_package(powercap: FakePowercap) -> None:
     for socket in (0, 1):
         powercap.zone(f"package-{socket}", f"intel-rapl:{socket}")
@@ -154,7 +234,7 @@ def test_memory_is_a_domain_of_its_own_beside_its_package(powercap: FakePowercap
 
 def test_sockets_keep_their_numbers_and_come_in_their_order(powercap: FakePowercap) -> None:
     for socket in (10, 9, 0):
-        powercap.zone(f"package-{socket}", f"intel-rapl:{socket}")
+        powercap.zone(f"package-{socket}", f"intel-rapl:{socket:x}")
     found = rapl.discover(machine(powercap))
     assert keys(found) == ["package:0", "package:9", "package:10"]
 
@@ -214,7 +294,7 @@ def test_range_and_step_come_from_the_kernel(
 
 
 @pytest.mark.parametrize("range_text", [None, "", "0", "many"])
-def test_an_unreadable_range_is_unknown_and_noted(
+def test_an_unreadable_range_is_taken_as_the_least_that_is_known_and_noted(
     powercap: FakePowercap, range_text: str | None
 ) -> None:
     folder = powercap.zone("package-0", max_range_uj=None)
@@ -222,7 +302,7 @@ def test_an_unreadable_range_is_unknown_and_noted(
         (folder / "max_energy_range_uj").write_text(range_text)
     found = rapl.discover(machine(powercap))
     [sensor] = found.sensors
-    assert sensor.wraps_at_j is None
+    assert sensor.wraps_at_j == pytest.approx(AMD_RANGE_UJ / 1e6)  # so the guard reads it
     assert sensor.step_j > 0
     assert any("max_energy_range_uj" in note for note in found.notes)
 
@@ -238,6 +318,8 @@ def test_an_unreadable_range_is_unknown_and_noted(
         ),
         ({"constraint_1_power_limit_uw": 4_095_000_000}, None),
         ({"constraint_0_power_limit_uw": 0}, None),
+        ({"constraint_0_power_limit_uw": 65_000_000, "enabled": 1}, 84.5),
+        ({"constraint_0_power_limit_uw": 65_000_000, "enabled": 0}, None),  # not enforced
     ],
 )
 def test_the_most_power_is_1_3_times_the_highest_limit(
@@ -266,6 +348,13 @@ def test_provenance_and_gain_follow_the_processor(
     assert sensor.provenance == provenance
     assert sensor.accuracy.gain == gain
     assert "our policy" in sensor.accuracy.source
+
+
+def test_old_intel_and_amd_cite_different_sources_for_their_models(powercap: FakePowercap) -> None:
+    powercap.zone("package-0")
+    old, amd = (rapl.discover(machine(powercap, c)).sensors[0] for c in (SANDY_BRIDGE, AMD))
+    assert "Haswell" in old.accuracy.source
+    assert "Schöne" in amd.accuracy.source
 
 
 def test_memory_of_an_intel_package_has_a_wider_gain(powercap: FakePowercap) -> None:
@@ -323,46 +412,6 @@ def test_a_missing_counter_is_an_absence(powercap: FakePowercap) -> None:
     assert "is gone" in absence.reason
 
 
-DENIED = """
-import os, sys
-from pathlib import Path
-sys.path[:0] = {paths!r}
-from jupyter_energy.sensors import rapl
-from jupyter_energy.sensors.base import Machine
-machine = Machine(sysfs=Path({sysfs!r}), procfs=Path({procfs!r}))
-if os.getuid() == 0:
-    rapl.discover(machine)  # whatever it imports: nobody may not be allowed to read root's Python
-    os.setgid(65534)
-    os.setuid(65534)
-found = rapl.discover(machine)
-for sensor in found.sensors:
-    print("sensor", sensor.domain.key, sensor.read(), sensor.wraps_at_j)
-for absence in found.absences:
-    print("absence", absence.domain.key, "|", absence.reason, "|", absence.remedy)
-for note in found.notes:
-    print("note", note)
-"""
-
-
-def as_nobody(machine: Machine) -> str:
-    """What discovery says to a user without privileges."""
-    for folder in (machine.sysfs, *machine.sysfs.parents):
-        if folder.stat().st_uid == os.getuid() and folder.is_relative_to(
-            Path(tempfile.gettempdir())
-        ):
-            folder.chmod(folder.stat().st_mode | 0o011)
-    code = DENIED.format(
-        paths=[path for path in sys.path if path],
-        sysfs=str(machine.sysfs),
-        procfs=str(machine.procfs),
-    )
-    ran = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False
-    )
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
-
-
 def test_a_denied_counter_is_an_absence_with_a_remedy_and_the_others_still_read(
     powercap: FakePowercap,
 ) -> None:
@@ -376,13 +425,13 @@ def test_a_denied_counter_is_an_absence_with_a_remedy_and_the_others_still_read(
     assert "sensor package" not in said
 
 
-def test_a_denied_range_leaves_the_counter_readable_and_the_wrap_unknown(
+def test_a_denied_range_leaves_the_counter_readable(
     powercap: FakePowercap,
 ) -> None:
     folder = powercap.zone("package-0", energy_uj=1_000_000)
     (folder / "max_energy_range_uj").chmod(0o400 if os.getuid() == 0 else 0)
     said = as_nobody(machine(powercap))
-    assert "sensor package:0 1.0 None" in said
+    assert "sensor package:0 1.0 65532.610987" in said
     assert "note intel-rapl:0: max_energy_range_uj" in said
 
 
@@ -406,6 +455,7 @@ def test_zones_without_names_are_not_called_a_missing_driver(powercap: FakePower
 
 def test_the_recipe_names_only_zones_and_both_files() -> None:
     assert 'KERNEL=="intel-rapl*:*"' in rapl.RECIPE
+    assert "kernel.perf_event_paranoid" in rapl.RECIPE
     for file in ("energy_uj", "max_energy_range_uj", "70-jupyter-energy.rules", "tmpfiles.d"):
         assert file in rapl.RECIPE
 
@@ -426,6 +476,42 @@ def test_an_empty_powercap_says_why_for_processor_and_memory(
     assert [absence.domain.kind for absence in found.absences] == ["package", "dram"]
     for absence in found.absences:
         assert why in f"{absence.reason} {absence.remedy}"
+
+
+CONTAINERS = {
+    "Docker": (".dockerenv", {}),
+    "Podman": ("run/.containerenv", {}),
+    "Kubernetes": ("proc/1/cgroup", {}),
+    "Apptainer": (None, {"APPTAINER_CONTAINER": "/images/a.sif"}),
+}
+
+
+@pytest.mark.parametrize("engine", CONTAINERS)
+def test_a_container_without_powercap_is_told_what_to_mount(
+    powercap: FakePowercap, engine: str
+) -> None:
+    file, environ = CONTAINERS[engine]
+    if file:
+        path = powercap.root.parent / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("12:cpu:/kubepods/besteffort/pod1\n")
+    here = replace(machine(powercap), environ=environ)
+    found = rapl.discover(here)
+    assert rapl_access.surroundings(here) == ("container",)
+    for absence in found.absences:
+        assert absence.reason == "container without energy counters"
+        assert "JUPYTER_ENERGY_SYSFS" in str(absence.remedy)
+
+
+def test_a_container_in_a_virtual_machine_is_both(powercap: FakePowercap) -> None:
+    (powercap.root.parent / ".dockerenv").touch()
+    here = replace(machine(powercap, VIRTUAL), environ={})
+    assert rapl_access.surroundings(here) == ("container", "virtual machine")
+    assert "virtual machine" in rapl.discover(here).absences[0].reason
+
+
+def test_nothing_lies_between_a_process_and_bare_metal(powercap: FakePowercap) -> None:
+    assert rapl_access.surroundings(replace(machine(powercap), environ={})) == ()
 
 
 def test_counters_that_a_container_masks_are_said_to_be_hidden(powercap: FakePowercap) -> None:

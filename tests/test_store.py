@@ -12,6 +12,8 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,10 +29,12 @@ from processes import (
 )
 from strategies import a_record, in_zone, records
 
+from jupyter_energy.documents import record_to_document, to_json, utc_text
 from jupyter_energy.errors import StoreError
 from jupyter_energy.filesystem import filesystem_of
 from jupyter_energy.identity import NotebookRef, from_file
-from jupyter_energy.model import Record
+from jupyter_energy.migrations import STEPS, migrate
+from jupyter_energy.model import Idle, Record
 from jupyter_energy.store import Store, default_path
 from jupyter_energy.uncertainty import Uncertain
 
@@ -517,3 +521,63 @@ def test_a_file_of_the_users_own_that_was_named_by_mistake_stays_as_it_is(
     store.close()
     assert path.read_text() == "a,b\n" * 2000
     assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+# -- between cells, and beside other notebooks ------------------------------------------------
+
+
+def an_idle(idle_id: str, notebook_id: str = "n1", session_id: str = "s1") -> Idle:
+    measurement = a_record(energies={"package": Uncertain(40.0, 1.0)}, duration_s=20.0).measurement
+    return Idle(idle_id, notebook_id, session_id, "here", measurement)
+
+
+def test_idle_energy_comes_back_as_it_was_by_notebook_and_session(store: Store) -> None:
+    for idle in (an_idle("a"), an_idle("b", session_id="s2"), an_idle("c", "n2"), an_idle("a")):
+        store.book_idle(idle)
+    assert store.idles("n1") == [an_idle("a"), an_idle("b", session_id="s2")]
+    assert store.idles("n1", "s2") == [an_idle("b", session_id="s2")]
+    assert store.records("n1") == []
+
+
+def test_idle_energy_of_a_store_that_is_not_there_is_none(store: Store) -> None:
+    assert store.idles("n1") == []
+    assert store.others_at_once([a_record()]) == 0
+    assert not store.path.exists()
+
+
+def test_idle_energy_that_cannot_be_read_is_left_out(store: Store) -> None:
+    store.book_idle(an_idle("a"))
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+        other.execute("INSERT INTO idle VALUES ('x', 'n1', 's1', '2025', '{}')")
+    assert store.idles("n1") == [an_idle("a")]
+
+
+def test_other_notebooks_at_the_same_time_on_the_same_device_are_counted(store: Store) -> None:
+    mine = a_record("a", energies={"package": Uncertain(1.0)})
+    at_once = replace(mine, run_id="b", notebook_id="n2", session_id="s2")
+    store.append(mine)
+    assert store.others_at_once([mine]) == 0
+    store.append(at_once)
+    store.append(replace(at_once, run_id="c", notebook_id="n3", session_id="s3", host="there"))
+    later = a_record("d", "n4", session_id="s4", energies={"package": Uncertain(1.0)}, after_s=60)
+    store.append(later)
+    assert store.others_at_once([mine]) == 1
+    assert store.others_at_once([at_once]) == 1
+    assert store.others_at_once([mine, replace(later, notebook_id="n1", session_id="s1")]) == 2
+    assert store.others_at_once([]) == 0
+
+
+def test_a_store_of_the_version_before_keeps_its_records_and_takes_new_ones(store: Store) -> None:
+    store.path.parent.mkdir(parents=True, exist_ok=True)
+    old = a_record("old", energies={"package": Uncertain(1.0)})
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as before:
+        migrate(before, STEPS[:1])
+        before.execute(
+            "INSERT INTO record VALUES (?, ?, ?, ?, ?)",
+            ("old", "n1", "s1", utc_text(old.start), to_json(record_to_document(old))),
+        )
+    new = replace(old, run_id="new", notebook_id="n2", session_id="s2")
+    store.append(new)
+    assert store.records("n1") == [old]
+    assert store.records("n2") == [new]
+    assert store.others_at_once([new]) == 0  # it was not written down when the old one ended

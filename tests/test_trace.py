@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_energy.model import Domain, Provenance, Sample
-from jupyter_energy.sensors.base import Accuracy
+from jupyter_energy.sensors.base import Accuracy, Reading
 from jupyter_energy.trace import LONGEST_GAUGE_STEP_S, Trace
 
 STEP_J = 61.035e-6
@@ -35,6 +35,9 @@ class Told:
     domain: Domain = PACKAGE
     source: str = "test"
     accuracy: Accuracy = EXACT
+    averages_s: float = 0.0
+    settles_s: float | None = None
+    polls_s: float | None = None
     spread: tuple[float, float] | None = None
     worker: str | None = None
 
@@ -235,16 +238,46 @@ def test_readings_with_one_stamp_or_out_of_order_lose_no_energy() -> None:
 def test_power_is_over_five_periods_at_least_and_unknown_after_a_gap() -> None:
     sensor = Told(period_s=0.1)
     trace = Trace(sensor)
-    trace.add(0, 0.0)
-    trace.add(0.001, 10.0)  # a whole period's energy in a ms is 10 kW, and says nothing
-    assert trace.last_w is None
-    trace.add(0.5, 50.0)
-    assert trace.last_w == pytest.approx(100)
-    trace.add(0.6, 90.0)
-    assert trace.last_w == pytest.approx(100)
-    trace.add(1.0, 150.0)
-    assert trace.last_w == pytest.approx(200)
-    trace.add(1.1, 9_999_999.0)
-    assert trace.last_w is None
-    trace.add(1.6, 9_999_999.0 + 25)
-    assert trace.last_w == pytest.approx(50)
+
+    def power_w(t_s: float, raw: float) -> float | None:
+        return trace.add(t_s, raw).power_w
+
+    assert power_w(0, 0.0) is None
+    assert power_w(0.001, 10.0) is None  # a period's energy in a ms is 10 kW, and says nothing
+    assert power_w(0.5, 50.0) == pytest.approx(100)
+    assert power_w(0.6, 90.0) == pytest.approx(100)
+    assert power_w(1.0, 150.0) == pytest.approx(200)
+    assert power_w(1.1, 9_999_999.0) is None
+    assert power_w(1.6, 9_999_999.0 + 25) == pytest.approx(50)
+
+
+def test_what_the_device_tells_of_its_power_goes_before_what_was_reckoned() -> None:
+    trace = Trace(Told(period_s=0.1))
+    trace.add(0.0, Reading(0.0, 20.0))
+    told = trace.add(10.0, Reading(1000.0, 30.0))
+    assert (told.power_w, told.power_since_s) == (30.0, pytest.approx(9.9))
+    nonsense = trace.add(11.0, Reading(1100.0, math.nan))
+    assert (nonsense.power_w, nonsense.power_since_s) == (pytest.approx(100), 10.0)
+
+
+def test_readings_that_a_driver_kept_are_taken_at_their_own_moments() -> None:
+    trace = Trace(GAUGE)
+    trace.add(0.0, 100.0)
+    past = tuple((0.1 * n, 100.0 if n < 5 else 200.0) for n in range(-3, 10))
+    sample = trace.add(1.0, Reading(200.0, None, past))
+    assert sample.covered_s == pytest.approx(1.0)
+    assert sample.energy_j == pytest.approx(0.45 * 100 + 0.55 * 200)
+
+
+def test_a_counter_that_fell_while_the_machine_slept_is_no_wrap() -> None:
+    fell = [(0.0, INTEL_J - 10), (100.0, 5.0)]
+    awake, asleep = Trace(Told()), Trace(Told())
+    for slept, trace in ((False, awake), (True, asleep)):
+        for t_s, raw in fell:
+            last = trace.add(t_s, raw, slept=slept)
+        assert last.covered_s == (0 if slept else 100)
+    assert asleep.last_gap == "the counter fell while the machine slept"
+    gauge = Trace(GAUGE)
+    gauge.add(0.0, 50.0)
+    assert gauge.add(1.0, 60.0, slept=True).covered_s == 0
+    assert gauge.add(2.0, 60.0).energy_j == pytest.approx(60)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+import random
+import statistics
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from simulation import Counter, Load
 
-from jupyter_energy.model import Domain, Provenance, Sample
+from jupyter_energy.model import Age, Domain, Provenance, Sample
 from jupyter_energy.sensors.base import Absence, Accuracy
+from jupyter_energy.trace import Trace
 from jupyter_energy.uncertainty import Range, Uncertain
-from jupyter_energy.window import Edge, between, boundary_u_j, measure
+from jupyter_energy.window import Edge, between, boundary, measure
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
 EXACT = Accuracy(0.0, "a test")
@@ -35,6 +39,9 @@ class Declared:
     step_j: float = 0.0
     period_s: float = 0.001
     accuracy: Accuracy = EXACT
+    averages_s: float = 0.0
+    settles_s: float | None = None
+    polls_s: float | None = None
     spread: tuple[float, float] | None = None
     worker: str | None = None
 
@@ -46,53 +53,119 @@ class Declared:
         """Nothing to close."""
 
 
+def read_at(sensor: Counter, *moments_s: float) -> list[Sample]:
+    """The samples of a trace that is read at these moments."""
+    trace, samples = Trace(sensor), []
+    for t_s in moments_s:
+        sensor.now_s = t_s
+        samples.append(trace.add(t_s, sensor.read()))
+    return samples
+
+
 @pytest.mark.parametrize(
-    ("begin_w", "end_w", "period_s", "sd_j"),
+    ("begin_w", "end_w", "period_s", "lasts_s", "bias_j", "sd_j", "bounds_j"),
     [
-        # measuring.md 6.1: V1 to V5
-        (100, 100, 0.1, 4.08),
-        (50, 300, 0.1, 8.78),
-        (100, 700, 0.1, 20.4),
-        (100, 700, 0.02, 4.08),
-        (5, 60, 0.001, 0.0174),
+        # measuring.md 6.1: V1 to V6
+        (100, 100, 0.1, 1.0, 0.0, 4.08, (-10, 10)),
+        (50, 300, 0.1, 1.0, -12.5, 8.78, (-30, 5)),
+        (100, 700, 0.1, 1.0, -30, 20.4, (-70, 10)),
+        (100, 700, 0.02, 1.0, -6, 4.08, (-14, 2)),
+        (5, 60, 0.001, 0.1, -0.0275, 0.0174, (-0.060, 0.005)),
+        (5, 60, 0.001, 0.01, -0.0275, 0.0174, (-0.060, 0.005)),
     ],
+    ids=["V1", "V2", "V3", "V4", "V5", "V6"],
 )
-def test_the_boundary_term_of_two_reads(
-    begin_w: float, end_w: float, period_s: float, sd_j: float
+def test_two_reads_of_a_counter_are_corrected_for_its_age_and_their_interval_holds(
+    begin_w: float,
+    end_w: float,
+    period_s: float,
+    lasts_s: float,
+    bias_j: float,
+    sd_j: float,
+    bounds_j: tuple[float, float],
 ) -> None:
-    assert boundary_u_j(begin_w, end_w, period_s) == pytest.approx(sd_j, rel=0.005)
+    assert boundary(begin_w, end_w, period_s / 2, period_s / 2).u == pytest.approx(sd_j, rel=0.005)
+    rng = random.Random(1)
+    plain, corrected, held = [], [], 0
+    for _ in range(2000):
+        # Of no whole number of periods: the two ages are then independent of each other.
+        end_s = 10 + lasts_s + rng.uniform(0, period_s)
+        truth_j = end_w * (end_s - 10)
+        load = Load.of([(10, begin_w), (end_s - 10, end_w), (math.inf, begin_w)])
+        sensor = Counter(load, period_s, rng.uniform(0, period_s), accuracy=EXACT)
+        _, start, stop = read_at(sensor, 0.0, 10.0, end_s)
+        plain.append(stop.energy_j - start.energy_j - truth_j)
+        energy = between(sensor, start, stop, 10.0, end_s).energy
+        assert isinstance(energy, Uncertain)
+        corrected.append(energy.value - truth_j)
+        held += abs(energy.value - truth_j) <= energy.u95_repeat
+    low_j, high_j = bounds_j
+    assert low_j - 1e-9 <= min(plain)
+    assert max(plain) <= high_j + 1e-9
+    slack_j = 4 * sd_j / math.sqrt(len(plain))
+    assert statistics.fmean(plain) == pytest.approx(bias_j, abs=slack_j)
+    assert statistics.stdev(plain) == pytest.approx(sd_j, rel=0.05)
+    # Power is constant here, so that the mean is the power at the end, but for what was missed.
+    assert statistics.fmean(corrected) == pytest.approx(0, abs=slack_j + 0.05 * abs(bias_j))
+    assert held >= 0.93 * len(plain)
 
 
 def test_a_constant_power_over_a_second() -> None:
     sensor = Declared(period_s=0.1, accuracy=Accuracy(0.05, "a test"))
-    found = between(sensor, Sample(10, 500, 10), Sample(11, 600, 11), 1.0)
+    ages = Age(0.0, 0.1), Age(0.0, 0.1)
+    start = Sample(10, 500, 10, power_w=100, age=ages[0])
+    stop = Sample(11, 600, 11, power_w=100, power_since_s=10.9, age=ages[1])
+    found = between(sensor, start, stop, 10, 11)
     assert isinstance(found.energy, Uncertain)
-    assert found.energy.value == 100
-    assert found.energy.u_random == pytest.approx(100 * 0.1 / math.sqrt(6))
+    assert found.energy.value == pytest.approx(100)
+    boundary_j = 100 * 0.1 / math.sqrt(6)
+    assert boundary_j < found.energy.u_random < 1.1 * boundary_j  # the powers are not exact
     assert found.energy.u_systematic == pytest.approx(5 / math.sqrt(3))
+    assert found.energy.excess_systematic == pytest.approx(-1.2)
     assert (found.coverage, found.provenance, found.reason) == (1.0, "measured", None)
+
+
+def test_the_read_after_a_window_tells_what_the_last_one_in_it_could_not() -> None:
+    sensor = Declared(period_s=0.1)
+    # 0.25 s at 700 W between 100 W and 150 W; the counter was renewed 60 ms before each edge.
+    start = Sample(10.0, 1000.0, 10, 100, 9.9, Age(0.0, 0.1))
+    stop = Sample(10.25, 1000.0 + 6 + 0.19 * 700, 10.25, 700, 10.15, Age(0.0, 0.1))
+    after = Sample(10.4, 1000.0 + 6 + 175 + 0.09 * 150, 10.4, 150, 10.3, Age(0.0, 0.1))
+    two = between(sensor, start, stop, 10.0, 10.25).energy
+    three = between(sensor, start, stop, 10.0, 10.25, after).energy
+    assert isinstance(two, Uncertain)
+    assert isinstance(three, Uncertain)
+    assert abs(three.value - 175) <= three.u95_repeat
+    assert three.u95_repeat < two.u95_repeat / 3
+    early = Sample(10.3, 1150.0, 10.3, 150, 10.2, Age(0.0, 0.1))
+    for not_holding in (early, replace(after, covered_s=10.3), replace(after, power_w=None)):
+        assert between(sensor, start, stop, 10.0, 10.25, not_holding).energy == two
+
+
+STILL = Sample(10, 500, 10, age=Age(0.0, 0.1))
+NOT_MOVED = Sample(10.02, 500, 10.02, age=Age(0.0, 0.1))
 
 
 def test_a_counter_that_did_not_move_bounds_what_it_may_have_missed() -> None:
     sensor = Declared(max_w=700, period_s=0.1)
-    found = between(sensor, Sample(10, 500, 10), Sample(10.02, 500, 10.02), 0.02)
+    found = between(sensor, STILL, NOT_MOVED, 10, 10.02)
     assert isinstance(found.energy, Uncertain)
     assert found.energy.value == 0
     assert found.energy.u95 > 700 * 0.02 / 2  # never "0 J, exactly"
-    unlimited = between(Declared(), Sample(10, 500, 10), Sample(10.02, 500, 10.02), 0.02)
+    unlimited = between(Declared(), STILL, NOT_MOVED, 10, 10.02)
     assert isinstance(unlimited.energy, Uncertain)
     assert unlimited.energy.u95 > 0.1  # nor next to nothing where no limit is known
 
 
 def test_an_estimate_is_a_range_and_carries_no_uncertainty() -> None:
     sensor = Declared(spread=(0.4, 2.5), provenance="estimated")
-    found = between(sensor, Sample(0, 0, 0), Sample(1, 10, 1), 1.0)
+    found = between(sensor, Sample(0, 0, 0), Sample(1, 10, 1), 0, 1.0)
     assert found.energy == Range(4, 10, 25)
 
 
 def test_what_was_drawn_while_nobody_looked_is_within_the_interval() -> None:
     sensor = Declared(max_w=150)
-    found = between(sensor, Sample(0, 0, 0), Sample(100, 5100, 51), 100)  # a constant 100 W
+    found = between(sensor, Sample(0, 0, 0), Sample(100, 5100, 51), 0, 100)  # a constant 100 W
     assert isinstance(found.energy, Uncertain)
     assert found.energy.value == 5100
     assert found.energy.value + found.energy.u95 >= 10_000
@@ -100,20 +173,20 @@ def test_what_was_drawn_while_nobody_looked_is_within_the_interval() -> None:
 
 def test_two_readings_of_a_power_are_no_sure_knowledge_of_what_lay_between_them() -> None:
     sensor = Declared(kind="gauge", max_w=700, provenance="integrated")
-    found = between(sensor, Sample(0, 0, 0), Sample(0.45, 27, 0.45), 0.45)  # 60 W at both edges
+    found = between(sensor, Sample(0, 0, 0), Sample(0.45, 27, 0.45), 0, 0.45)  # 60 W at both edges
     assert isinstance(found.energy, Uncertain)
     assert found.energy.value + found.energy.u95 >= 0.9 * 700 * 0.45 / 1.1
 
 
 def test_a_power_that_is_a_mean_over_a_second_says_so_in_a_short_cell() -> None:
-    sensor = Declared(kind="gauge", max_w=700, provenance="integrated", period_s=1.0)
-    found = between(sensor, Sample(0, 0, 0), Sample(1, 100, 1), 1.0)
+    sensor = Declared(kind="gauge", max_w=700, provenance="integrated", averages_s=1.0)
+    found = between(sensor, Sample(0, 0, 0), Sample(1, 100, 1), 0, 1.0)
     assert found.reason == "its power is a mean over 1 s, longer than half of this"
-    assert between(sensor, Sample(0, 0, 0), Sample(9, 100, 9), 9.0).reason is None
+    assert between(sensor, Sample(0, 0, 0), Sample(9, 100, 9), 0, 9.0).reason is None
 
 
 def test_no_reason_says_that_a_sensor_saw_all_of_the_window() -> None:
-    found = between(Declared(), Sample(0, 0, 0), Sample(1, 30, 0.9985), 1.0)
+    found = between(Declared(), Sample(0, 0, 0), Sample(1, 30, 0.9985), 0, 1.0)
     assert (found.reason, found.coverage) == (None, 0.9985)
     guess = Declared(spread=(0.5, 2), source="estimate:cpu-time")
     start, stop = edges((guess, ZERO, Sample(1, 30, 0.9)))
@@ -124,12 +197,12 @@ def test_no_reason_says_that_a_sensor_saw_all_of_the_window() -> None:
 
 def test_the_range_of_a_short_cell_knows_the_step_of_the_counter_behind_it() -> None:
     sensor = Declared(spread=(0.5, 2), provenance="estimated", step_j=1.0)
-    found = between(sensor, Sample(0, 0, 0), Sample(0.01, 0.5, 0.01), 0.01)
+    found = between(sensor, Sample(0, 0, 0), Sample(0.01, 0.5, 0.01), 0, 0.01)
     assert found.energy == Range(0, 0.5, 3)
 
 
 def test_a_window_the_sensor_mostly_missed_has_a_reason_and_no_figure() -> None:
-    found = between(Declared(), Sample(0, 0, 0), Sample(10, 80, 4), 10)
+    found = between(Declared(), Sample(0, 0, 0), Sample(10, 80, 4), 0, 10)
     assert found.energy is None
     assert found.provenance == "none"
     assert found.coverage == 0.4
@@ -144,8 +217,8 @@ def test_windows_end_to_end_add_up_to_the_whole(steps: list[tuple[float, float]]
     for dt_s, watts in steps:
         last = samples[-1]
         samples.append(Sample(last.t_s + dt_s, last.energy_j + watts * dt_s, last.covered_s + dt_s))
-    parts = [between(sensor, a, b, b.t_s - a.t_s) for a, b in itertools.pairwise(samples)]
-    whole = between(sensor, samples[0], samples[-1], samples[-1].t_s)
+    parts = [between(sensor, a, b, a.t_s, b.t_s) for a, b in itertools.pairwise(samples)]
+    whole = between(sensor, samples[0], samples[-1], 0.0, samples[-1].t_s)
     assert isinstance(whole.energy, Uncertain)
     values = [p.energy.value for p in parts if isinstance(p.energy, Uncertain)]
     assert len(values) == len(parts)

@@ -126,3 +126,42 @@ def test_a_call_after_the_end_begins_no_thread_and_says_so() -> None:
     with pytest.raises(EnergyError, match="unloaded"):
         worker.submit(lambda: 2).result(0)
     assert "ended" not in names()
+
+
+def test_what_is_to_be_done_at_rest_is_done_once_when_no_call_comes_any_more() -> None:
+    worker, seen = Worker("resting worker"), []
+    rested = threading.Event()
+
+    def rest() -> None:
+        seen.append("rest")
+        rested.set()
+
+    worker.at_rest(0.01, lambda: seen.append("never"))
+    worker.at_rest(0.01, rest)
+    worker.submit(lambda: seen.append("call"))
+    assert rested.wait(LIMIT_S)
+    worker.submit(lambda: seen.append("another")).result(LIMIT_S)
+    assert worker.close(LIMIT_S)
+    assert seen == ["call", "rest", "another"]
+
+
+def test_a_rest_that_fails_stops_no_call() -> None:
+    worker = Worker("failing worker")
+    failed = threading.Event()
+
+    def fail() -> None:
+        failed.set()
+        raise OSError("no")
+
+    worker.at_rest(0.01, fail)
+    worker.submit(lambda: None)
+    assert failed.wait(LIMIT_S)
+    assert worker.submit(lambda: 3).result(LIMIT_S) == 3
+    assert worker.close(LIMIT_S)
+
+
+def test_a_worker_that_is_to_rest_for_long_ends_at_once() -> None:
+    worker = Worker("patient worker")
+    worker.at_rest(LIMIT_S * 10, lambda: None)
+    worker.submit(lambda: None).result(LIMIT_S)
+    assert worker.close(LIMIT_S)

@@ -13,7 +13,7 @@ from typing import NoReturn, Protocol
 from ..config import Energy
 from ..errors import WrongUse
 from ..identity import Notebook, NotebookRef
-from ..model import Record
+from ..model import Idle, Record
 from ..monitor import Monitor
 
 SENTENCE = "What notebooks cost in energy and CO2e."
@@ -51,6 +51,9 @@ class Context(Protocol):
 
     def pending(self) -> list[Record]:
         """Records of this notebook in this kernel that the store could not take yet."""
+
+    def pending_idle(self) -> list[Idle]:
+        """What was drawn between this notebook's cells and is not in the store yet."""
 
     def session_id(self) -> str | None:
         """This kernel's session; None in a shell."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+from collections.abc import Iterator
 from typing import TypedDict
 
 from ..errors import EnergyError, SensorError
 from ..sensors.base import Sensor
-from ..sensors.rapl_access import RECIPE, REMEDY
+from ..sensors.rapl_access import RECIPE, REMEDY, surroundings
 from ..store import Store
 from ..version import version
 from .base import Context
@@ -37,6 +38,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     """Show what is seen, what is not and why; 0."""
     monitor = context.monitor()
     complete = monitor.sampler.wait_until_found(WAIT_S)
+    around = surroundings(context.settings.machine(context.environ))
     lines = findings(context)
     if not complete:
         lines.append(
@@ -64,6 +66,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
             "version": version(),
             "python": platform.python_version(),
             "system": platform.platform(),
+            "within": around,
             "sensors": lines,
             "store": {"path": str(store.path), "state": store_state},
             "place": place,
@@ -72,6 +75,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         context.out(json.dumps(document, indent=2))
         return 0
     context.out(f"jupyter-energy {version()}, Python {platform.python_version()}")
+    if around:
+        context.out(f"Within a {' in a '.join(around)}: counters of the host may not be seen here")
     for line in lines:
         context.out(f"  {line['state']:<10} {line['device']:<24} {line['detail']}".rstrip())
         for remedy_line in (line["remedy"] or "").splitlines():
@@ -123,7 +128,22 @@ def _try(context: Context, sensor: Sensor) -> tuple[str, str]:
         low, high = sensor.spread
         return "estimated", f"{sensor.source}, {low:g} to {high:g} times the figure shown"
     gain = f"±{sensor.accuracy.gain:.0%} ({sensor.accuracy.source})"
-    return "works", f"{sensor.source}, {sensor.provenance}, {gain}"
+    return "works", "; ".join((f"{sensor.source}, {sensor.provenance}, {gain}", *_times(sensor)))
+
+
+def _times(sensor: Sensor) -> Iterator[str]:
+    """How often a sensor's value is renewed, and when it is read beyond the edges of a cell."""
+    yield f"a new value every {_time(sensor.period_s)}"
+    if sensor.averages_s:
+        yield f"each the mean of {_time(sensor.averages_s)}"
+    if sensor.settles_s is not None:
+        yield f"read once more {_time(sensor.settles_s)} after a cell"
+    if sensor.polls_s is not None:
+        yield f"read every {_time(sensor.polls_s)} around its edges"
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:g} s" if seconds >= 1 else f"{1000 * seconds:g} ms"
 
 
 def _store_state(store: Store) -> str:

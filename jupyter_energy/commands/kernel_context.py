@@ -10,7 +10,7 @@ from pathlib import Path
 from ..config import Energy
 from ..errors import WrongUse
 from ..identity import Notebook, NotebookRef
-from ..model import Record
+from ..model import Idle, Record
 from ..monitor import Monitor
 
 
@@ -59,6 +59,10 @@ class KernelContext:
     def pending(self) -> list[Record]:
         """Records that the store could not take yet."""
         return self._monitor.pending(self._key)
+
+    def pending_idle(self) -> list[Idle]:
+        """What was drawn between cells and is written with the next record."""
+        return self._monitor.idle.pending(self._key)
 
     def session_id(self) -> str:
         """This kernel's session."""

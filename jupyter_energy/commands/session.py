@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import StoreError
 from ..identity import NotebookRef
-from ..model import Record
+from ..model import Idle, Record
 from ..schema import NotebookJson, SummaryJson, cell_from_records
 from ..store import Store
 from ..summary import summarise
@@ -79,7 +79,16 @@ class Session:
     def summary(self) -> SummaryJson:
         """The summary of this run."""
         records = self.records()
+        idles: list[Idle] = []
+        others = 0
+        if records:
+            store = Store(self.store_path)
+            try:
+                idles = store.idles(records[0].notebook_id, self.session_id)
+                others = store.others_at_once([r for r in records if r.within is None])
+            finally:
+                store.close()
         named = NotebookJson(
             id=records[0].notebook_id if records else None, path=self.ref.path, name=self.ref.name
         )
-        return summarise(named, records, version())
+        return summarise(named, records, version(), idles, others)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..config import Energy
 from ..identity import Notebook, NotebookRef, from_script
-from ..model import Record
+from ..model import Idle, Record
 from ..monitor import Monitor
 from ..settings import read, write
 
@@ -66,6 +66,10 @@ class ShellContext:
         return None
 
     def pending(self) -> list[Record]:
+        """Nothing waits in a shell."""
+        return []
+
+    def pending_idle(self) -> list[Idle]:
         """Nothing waits in a shell."""
         return []
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..errors import NoSuchNotebook, StoreError, WrongUse
 from ..identity import NotebookRef, from_file
-from ..model import Record
+from ..model import Idle, Record
 from ..schema import NotebookJson, SummaryJson
 from ..store import Store
 from ..summary import from_notebook_file, summarise
@@ -67,6 +67,8 @@ def load(
     Raises NoSuchNotebook for one that was never measured.
     """
     records: list[Record] = []
+    idles: list[Idle] = []
+    others = 0
     # A kernel goes on with the notebook it began with: another may lie at the old path by now.
     notebook = context.known_notebook() if own else None
     store = Store(context.settings.store_path())
@@ -74,6 +76,8 @@ def load(
         notebook = notebook or store.find_notebook(ref)
         if notebook is not None:
             records = store.records(notebook.id, session_id)
+            idles = store.idles(notebook.id, session_id)
+            others = store.others_at_once([r for r in records if r.within is None])
     except StoreError as error:
         context.err(f"jupyter-energy: {error}")
     finally:
@@ -81,6 +85,8 @@ def load(
     if own:
         stored = {record.run_id for record in records}
         records += [r for r in context.pending() if r.run_id not in stored]
+        booked = {idle.idle_id for idle in idles}
+        idles += [i for i in context.pending_idle() if i.idle_id not in booked]
     if not records and not own and ref.path is not None:
         if ref.path.endswith(".ipynb"):
             saved = from_notebook_file(Path(ref.path))
@@ -91,4 +97,4 @@ def load(
             return saved
         raise NoSuchNotebook(f"{ref.path} was never measured; try: jupyter energy run {ref.path}")
     named = NotebookJson(id=None if notebook is None else notebook.id, path=ref.path, name=ref.name)
-    return summarise(named, records, version())
+    return summarise(named, records, version(), idles, others)

@@ -42,9 +42,16 @@ def plot_bundle(summary: SummaryJson) -> dict[str, object]:
     return {"text/plain": text.summary(summary), "image/png": b64encode(png).decode("ascii")}
 
 
-def show(bundle: Mapping[str, object]) -> None:
-    """Display a bundle in the output of the cell that runs."""
+def show(bundle: Mapping[str, object], display_id: str | None = None, update: bool = False) -> None:
+    """Display a bundle in the output of the cell that runs.
+
+    With a `display_id` it can be replaced later, by another bundle shown under the same one with
+    `update`.
+    """
     from IPython import display
 
     untyped: Any = display  # IPython's function has no types
-    untyped.display(dict(bundle), raw=True)
+    if update:
+        untyped.update_display(dict(bundle), display_id=display_id, raw=True)
+    else:
+        untyped.display(dict(bundle), raw=True, display_id=display_id)

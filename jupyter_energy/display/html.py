@@ -49,6 +49,8 @@ def cell(cell: CellJson, command: str = words.COMMAND) -> str:
     energies = words.energies(cell["measured_j"], cell["estimated_j"], power)
     name = f"<b>{_text(words.clean(cell['name']))}</b>: " if cell["name"] else ""
     parts = [f"{name}{_and(energies)}{_text(words.ending(cell))}"]
+    if (run := words.one_run(cell)) is not None:
+        parts.append(f"{_and(run[0])}{_span(run[1], _LOOKS['unknown'])}")
     table = [_device(r) for r in devices.rows(cell, command)]
     if table:
         parts.append(_table(table))
@@ -68,7 +70,8 @@ def summary(summary: SummaryJson, command: str = words.COMMAND) -> str:
     parts = [f"{name}{_and(energies)}{_text(words.span(totals))}"]
     known = totals["measured_j"] is not None or totals["estimated_j"] is not None
     parts += [_carbon(line) for line in grams.carbon_lines(totals["carbon_g"], known, command)]
-    parts += [_faint(note) for note in words.notes(totals["warnings"])]
+    said = (*words.idle(totals), *words.notes(totals["warnings"]))
+    parts += [_faint(note) for note in said]
     heading = [_td(f"<b>{title}</b>", _NAME if title == "cell" else _RIGHT) for title in _TITLES]
     shares = words.shares(cells, totals["measured_j"], totals["estimated_j"])
     rows = ["".join(heading)]

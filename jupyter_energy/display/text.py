@@ -28,6 +28,8 @@ def cell(cell: CellJson, command: str = words.COMMAND) -> str:
     energies = words.energies(cell["measured_j"], cell["estimated_j"], power)
     name = f"{words.clean(cell['name'])}: " if cell["name"] else ""
     lines = [f"{name}{' and '.join(f.text for f in energies)}{words.ending(cell)}"]
+    if (run := words.one_run(cell)) is not None:
+        lines.append(f"  {' and '.join(f.text for f in run[0])}{run[1]}")
     lines += _devices(devices.rows(cell, command))
     lines += [f"  {line}" for line in words.remarks(cell)]
     known = cell["measured_j"] is not None or cell["estimated_j"] is not None
@@ -50,7 +52,7 @@ def summary(summary: SummaryJson, command: str = words.COMMAND) -> str:
     lines = [*_wrapped(f"{name}: {head}{words.span(totals)}")]
     for line in _carbon(grams.carbon_lines(totals["carbon_g"], known, command)):
         lines += _wrapped(line)
-    for note in words.notes(totals["warnings"]):
+    for note in (*words.idle(totals), *words.notes(totals["warnings"])):
         lines += _wrapped(note)
     table = _table(summary)
     lines += ["", *table]

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .. import units
+from ..attribution import ALONE, BY_CPU_TIME
+from ..json_shapes import BaselineJson, DomainJson
+from ..model import APART
 from ..schema import CellJson, RangeJson, SummaryJson, TotalsJson, ValueJson
 from ..uncertainty import COVERAGE_FACTOR_95, Range, Uncertain
 
@@ -30,8 +33,7 @@ _OUTCOMES = {
     "interrupted": "interrupted",
     "lost": "lost: the kernel stopped before the cell ended",
 }
-# From here on the machine was this kernel's alone (measuring.md 5.2).
-_ALONE = 0.95
+_ALL_SEEN = 0.99
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +142,84 @@ def ending(cell: CellJson) -> str:
     return f" in {time}{runs}" + (f", {outcome}" if outcome else "")
 
 
+def one_run(cell: CellJson) -> tuple[tuple[Figure, ...], str] | None:
+    """What one run of a repeated body drew, and what the figures are of; None where none was.
+
+    "12.30 ± 0.61 J a run measured", " in 0.51 s (± 0.20 J on this machine; mean of 20 runs …)".
+    """
+    repeats = cell["repeats"]
+    if repeats is None:
+        return None
+    measured, estimated = repeats["measured_j"], repeats["estimated_j"]
+    found, basis = [], []
+    if measured is not None:
+        figure = measured_figure(measured)
+        detail = figure.detail + (
+            "; about 95 %, since the runs ended when it was narrow" if repeats["auto"] else ""
+        )
+        found.append(Figure(f"{figure.text} a run measured", figure.look, detail))
+        if 0 < measured["u95_repeat"] <= measured["value"]:
+            around = units.quantity(measured["u95_repeat"], units.ENERGY_J, 2)
+            basis.append(f"± {around} between runs on this machine")
+    if estimated is not None:
+        figure = estimated_figure(estimated)
+        found.append(Figure(f"{figure.text} a run estimated", figure.look, figure.detail))
+    runs = counted(repeats["runs"], "run")
+    basis.append(f"mean of {runs} in {counted(repeats['blocks'], 'block')}")
+    if repeats["median_j"] is not None:
+        basis.append(f"median {units.quantity(repeats['median_j'], units.ENERGY_J)}")
+    first = units.duration(repeats["first_run_s"])
+    if repeats["first_j"] is not None:
+        first = units.quantity(repeats["first_j"], units.ENERGY_J)
+    left_out = counted(repeats["first_runs"], "run")
+    basis.append(f"first block of {left_out}, {first} a run, left out")
+    figures = tuple(found) or (Figure(f"energy {units.NOT_MEASURED}", "unknown"),)
+    return figures, f" in {units.duration(repeats['run_s'])} ({'; '.join(basis)})"
+
+
 def remarks(cell: CellJson) -> tuple[str, ...]:
     """What else must be said about a cell: its share of a shared machine, idle, warnings."""
     said: list[str] = []
     if cell["above_idle_j"] is not None:
-        said.append(f"above idle: {units.measured(uncertain(cell['above_idle_j']))}")
-    share = cell["kernel_share"]
-    if share is not None and share < _ALONE:
-        said.append(f"{units.percent(share)} of the machine's CPU time was this kernel's")
+        above = units.measured(uncertain(cell["above_idle_j"]))
+        said.append(f"above idle: {above}{_baseline(cell['baseline'])}")
+    share, kernel = cell["kernel_share"], cell["kernel_j"]
+    if share is not None and share < ALONE:
+        line = f"{units.percent(share)} of the machine's CPU time was this kernel's"
+        if kernel is not None and kernel["high"] > 0:
+            # A GPU's work is in no CPU time, so that its energy is not shared out by it.
+            whole = any(d["kind"] not in BY_CPU_TIME for d in cell["domains"] if _is_counted(d))
+            of = "what CPU and memory drew above idle" if whole else "it"
+            line += f": {units.estimated(range_of(kernel))} of {of}, estimated from that time"
+        said.append(line)
     return (*said, *notes(cell["warnings"]))
+
+
+def _is_counted(domain: DomainJson) -> bool:
+    return domain["energy_j"] is not None and domain["kind"] not in APART
+
+
+def _baseline(found: BaselineJson | None) -> str:
+    """Which idle power was taken off, where it came from and how old it was."""
+    if found is None:
+        return ""
+    power = Uncertain(found["power_w"], found["u95_w"] / COVERAGE_FACTOR_95)
+    watts = units.measured(power, units.POWER_W)
+    age = "just now" if found["age_s"] < 1 else f"{units.duration(found['age_s'])} before"
+    return f" (idle {watts}, {clean(found['how'])}, {age})"
+
+
+def idle(totals: TotalsJson) -> tuple[str, ...]:
+    """What was drawn between cells, which is in no total; no line where nothing is known."""
+    found = totals["idle"]
+    if found is None or (found["measured_j"] is None and found["estimated_j"] is None):
+        return ()
+    energy = " and ".join(f.text for f in energies(found["measured_j"], found["estimated_j"]))
+    seen = ""
+    if found["coverage"] < _ALL_SEEN:
+        seen = f", of which the sensors saw {units.percent(found['coverage'])}"
+    time = units.duration(found["duration_s"])
+    return (f"idle between cells: {energy} in {time}{seen}; in no total",)
 
 
 def shares(

@@ -135,12 +135,16 @@ class Discovery:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Where to look: the roots of sysfs and procfs (moved in containers and tests), environment."""
+    """Where to look: the roots of sysfs and procfs (moved in containers and tests), environment.
+
+    `baselines` is the file in which a calibration may be kept (calibration.py); None: none is.
+    """
 
     sysfs: Path = Path("/sys")
     procfs: Path = Path("/proc")
     replay: Path | None = None
     cpu_tdp_w: float | None = None
+    baselines: Path | None = None
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
 

@@ -100,3 +100,13 @@ def _first(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace").partition("\n")[0].strip()
     except OSError:
         return ""
+
+
+def own_group(machine: Machine) -> Path | None:
+    """The folder of the version 2 group that this process is in; None where there is none."""
+    for controllers, group in _memberships(machine):
+        if not controllers:
+            for folder in _upwards(machine.sysfs / "fs/cgroup", "", group):
+                if (folder / "cgroup.procs").exists():
+                    return folder
+    return None

@@ -4,57 +4,54 @@ Both are ranges and never measurements. The processor's model is a straight line
 because only a straight line gives the same energy from the sum of CPU time as from every moment
 of it: for a load that alternates between 0 and 1, a cubic of the mean load gives 0.21 of the
 full power where the truth is 0.55. On 78 points of published load tables no curve did better.
+
+Its watts come, best first, from a calibration of this machine (`%energy baseline`), from the TDP
+that the user has set, or from what is published of servers with such a processor. A cell that
+only waits lies at the lower end of the range: the line is that of a machine where something runs.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
 from typing import Literal
 
+from ..calibration import Calibration, calibration
 from ..errors import SensorError
 from ..model import Domain
 from .base import Absence, Accuracy, Discovery, Machine, Sensor
 from .cgroup import Limits, limits
+from .cpu_power import Processor, identity, line, processor, thread_power
+from .cpu_time import TICK_S, Work, machine_threads, work
+from .machine_kind import is_laptop, virtual_machine
 
 # Power of a processor as a share of its TDP: 0.25 while a cell runs, and 0.50 more at full load.
 # Of the models that are not fitted to the machine itself, the one with the least error (33 % in
 # the mean) on CodeCarbon's published load tables (4 machines, 78 points).
 IDLE_SHARE = 0.25
 BUSY_SHARE = 0.50
-# W of TDP for each hardware thread, where the TDP is unknown. SPECpower_ssj2008, results of
-# 2024-26 (n = 146): the median server draws 2.71 W at the wall for each thread at full load, and
-# the median of wall power at full load over TDP is 1.09; 2.71 / 1.09 is 2.5.
-TDP_PER_THREAD_W = 2.5
-# Our own, wider than the data, whose machines are tuned and few: with the TDP known, 90 % of the
-# points above lie between 0.57 and 1.64 of the model; by its year of sale alone, between 0.46 and
-# 2.05 of the W a thread (SPECpower, 90 %).
+# Our own, wider than the data, whose machines are few: 90 % of those points lie between 0.57 and
+# 1.64 of the model.
 SPREAD_TDP_KNOWN = (0.5, 2.0)
-SPREAD_TDP_UNKNOWN = (0.4, 2.5)
-# Of memory installed, used or not, since refresh does not ask: Boavizta has 0.284 W/GB, Crucial
-# (whose figure Cloud Carbon Footprint uses) 0.375 to 0.392.
-MEMORY_W_PER_GB = 0.35
-SPREAD_MEMORY = (0.5, 2.0)
+# Of memory installed, used or not, since refresh does not ask. The ends are published: within one
+# processor model, SPECpower servers at rest draw 0.04 W more for each GB more (the median of 43
+# models); Crucial's and Cloud Carbon Footprint's 0.38 to 0.39 W/GB are of small modules at work.
+# The middle is their geometric mean. (The whole of a server sold since 2018 draws 0.42 W at rest
+# for each GB that it has, in the median, so that no such figure can be the memory's alone.)
+MEMORY_W_PER_GB = 0.125
+SPREAD_MEMORY = (0.32, 3.2)
 ACCURACY = Accuracy(0.0, "an estimate: its range says how far off it may be")
 BYTES_PER_GB = 2**30  # as memory is sold
-# /proc/stat counts in ticks of USER_HZ, which is 100 on every architecture of today.
-TICK_S = 0.01
-STAT_LINE = 256  # bytes that hold one of its lines: a name and ten counts
-# Fields of a line of /proc/stat (proc(5)): user, nice, system, irq, softirq. Guests are in user
-# already; idle and iowait are no work, and stolen time is somebody else's.
-BUSY_FIELDS = (1, 2, 3, 6, 7)
 
 
 @dataclass(slots=True, eq=False)
 class Estimate:
     """Joules since discovery by a straight line: `idle_w` over time, `busy_w` over CPU time.
 
-    `spread` gives the range as multiples of what `read` returns.
+    `spread` gives the range as multiples of what `read` returns; `max_w` is what the middle can
+    rise by in a second. `remark` says what a user should know beside the figure, or is None.
     """
 
     domain: Domain
@@ -67,6 +64,7 @@ class Estimate:
     busy_s: Callable[[], float]
     busy_step_s: float = 0.0
     descriptor: int = -1
+    remark: str | None = None
     kind: Literal["counter"] = "counter"
     provenance: Literal["estimated"] = "estimated"
     wraps_at_j: None = None
@@ -76,11 +74,11 @@ class Estimate:
     polls_s: None = None
     accuracy: Accuracy = ACCURACY
     worker: None = None
-    _start: tuple[float, float] = field(init=False)
-    _last_j: float = field(init=False, default=0.0)
+    _last: tuple[float, float] = field(init=False)
+    _energy_j: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
-        self._start = self.clock(), self.busy_s()
+        self._last = self.clock(), self.busy_s()
 
     @property
     def step_j(self) -> float:
@@ -90,13 +88,20 @@ class Estimate:
     def read(self) -> float:
         """The middle of the estimate in J since discovery; costs some µs of the calling thread.
 
-        Raises SensorError where the CPU time cannot be read.
+        Raises SensorError where the CPU time cannot be read or has fallen.
         """
-        start_s, start_busy_s = self._start
-        elapsed_s, busy_s = self.clock() - start_s, self.busy_s() - start_busy_s
-        # CPU time can step back by a tick where a kernel corrects it; energy cannot.
-        self._last_j = max(self._last_j, self.idle_w * elapsed_s + self.busy_w * busy_s)
-        return self._last_j
+        now_s, busy_s = self.clock(), self.busy_s()
+        last_s, last_busy_s = self._last
+        # CPU time can step back by a tick where a kernel corrects it; energy cannot. What comes
+        # after is counted from the higher one, so that no tick counts twice.
+        fell_s = last_busy_s - busy_s
+        if fell_s > max(self.busy_step_s, TICK_S):
+            self._last = now_s, busy_s
+            raise SensorError(f"the CPU time fell by {fell_s:.1f} s")
+        self._last = now_s, max(busy_s, last_busy_s)
+        gained_busy_s = max(0.0, -fell_s)
+        self._energy_j += self.idle_w * max(0.0, now_s - last_s) + self.busy_w * gained_busy_s
+        return self._energy_j
 
     def close(self) -> None:
         """Let go of the descriptor."""
@@ -111,11 +116,10 @@ def discover(machine: Machine, clock: Callable[[], float] = time.monotonic) -> D
     allowed = limits(machine)
     sensors: list[Sensor] = []
     absences: list[Absence] = []
-    notes: list[str] = []
+    notes: tuple[str, ...] = ()
     try:
-        sensor, whose = _cpu(machine, allowed, clock)
+        sensor, notes = _cpu(machine, allowed, clock)
         sensors.append(sensor)
-        notes.append(f"The estimate of the CPU counts the work of {whose}.")
     except SensorError as error:
         absences.append(Absence(Domain("package", 0, "CPU"), "estimate:cpu-time", str(error)))
     try:
@@ -123,87 +127,102 @@ def discover(machine: Machine, clock: Callable[[], float] = time.monotonic) -> D
     except SensorError as error:
         memory = Domain("dram", 0, "Memory")
         absences.append(Absence(memory, "estimate:memory-capacity", str(error)))
-    return Discovery(tuple(sensors), tuple(absences), tuple(notes))
+    return Discovery(tuple(sensors), tuple(absences), notes)
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
-    """CPU time that can be read: of how many threads, by which call, and whose it is in words."""
+class _Power:
+    """W of each thread, awake and what work adds; `notes` say where they come from."""
 
-    machine_threads: int
-    threads: float
-    busy_s: Callable[[], float]
-    whose: str
-    # Each thread's time is counted by ticks of its own, so all of them can be a tick behind.
-    step_s: float
-    descriptor: int = -1
+    idle_w: float
+    busy_w: float
+    spread: tuple[float, float]
+    source: str
+    notes: tuple[str, ...]
+    remark: str | None = None
 
 
-def _cpu(machine: Machine, allowed: Limits, clock: Callable[[], float]) -> tuple[Estimate, str]:
-    """The processor's estimate, and whose work it counts. Raises SensorError."""
-    work = _work(machine, allowed) if (machine.procfs / "stat").exists() else _psutil_work()
-    tdp_w = machine.cpu_tdp_w
-    thread_w = tdp_w / work.machine_threads if tdp_w else TDP_PER_THREAD_W
-    count = "1 thread" if work.machine_threads == 1 else f"{work.machine_threads} threads"
-    if work.threads < work.machine_threads:
-        count = f"{work.threads:g} of {count}"
+def _cpu(
+    machine: Machine, allowed: Limits, clock: Callable[[], float]
+) -> tuple[Estimate, tuple[str, ...]]:
+    """The processor's estimate, and what it counts in words. Raises SensorError."""
+    counted = work(machine, allowed)
+    power = _power(machine, counted)
+    count = "1 thread" if counted.machine_threads == 1 else f"{counted.machine_threads} threads"
+    if counted.threads < counted.machine_threads:
+        count = f"{counted.threads:g} of {count}"
     try:
         sensor = Estimate(
             domain=Domain("package", 0, f"CPU ({count})"),
-            source="estimate:cpu-time",
-            spread=SPREAD_TDP_KNOWN if tdp_w else SPREAD_TDP_UNKNOWN,
-            idle_w=thread_w * IDLE_SHARE * work.threads,
-            busy_w=thread_w * BUSY_SHARE,
-            max_w=thread_w * work.machine_threads,
+            source=power.source,
+            spread=power.spread,
+            idle_w=power.idle_w * counted.threads,
+            busy_w=power.busy_w,
+            max_w=(power.idle_w + power.busy_w) * counted.threads,
             clock=clock,
-            busy_s=work.busy_s,
-            busy_step_s=work.step_s,
-            descriptor=work.descriptor,
+            busy_s=counted.busy_s,
+            busy_step_s=counted.step_s,
+            descriptor=counted.descriptor,
+            remark=power.remark,
         )
     except SensorError:
-        if work.descriptor >= 0:
-            os.close(work.descriptor)
+        if counted.descriptor >= 0:
+            os.close(counted.descriptor)
         raise
-    return sensor, work.whose
+    return sensor, (f"The estimate of the CPU counts the work of {counted.whose}.", *power.notes)
 
 
-def _work(machine: Machine, allowed: Limits) -> _Work:
-    """The CPU time of the threads this process may use, from procfs or its own control group."""
-    stat = machine.procfs / "stat"
-    threads = _threads(stat)
-    ours = _allowed_threads(machine) & threads or threads
-    quota = allowed.cpus
-    if quota is not None and quota < len(ours) and allowed.usage is not None:
-        descriptor = _opened(allowed.usage)
-        busy_s = partial(_group_busy_s, descriptor, allowed.usage_units_per_s)
-        step_s = 1 / allowed.usage_units_per_s
-        return _Work(len(threads), quota, busy_s, "this container", step_s, descriptor)
-    share = len(ours) if quota is None else min(quota, len(ours))
-    descriptor, step_s = _opened(stat), TICK_S * len(ours)
-    if ours == threads:
-        # The total is the first line, and no more of the file is read.
-        busy_s = partial(_stat_busy_s, descriptor, frozenset({b"cpu"}), STAT_LINE)
-        return _Work(
-            len(threads), share, busy_s, "every process on this machine", step_s, descriptor
-        )
-    busy_s = partial(_stat_busy_s, descriptor, ours, STAT_LINE * (len(threads) + 1))
-    whose = f"every process on the {len(ours)} threads that this one may use"
-    return _Work(len(threads), share, busy_s, whose, step_s, descriptor)
+def _power(machine: Machine, counted: Work) -> _Power:
+    """The W of each thread by the best that is known of this machine."""
+    own = processor(machine)
+    kept = None
+    if machine.baselines is not None:
+        kept = calibration(identity(machine, own, counted.machine_threads), machine.baselines)
+    if kept is not None:
+        return _calibrated(kept, counted.machine_threads)
+    virtual = virtual_machine(machine)
+    source = "estimate:cpu-time"
+    if machine.cpu_tdp_w:
+        thread_w = machine.cpu_tdp_w / counted.machine_threads
+        idle_w, busy_w = thread_w * IDLE_SHARE, thread_w * BUSY_SHARE
+        spread = busy_spread = SPREAD_TDP_KNOWN
+        told = f"Its watts are those of a processor with a TDP of {machine.cpu_tdp_w:g} W."
+    else:
+        found = thread_power(own, virtual is not None, is_laptop(machine))
+        idle_w, busy_w = found.idle_w, found.busy_w
+        spread, busy_spread = found.spread, found.busy_spread
+        told = f"Its watts a thread are those of {_published(own)} ({own.name})."
+    if virtual is None:
+        return _Power(idle_w, busy_w, spread, source, (told,))
+    # Other machines of that host keep it awake as well, and nobody here knows how many. Its idle
+    # power is drawn with or without this cell (measuring.md 4.3).
+    threads = "1 thread" if counted.threads == 1 else f"{counted.threads:g} threads"
+    note = (
+        f"This is a virtual machine ({virtual}): the idle power of its host is shared with others "
+        f"and not counted; the part of {threads} would be about {idle_w * counted.threads:.2g} W."
+    )
+    return _Power(0.0, busy_w, busy_spread, source, (told, note))
 
 
-def _psutil_work() -> _Work:
-    """The CPU time of a system without /proc. Raises SensorError."""
-    try:
-        import psutil
-    except ImportError as error:
-        raise SensorError("this system's CPU time needs the package psutil") from error
+def _published(own: Processor) -> str:
+    if own.family is None:
+        return "the median of published servers, since its family is not among them"
+    return f"published machines of the family {own.family}"
 
-    def busy_s() -> float:
-        times = psutil.cpu_times()
-        return float(times.user + times.system + getattr(times, "nice", 0.0))
 
-    threads = psutil.cpu_count() or 1
-    return _Work(threads, threads, busy_s, "every process on this machine", TICK_S * threads)
+def _calibrated(kept: Calibration, threads: int) -> _Power:
+    """The line of a calibration, which is of the whole machine and counts in a virtual one too."""
+    awake_w, work_w = line(kept.rest_w, kept.full_w)
+    with_what = "a plug" if kept.how == "plug" else kept.how
+    remark = f"calibrated on {kept.date[:10]} with {with_what}"
+    return _Power(
+        awake_w / threads,
+        work_w / threads,
+        (kept.low, kept.high),
+        "estimate:calibrated",
+        (f"It was {remark}.",),
+        remark,
+    )
 
 
 def _memory(machine: Machine, allowed: Limits, clock: Callable[[], float]) -> Estimate:
@@ -225,71 +244,12 @@ def _memory(machine: Machine, allowed: Limits, clock: Callable[[], float]) -> Es
     )
 
 
-def _stat_busy_s(descriptor: int, labels: frozenset[bytes], size: int) -> float:
-    """CPU time in s of some lines of /proc/stat. Raises SensorError."""
-    ticks, seen = 0, 0
-    try:
-        for line in os.pread(descriptor, size, 0).split(b"\n"):
-            fields = line.split(None, 8)
-            if fields and fields[0] in labels:
-                ticks += sum(int(fields[number]) for number in BUSY_FIELDS)
-                seen += 1
-    except (OSError, ValueError, IndexError) as error:
-        raise SensorError(f"the CPU time could not be read ({error})") from error
-    if seen != len(labels):
-        raise SensorError("the CPU time of a thread is missing: it was taken offline")
-    return ticks * TICK_S
-
-
-def _group_busy_s(descriptor: int, units_per_s: float) -> float:
-    """CPU time in s of a control group: "usage_usec N" or a bare count. Raises SensorError."""
-    try:
-        line = os.pread(descriptor, 64, 0).partition(b"\n")[0]
-        return int(line.split()[-1]) / units_per_s
-    except (OSError, ValueError, IndexError) as error:
-        raise SensorError(f"the container's CPU time could not be read ({error})") from error
-
-
 def _never_busy() -> float:
     return 0.0
 
 
 def _closed() -> float:
     raise SensorError("the estimate was closed")
-
-
-def _threads(stat: Path) -> frozenset[bytes]:
-    """The hardware threads that /proc/stat lists. Raises SensorError."""
-    try:
-        lines = stat.read_bytes().splitlines()
-    except OSError as error:
-        raise SensorError(f"{stat} could not be read ({error.strerror})") from error
-    names = (line.split(b" ", 1)[0] for line in lines if line.startswith(b"cpu"))
-    threads = frozenset(name for name in names if name != b"cpu")
-    if not threads:
-        raise SensorError(f"{stat} lists no processor")
-    return threads
-
-
-def _allowed_threads(machine: Machine) -> frozenset[bytes]:
-    """The threads this process may run on, such as {b"cpu0", b"cpu5"}; empty where unknown.
-
-    From procfs and not from the scheduler's call, so that a moved root gives one picture.
-    """
-    try:
-        status = (machine.procfs / "self/status").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return frozenset()
-    for line in status.splitlines():
-        name, _, value = line.partition(":")
-        if name == "Cpus_allowed_list" and re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", value.strip()):
-            ranges = (part.partition("-") for part in value.strip().split(","))
-            return frozenset(
-                b"cpu%d" % number
-                for first, _, last in ranges
-                for number in range(int(first), int(last or first) + 1)
-            )
-    return frozenset()
 
 
 def _memory_bytes(machine: Machine) -> int:
@@ -302,8 +262,8 @@ def _memory_bytes(machine: Machine) -> int:
             raise SensorError("the size of the memory needs the package psutil") from error
         return int(psutil.virtual_memory().total)
     try:
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            name, _, value = line.partition(":")
+        for row in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, value = row.partition(":")
             if name == "MemTotal":
                 return int(value.split()[0]) * 1024
     except (OSError, ValueError, IndexError) as error:
@@ -311,8 +271,6 @@ def _memory_bytes(machine: Machine) -> int:
     raise SensorError(f"{path} does not give the size of the memory")
 
 
-def _opened(path: Path) -> int:
-    try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise SensorError(f"{path} could not be read ({error.strerror})") from error
+def identity_of(machine: Machine) -> str:
+    """What a calibration of this machine's processor is kept under. Raises SensorError."""
+    return identity(machine, processor(machine), machine_threads(machine))

@@ -1,5 +1,5 @@
-"""`python tests/benchmarks/run.py [load] [edges] [gpus] [live] [page] [store]`: prints a table, and
-keeps the figures."""
+"""`python tests/benchmarks/run.py [load] [edges] [gpus] [live] [page] [reads] [store]`: prints a
+table, and keeps the figures."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ import gpus
 import live
 import load
 import page
+import reads
 import store
 
 RESULTS = Path(__file__).parent / "results"
-BENCHMARKS = (load, edges, gpus, live, page, store)
+BENCHMARKS = (load, edges, gpus, live, page, reads, store)
 
 
 def main(wanted: list[str]) -> int:

@@ -59,7 +59,7 @@ class FakeSensor:
     """
 
     provenance: Provenance = "measured"
-    period_s, step_j, averages_s = 0.001, 0.0, 0.0
+    period_s, step_j, averages_s = 0.0, 0.0, 0.0  # never late: its figures are exact
     settles_s: float | None = None
     polls_s: float | None = None
     accuracy = Accuracy(0.0, "a test")
@@ -100,6 +100,12 @@ class FakeSensor:
     def close(self) -> None:
         """Noted."""
         self.closers.append(threading.current_thread().name)
+
+    def forget(self) -> None:
+        """Count its readings from here on."""
+        self.readers.clear()
+        while not self.reads.empty():
+            self.reads.get()
 
     def hang(self) -> None:
         """Block from the next read on."""

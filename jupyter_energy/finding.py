@@ -1,0 +1,115 @@
+"""Finding the sensors of a machine: every family is asked, a driver's on its own worker."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
+
+from .sensors.base import Absence, Discovery, Family, Machine, Sensor, usable
+from .worker import Worker
+
+
+class Finder:
+    """Asks all families what they have, one by one, as they come.
+
+    `found` is told the sensors of a family, on the thread that may read them, before the family
+    counts as one that has answered. `workers` are the threads of the driver libraries, by name.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        families: Callable[[], Iterable[Family]],
+        found: Callable[[tuple[Sensor, ...]], None],
+    ) -> None:
+        self._machine = machine
+        self._families = families
+        self._found_sensors = found
+        self._lock = threading.Lock()
+        self._found: dict[str, Discovery] = {}
+        self._looking = 1  # families that have not said yet what they have, and the asking itself
+        self._names: set[str] = set()
+        self._closing = False
+        self.ready = threading.Event()
+        self.workers: dict[str, Worker] = {}
+
+    def discoveries(self) -> dict[str, Discovery]:
+        """What each family found, by its name; a family that still looks is not in it."""
+        with self._lock:
+            return dict(self._found)
+
+    def absences(self) -> tuple[Absence, ...]:
+        """The domains that cannot be read here, with their reasons."""
+        return tuple(a for found in self.discoveries().values() for a in found.absences)
+
+    def close(self) -> None:
+        """Ask no more; what a driver finds from now on is let go of."""
+        self._closing = True
+
+    def look(self) -> None:
+        """Ask every family; a driver is asked on its worker, so that a hang stays there.
+
+        One by one: a plug-in that hangs when it is loaded hides no sensor before it.
+        """
+        try:
+            for family in self._families():
+                if self._closing:
+                    return
+                self._ask(family)
+        except Exception as error:  # noqa: BLE001  broken metadata of some package: cells run on
+            with self._lock:
+                self._found["sensors"] = Discovery(notes=(failed(error),))
+        self._begun(-1)
+
+    def _ask(self, family: Family) -> None:
+        whole = str(getattr(family, "__name__", type(family).__name__))
+        name = whole.rpartition(".")[2]
+        while name in self._names:
+            name = whole if whole not in self._names else f"{name} again"
+        self._names.add(name)
+        self._begun(1)
+        worker = _worker_of(family)
+        if worker is None:
+            self._look_at(name, family)
+            return
+        if worker not in self.workers:
+            # Replaced as a whole: the edges walk through it on other threads.
+            self.workers = {**self.workers, worker: Worker(f"jupyter-energy-{worker}")}
+        self.workers[worker].submit(partial(self._look_at, name, family))
+
+    def _begun(self, families: int) -> None:
+        """Count a family that begins to look (1), or one that has, or the asking itself (-1)."""
+        with self._lock:
+            self._looking += families
+            complete = self._looking == 0
+        if complete:
+            self.ready.set()
+
+    def _look_at(self, name: str, family: Family) -> None:
+        """Ask one family, on the thread that may ask it."""
+        try:
+            found = usable(family.discover(self._machine), _worker_of(family))
+        except BaseException as error:  # noqa: BLE001  one family's fault must not hide the others
+            found = Discovery(notes=(failed(error),))
+        if self._closing:  # a driver that answered after all: nobody will read it
+            for sensor in found.sensors:
+                with suppress(Exception):
+                    sensor.close()
+        else:
+            self._found_sensors(found.sensors)
+        with self._lock:
+            self._found[name] = found
+        self._begun(-1)
+
+
+def failed(error: BaseException) -> str:
+    """A failure of ours or of a plug-in, in words."""
+    return f"failed: {type(error).__name__}: {error}"
+
+
+def _worker_of(family: Family) -> str | None:
+    """The worker on which a family must be asked; None for one that only reads files."""
+    name: str | None = getattr(family, "WORKER", None)
+    return name

@@ -1,0 +1,244 @@
+"""The hooks around every cell: its window is opened before it, closed and shown after it.
+
+No arithmetic happens here, and no code of the user's is run. What fails here stays here: the cell
+runs as it would without us.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import signal
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import repeat
+from typing import TYPE_CHECKING, TypeVar
+
+from .cells import cell_id_of, kernel_id_of, outcome_of, request_of
+from .config import Energy
+from .live import Live
+from .magic_line import Shown
+from .model import Outcome, Record
+from .monitor import Monitor, OpenWindow, Options
+from .pages import Key, Pages
+from .repeat import Repetition, block_s
+from .runs import runs
+from .settings import read as read_settings
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
+
+    from .identity import NotebookRef
+
+T = TypeVar("T")
+# An interrupt that hits our hook is handed on after this long, when the user's code runs.
+HAND_ON_S = 0.05
+
+
+@dataclass(slots=True)
+class Frame:
+    """A cell that runs: its request, its notebook, its window, and whether it is shown."""
+
+    request: str
+    cell_id: str | None
+    notebook: Key
+    is_counted: bool
+    window: OpenWindow | None = None
+    shown: Shown | None = None
+    is_told: bool = False  # whether the live channel knows that it runs
+    bar: str | None = None  # the display id of a progress bar, which the result replaces
+
+
+class CellHooks:
+    """The cells of one shell: `before` and `after` each of them, and what lies in between."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        remembered = read_settings()
+        self.settings = Energy(shell.config, os.environ, remembered.values)
+        self.settings.complaints += filter(None, [remembered.warning])
+        self.shell = shell
+        self.kernel_id = kernel_id_of(shell)
+        self.pages = Pages(self._notebook)
+        self.monitor = Monitor(self.settings, self.pages.ref)
+        kernel = getattr(shell, "kernel", None)
+        self.silent = True
+        self._frames: dict[int, list[Frame]] = {}
+        self.live: Live | None = None
+        if kernel is not None:  # a shell in a terminal has no front end
+            self.live = Live(
+                kernel, self.monitor, self.pages, lambda: self.silent, self._is_running
+            )
+
+    # -- hooks -----------------------------------------------------------------------------
+
+    def before(self, info: ExecutionInfo) -> None:
+        """A cell begins: open its window, unless measuring is off."""
+        try:
+            self._before(info)
+        except KeyboardInterrupt:
+            # The user meant the cell, not us: hand the interrupt on once the cell runs.
+            timer = threading.Timer(HAND_ON_S, _interrupt)
+            timer.daemon = True
+            timer.start()
+        except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
+            self._failed(error)
+
+    def _before(self, info: ExecutionInfo) -> None:
+        frames = self._frames.setdefault(threading.get_ident(), [])
+        request = request_of(self.shell)
+        while frames and frames[-1].request != request:
+            # Its post_run_cell never came (an interrupted async cell): it ends here.
+            self._end(frames.pop(), "interrupted")
+        nested = bool(frames)
+        frame = Frame(
+            request=request,
+            cell_id=None if nested else cell_id_of(self.shell, info),
+            notebook=frames[-1].notebook if nested else None,
+            is_counted=not nested and info.store_history and not info.silent,
+        )
+        if not nested:
+            frame.notebook = self.pages.of(frame.cell_id)
+        frames.append(frame)
+        if self.silent:
+            self._open(frame, Options())
+
+    def _open(self, frame: Frame, options: Options, shown: Shown | None = None) -> None:
+        """Begin a cell's window, and tell the pages so."""
+        frame.shown = shown
+        frame.window = self.monitor.open_window(options, shown is not None, frame.notebook)
+        if self.live is not None and not frame.is_told:
+            frame.is_told = True
+            self.live.begin(frame.notebook)
+
+    def after(self, result: ExecutionResult | None) -> None:
+        """A cell has ended: close its window, keep its record, show it where that was asked."""
+        try:
+            frames = self._frames.get(threading.get_ident())
+            if frames:  # an empty cell has no pre_run_cell
+                self._end(frames.pop(), outcome_of(result), result)
+        except KeyboardInterrupt:
+            return  # the cell has ended: there is nothing left to interrupt
+        except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
+            self._failed(error)
+        finally:
+            self._tell()
+
+    def _end(self, frame: Frame, outcome: Outcome, result: ExecutionResult | None = None) -> None:
+        try:
+            self._keep(frame, outcome, result)
+        finally:
+            if self.live is not None and frame.is_told:
+                self.live.end(frame.notebook)
+
+    def _keep(self, frame: Frame, outcome: Outcome, result: ExecutionResult | None) -> None:
+        """Close a cell's window, keep its record, show it where that was asked."""
+        if frame.window is None:
+            return
+        if result is not None and result.error_before_exec is not None:
+            self.monitor.drop_window(frame.window)  # a SyntaxError: no code of the cell ran
+            return
+        # Asked for at the end: IPython 9 counts up before pre_run_cell, 7 and 8 after the cell.
+        count = result.execution_count if result is not None and frame.is_counted else None
+        record = self.monitor.close_window(frame.window, outcome, frame.cell_id, count)
+        if frame.shown is None:
+            return
+        if frame.shown.variable is not None:
+            self.shell.user_ns[frame.shown.variable] = record
+        if not frame.shown.quiet:
+            try:
+                self._show(record, frame.bar)
+            except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
+                why = f"{type(error).__name__}: {error}"
+                self.monitor.tell("show", f"a result could not be shown ({why}). It is kept.")
+
+    def _here(self) -> Key:
+        """The notebook of the cell that runs on this thread."""
+        frames = self._frames.get(threading.get_ident())
+        return frames[-1].notebook if frames else None
+
+    def _is_running(self) -> bool:
+        """Whether a measured cell runs; asked on another thread."""
+        return any(frame.is_told for frames in list(self._frames.values()) for frame in frames)
+
+    def close(self, say: bool = False) -> None:
+        """Stop all that runs; where `say`, the pages are told."""
+        if self.live is not None:
+            self.live.close(say)
+        self.monitor.close()
+
+    # -- small things ----------------------------------------------------------------------
+
+    def _guarded(self, call: Callable[[], T]) -> T | None:
+        """What `call` gives, or None where it failed: our failures stay ours."""
+        try:
+            return call()
+        except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
+            self._failed(error)
+            return None
+
+    def _failed(self, error: Exception) -> None:
+        self.monitor.tell(
+            "failed",
+            f"a cell was not measured ({type(error).__name__}: {error}). "
+            "The cell itself is not affected. See %energy doctor.",
+        )
+
+    def _tell(self) -> None:
+        """Show what there is to tell, on stderr; a closed stderr is no reason to fail."""
+        try:
+            for text in self.monitor.to_tell():
+                if sys.stderr is not None:  # print would then take stdout
+                    print(f"jupyter-energy: {text}", file=sys.stderr)
+        except (Exception, KeyboardInterrupt):  # noqa: BLE001  there is no way left to tell
+            return
+
+    def _show(self, record: Record, bar: str | None = None) -> None:
+        """Show a result, in the place of a progress bar where there is one."""
+        from .display.bundle import cell_bundle, show
+        from .schema import cell_from_records
+
+        show(cell_bundle(cell_from_records([record])), bar, update=bar is not None)
+
+    # -- repeated bodies -------------------------------------------------------------------
+
+    def _runs(self, frame: Frame) -> Iterator[tuple[()]]:
+        """The runs of a cell's body but the last; where they cannot be measured, just as many."""
+        from .display.bundle import show
+        from .display.progress import Progress
+
+        asked = 1 if frame.shown is None else frame.shown.runs
+        window = frame.window
+        if window is None or asked == 1:
+            return repeat((), (asked or 1) - 1)
+        repetition = window.repetition = Repetition(asked)
+        periods_s = (s.period_s for s in self.monitor.sampler.sensors() if window.reads(s))
+        is_shown = self.live is not None and frame.shown is not None and not frame.shown.quiet
+        progress = Progress(repetition) if is_shown else None
+
+        def tick(after_s: float) -> None:
+            due = None if progress is None else progress.due(after_s)
+            if due is not None:
+                bar, frame.bar = frame.bar, frame.bar or uuid.uuid4().hex
+                show(due, frame.bar, update=bar is not None)
+
+        def mark() -> None:
+            self.monitor.mark(window)
+
+        return runs(repetition, mark, tick, block_s(max(periods_s, default=0.0)))
+
+    def _notebook(self) -> NotebookRef:
+        from .identity import from_kernel
+
+        return from_kernel(os.environ, self.shell.user_ns, self.kernel_id)
+
+
+def _interrupt() -> None:
+    """Sends the main thread the interrupt that hit us; ipykernel ignores it once the cell ended."""
+    if hasattr(signal, "pthread_kill"):
+        # A real signal, because only that wakes a sleep or another system call.
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    else:
+        _thread.interrupt_main()

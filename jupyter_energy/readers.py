@@ -1,0 +1,186 @@
+"""Reading the sensors into their traces: files on any thread, drivers on their workers.
+
+A driver call can block for as long as it likes. The thread that asks waits for it no longer than
+a deadline; a late reading still enters its trace when it comes.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
+from functools import partial
+from numbers import Real
+
+from .errors import SensorError, SensorTimeout
+from .model import Sample
+from .sensors.base import Reading, Sensor
+from .trace import Trace
+from .worker import Worker
+
+Seen = Sample | str
+# A driver call that takes longer than this would be felt at the edge of a cell (measuring.md 0).
+DRIVER_DEADLINE_S = 0.05
+DRIVER_BUSY = "the driver did not answer in time"
+# A suspend shorter than this is none: the two clocks are not read in one moment.
+LEAST_SLEEP_S = 0.2
+
+
+def asleep_s() -> float:
+    """How long this machine has been suspended since it was started, in s; 0 where unknown.
+
+    CLOCK_BOOTTIME goes on in a suspend, CLOCK_MONOTONIC does not (clock_gettime(2)).
+    """
+    boottime = getattr(time, "CLOCK_BOOTTIME", None)
+    if boottime is None:
+        return 0.0
+    return time.clock_gettime(boottime) - time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
+class Readers:
+    """The traces of the sensors that were found, and the one way to read into them."""
+
+    def __init__(
+        self,
+        workers: Callable[[], Mapping[str, Worker]],
+        clock: Callable[[], float],
+        asleep: Callable[[], float],
+    ) -> None:
+        self._workers = workers
+        self._clock = clock
+        self._asleep = asleep
+        self._lock = threading.Lock()
+        self._traces: dict[Sensor, Trace] = {}
+        self._slept: dict[Sensor, float] = {}  # how long the machine had slept at the last reading
+        self._outstanding: dict[str, Future[dict[Sensor, Seen]]] = {}
+        self._late: set[str] = set()
+
+    def add(self, sensors: Sequence[Sensor]) -> None:
+        """Begin the traces of sensors, with a first reading: on a thread that may read them."""
+        with self._lock:
+            self._traces |= {sensor: Trace(sensor) for sensor in sensors}
+        for sensor in sensors:
+            self.read(sensor)
+
+    def sensors(self) -> tuple[Sensor, ...]:
+        """All sensors that have a trace."""
+        with self._lock:
+            return tuple(self._traces)
+
+    def let_go(self) -> tuple[Sensor, ...]:
+        """Forget all traces; the sensors that had one."""
+        with self._lock:
+            sensors, self._traces = tuple(self._traces), {}
+        return sensors
+
+    def close(self) -> None:
+        """Let go of the sensors, each on a thread that may. A driver that hangs is left behind."""
+        for sensor in self.let_go():
+            if sensor.worker is None:
+                with suppress(Exception):  # one that cannot let go must not keep the others open
+                    sensor.close()
+            else:
+                self._workers()[sensor.worker].submit(sensor.close)
+        for worker in self._workers().values():
+            worker.close()
+
+    def try_once(self, sensor: Sensor) -> Reading:
+        """One reading of a sensor, made on the thread that may make it; it enters no trace.
+
+        Raises SensorError, SensorTimeout where a driver does not answer within 1 s.
+        """
+        if sensor.worker is None:
+            return _reading(sensor)
+        try:
+            return self._workers()[sensor.worker].submit(partial(_reading, sensor)).result(1.0)
+        except (FutureTimeout, TimeoutError):
+            raise SensorTimeout(DRIVER_BUSY) from None
+
+    def read(self, sensor: Sensor) -> Seen:
+        """One reading into its trace; the sample, or the reason why there is none."""
+        with self._lock:
+            trace = self._traces.get(sensor)
+        if trace is None:
+            return "the sensor was closed"
+        with trace.lock:  # reading and stamp in one: two threads may not swap their readings
+            before_s = self._clock()
+            try:
+                reading = _reading(sensor)
+            except SensorError as error:
+                return str(error)
+            after_s = self._clock()
+            asleep = self._asleep()
+            slept = asleep - self._slept.get(sensor, asleep) > LEAST_SLEEP_S
+            self._slept[sensor] = asleep
+            return trace.add((before_s + after_s) / 2, reading, after_s - before_s, slept)
+
+    def read_files(self, wanted: Callable[[Sensor], bool]) -> dict[Sensor, Seen]:
+        """All wanted sensors that are files, read now and here."""
+        return {s: self.read(s) for s in self._wanted(wanted, None)}
+
+    def read_drivers(self, wanted: Callable[[Sensor], bool]) -> dict[Sensor, Seen]:
+        """All wanted sensors behind drivers, read on their workers; waited for till a deadline."""
+        readings: dict[Sensor, Seen] = {}
+        asked = {}
+        patience_s = DRIVER_DEADLINE_S
+        for name in self._workers():
+            if sensors := self._wanted(wanted, name):
+                before = self._outstanding.get(name)
+                if before is not None and not before.done():
+                    patience_s = 2 * DRIVER_DEADLINE_S  # a poll or the live display is before us
+                asked[name] = (sensors, self._ask(name, sensors))
+        deadline_s = self._clock() + patience_s
+        for name, (sensors, future) in asked.items():
+            readings |= dict.fromkeys(sensors, DRIVER_BUSY)
+            if future is not None:
+                try:
+                    readings |= future.result(max(0.0, deadline_s - self._clock()))
+                except (FutureTimeout, TimeoutError):
+                    # A late reading still enters the trace when it comes; this edge has none.
+                    self._late.add(name)
+        return readings
+
+    def poll(self, wanted: Callable[[Sensor], bool]) -> None:
+        """Read the wanted sensors, for their traces only: no driver is waited for."""
+        for sensor in self._wanted(wanted, None):
+            self.read(sensor)
+        for name in self._workers():
+            before = self._outstanding.get(name)
+            # Nobody waits for a poll, so none is added to a queue that does not move.
+            if (before is None or before.done()) and (sensors := self._wanted(wanted, name)):
+                self._ask(name, sensors)
+
+    def _wanted(self, wanted: Callable[[Sensor], bool], worker: str | None) -> list[Sensor]:
+        return [s for s in self.sensors() if s.worker == worker and wanted(s)]
+
+    def _ask(self, name: str, sensors: Sequence[Sensor]) -> Future[dict[Sensor, Seen]] | None:
+        """One batch of reads on a worker; None while an earlier batch still hangs in the driver."""
+        before = self._outstanding.get(name)
+        if before is None or before.done():
+            self._late.discard(name)
+        elif name in self._late:  # it hangs; a call that is merely under way is waited for
+            return None
+        future = self._workers()[name].submit(lambda: {s: self.read(s) for s in sensors})
+        self._outstanding[name] = future
+        return future
+
+
+def _reading(sensor: Sensor) -> Reading:
+    """What a sensor gives, in J or W. Raises SensorError, whatever a third party's sensor does."""
+    try:
+        told: object = sensor.read()
+        raw: object = told.raw if isinstance(told, Reading) else told
+        if isinstance(raw, Real) and math.isfinite(raw):
+            return told if isinstance(told, Reading) else Reading(float(raw))
+    except SensorError:
+        raise
+    except BaseException as error:
+        main = threading.current_thread() is threading.main_thread()
+        if main and isinstance(error, KeyboardInterrupt):
+            raise  # the user's own Ctrl-C
+        raise SensorError(f"{type(error).__name__}: {error}") from error
+    raise SensorError(f"the sensor gave {told!r:.40}, which is no reading")

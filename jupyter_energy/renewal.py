@@ -1,0 +1,77 @@
+"""When a counter is renewed: how old the value of a reading is, as far as readings can tell.
+
+A counter that is renewed every T shows a value that is up to T old. Reading it again around an
+edge of a window tells more: it was renewed between the last reading with the old value and the
+first one with the new, and one T before that as well (measuring.md 6.7).
+"""
+
+from __future__ import annotations
+
+from .model import Age
+
+# How far a period may be from what the sensor declares, until it has been seen. Ours.
+TOLERANCE = 0.02
+# A counter that stands still would else gather ages for ever.
+MOST_OPEN = 32
+
+
+class Renewal:
+    """The renewals of one counter, which declares one every `period_s`."""
+
+    def __init__(self, period_s: float) -> None:
+        # What T is known to lie between.
+        self._low_s, self._high_s = (1 - TOLERANCE) * period_s, (1 + TOLERANCE) * period_s
+        self._last: tuple[float, float] | None = None  # t_s, value
+        self._renewed: tuple[float, float] | None = None  # the last renewal lies between these
+        self._open: list[tuple[float, Age]] = []  # ages that the next renewal makes narrower
+
+    def saw(self, t_s: float, value: float) -> None:
+        """Take in a reading, not earlier than the one before."""
+        if self._last is None:
+            self._last = t_s, value
+            return
+        last_s, last_value = self._last
+        if value != last_value:
+            self._was_renewed(last_s, t_s)
+        for read_s, age in self._open:
+            if value == last_value:
+                # It has not been renewed since, so it was not that old.
+                _narrow(age, 0.0, self._high_s - (t_s - read_s))
+            elif t_s - last_s <= self._low_s:  # else there may have been several
+                next_s = last_s - read_s, t_s - read_s  # the next renewal, seen from the reading
+                _narrow(age, self._low_s - next_s[1], self._high_s - next_s[0])
+        if value != last_value:
+            self._open = []
+        self._last = t_s, value
+
+    def age(self, t_s: float) -> Age:
+        """The age of the value that was read at `t_s`, the last reading; it may become narrower
+        with the readings to come."""
+        age = Age(0.0, (self._low_s + self._high_s) / 2)
+        if self._renewed is not None:
+            after_s, by_s = self._renewed
+            # Where no reading was made for some periods, it has been renewed unseen.
+            if t_s - by_s <= self._low_s:
+                _narrow(age, t_s - by_s, t_s - after_s)
+        self._open = [*self._open[1 - MOST_OPEN :], (t_s, age)]
+        return age
+
+    def _was_renewed(self, after_s: float, by_s: float) -> None:
+        """It was renewed, perhaps more than once, after one moment and not later than another."""
+        if self._renewed is not None:
+            first_after_s, first_by_s = self._renewed
+            low_s, high_s = after_s - first_by_s, by_s - first_after_s
+            if low_s <= self._high_s and high_s >= self._low_s:
+                self._low_s = max(self._low_s, low_s)
+                self._high_s = min(self._high_s, high_s)
+            elif high_s < self._low_s:
+                # It is renewed more often than it declares.
+                self._low_s, self._high_s = low_s, high_s
+        self._renewed = after_s, by_s
+
+
+def _narrow(age: Age, low_s: float, high_s: float) -> None:
+    """Leave of an age what lies within bounds; nothing changes where nothing would be left."""
+    low_s, high_s = max(age.low_s, low_s), min(age.high_s, high_s)
+    if low_s <= high_s:
+        age.low_s, age.high_s = low_s, high_s

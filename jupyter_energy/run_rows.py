@@ -1,0 +1,118 @@
+"""The store's rows of runs and of the time between them.
+
+Every function works within a transaction of the store's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+from .documents import (
+    idle_from_document,
+    idle_to_document,
+    record_from_document,
+    record_to_document,
+    to_json,
+    utc_text,
+)
+from .migrations import Connection
+from .model import Idle, Record
+from .overlaps import Spell, spell_of
+
+
+def record_row(record: Record) -> tuple[str, ...]:
+    """A record as the columns of its row. Raises ValueError where JSON cannot hold it."""
+    spell = spell_of(record)
+    return (
+        record.run_id,
+        record.notebook_id,
+        record.session_id,
+        utc_text(record.start),
+        record.host,
+        utc_text(record.start + timedelta(seconds=record.duration_s)),
+        json.dumps(sorted(spell.devices)),
+        to_json(record_to_document(record)),
+    )
+
+
+def add_record(connection: Connection, row: Sequence[str]) -> None:
+    """Keep a record's row; the same run a second time changes nothing."""
+    connection.execute(
+        "INSERT INTO record (run_id, notebook_id, session_id, started, host, ended, devices, "
+        "document) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        row,
+    )
+
+
+def documents_after(
+    connection: Connection, last: int, notebook_id: str, session_id: str | None
+) -> list[tuple[int, str]]:
+    """The rowids and documents of a notebook's records that were kept since `last`."""
+    # No record is ever deleted, so that a later one has a higher rowid.
+    rows = connection.execute(
+        "SELECT rowid, document FROM record WHERE notebook_id = ?1 "
+        "AND (?2 IS NULL OR session_id = ?2) "
+        "AND (rowid > ?3 OR ?3 > (SELECT max(rowid) FROM record)) "
+        "ORDER BY started, rowid",
+        (notebook_id, session_id, last),
+    )
+    return list(rows)
+
+
+def readable(documents: Sequence[str]) -> list[Record]:
+    """The records of those documents that are ours."""
+    records = []
+    for document in documents:
+        try:
+            records.append(record_from_document(json.loads(document)))
+        except (KeyError, TypeError, ValueError):
+            continue
+    return records
+
+
+def spells(connection: Connection, host: str, start: datetime, stop: datetime) -> Iterator[Spell]:
+    """When which runs of this host drew from which devices, of those within a stretch of time.
+
+    Runs that an older version kept are left out: it did not write down when they ended.
+    """
+    rows = connection.execute(
+        "SELECT notebook_id, session_id, started, ended, devices FROM record "
+        "WHERE host = ? AND ended > ? AND started < ?",
+        (host, utc_text(start), utc_text(stop)),
+    )
+    for notebook_id, session_id, started, ended, devices in rows:
+        yield Spell(
+            notebook_id,
+            session_id,
+            host,
+            datetime.fromisoformat(started).timestamp(),
+            datetime.fromisoformat(ended).timestamp(),
+            frozenset(json.loads(devices)),
+        )
+
+
+def add_idle(connection: Connection, idle: Idle) -> None:
+    """Keep what was drawn between two cells; the same a second time changes nothing."""
+    row = (
+        *(idle.idle_id, idle.notebook_id, idle.session_id),
+        *(utc_text(idle.measurement.start), to_json(idle_to_document(idle))),
+    )
+    connection.execute("INSERT INTO idle VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", row)
+
+
+def idles(connection: Connection, notebook_id: str, session_id: str | None) -> list[Idle]:
+    """What was drawn between a notebook's cells, of one session or of all, oldest first."""
+    rows = connection.execute(
+        "SELECT document FROM idle WHERE notebook_id = ?1 AND (?2 IS NULL OR session_id = ?2) "
+        "ORDER BY started, rowid",
+        (notebook_id, session_id),
+    )
+    found = []
+    for (document,) in rows:
+        try:
+            found.append(idle_from_document(json.loads(document)))
+        except (KeyError, TypeError, ValueError):
+            continue
+    return found
