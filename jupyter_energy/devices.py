@@ -80,6 +80,9 @@ def selector(
     """
     value = environ.get("CUDA_VISIBLE_DEVICES")
     named = any(kind == "gpu" for kind, _ in choice.wanted)
+    # By how many devices are known: found once, so that both edges of a cell choose alike though
+    # CUDA may be initialised between them, and eight GPUs do not ask it eight times.
+    seen: dict[tuple[int, int], frozenset[int]] = {}
 
     def counts(domain: Domain) -> bool:
         if not choice.includes(domain):
@@ -87,7 +90,11 @@ def selector(
         if domain.kind not in WORDS["gpu"] or named or value is None:
             return True
         # Asked for at each edge: a GPU may be found in between.
-        return domain.index in cuda_numbers(sensors(), absences(), value)
+        known, missing = sensors(), absences()
+        number = len(known), len(missing)
+        if number not in seen:
+            seen[number] = frozenset(cuda_numbers(known, missing, value))
+        return domain.index in seen[number]
 
     return counts
 

@@ -34,7 +34,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     )
     out = folder / "out.json"
     subprocess.run(
-        [sys.executable, str(DEVICE / "measure.py"), str(out), "0.05"],
+        [sys.executable, str(DEVICE / "measure.py"), str(out), "0.02"],
         env={**os.environ, **fake.environ},
         check=True,
         capture_output=True,

@@ -305,15 +305,15 @@ fake.set("library reload=1", first_line := sys.argv[3] and json.loads(sys.argv[3
 lost = at(13)
 then = [at(14), at(16)]
 print(json.dumps([first, lost, then, [[s.energy_j, s.covered_s] for s in samples], trace.gaps,
-    fake.calls.count("nvmlInitWithFlags")]))
+    fake.calls.count("nvmlInitWithFlags"), sensor.restarts]))
 """
     )
-    first, lost, then, samples, gaps, inits = seen
+    first, lost, then, samples, gaps, inits, restarts = seen
     assert first == [1000, 1200]
     assert lost == ["SensorError", "the NVIDIA driver was loaded again"]
     assert then == [100, 300]
     assert samples == [[0, 0], [200, 2], [200, 2], [400, 4]]
-    assert (gaps, inits) == (1, 2)
+    assert (gaps, inits, restarts) == (1, 2, 1)
 
 
 def test_a_gpu_that_stays_lost_does_not_open_the_library_at_each_read(child: NvmlChild) -> None:
@@ -389,10 +389,10 @@ calls = len(fake.calls)
 asleep = refusal(sensor)
 untouched = len(fake.calls) == calls
 state.write_text("active\\n")
-print(json.dumps([rested, shut, asleep, untouched, raw(sensor)]))
+print(json.dumps([rested, shut, asleep, untouched, raw(sensor), sensor.restarts]))
 """
     )
-    assert seen == [True, 1, ["SensorError", "GPU asleep"], True, 500]
+    assert seen == [True, 1, ["SensorError", "GPU asleep"], True, 500, 0]
 
 
 def test_a_gpu_that_never_sleeps_keeps_its_library(child: NvmlChild) -> None:

@@ -21,6 +21,8 @@ LIB_RM_VERSION_MISMATCH = 18
 # With these codes no driver has answered, so they prove no GPU.
 SILENCE = frozenset({LIBRARY_NOT_FOUND, DRIVER_NOT_LOADED, FUNCTION_NOT_FOUND})
 
+# These say that the driver which was there is there no more.
+RELOADED = frozenset({UNINITIALIZED, DRIVER_NOT_LOADED})
 # After these the library has to be opened anew: the driver was loaded again, or what we hold of a
 # device is void.
 STALE = frozenset({UNINITIALIZED, INVALID_ARGUMENT, DRIVER_NOT_LOADED, GPU_IS_LOST})

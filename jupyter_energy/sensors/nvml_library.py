@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from ..errors import SensorError
-from .nvml_errors import STALE, code
+from .nvml_errors import RELOADED, STALE, code
 
 # After a fault the library is opened anew once, and then not again for so long: nvmlInit takes up
 # to 0.9 s on a laptop (measuring.md 1.5), and a GPU that is lost for good must not slow each edge.
@@ -47,12 +47,16 @@ NEEDED = (
 
 
 class Library:
-    """NVML, shared by the sensors of all GPUs. `generation` counts how often it was opened: what
-    was got from it in another generation, such as a handle, is void."""
+    """NVML, shared by the sensors of all GPUs.
+
+    What was got from it in another `generation`, such as a handle, is void. `restarts` counts how
+    often the driver was loaded anew meanwhile, so that its counters began again.
+    """
 
     def __init__(self, pynvml: Any, clock: Callable[[], float]) -> None:
         self.pynvml = pynvml
         self.generation = 0
+        self.restarts = 0
         self._clock = clock
         self._is_open = False
         self._users = 0
@@ -87,6 +91,8 @@ class Library:
 
     def failed(self, error: Exception) -> None:
         """Take note of an NVMLError; where it says that what we hold is void, begin anew."""
+        if code(error) in RELOADED and self._is_open:
+            self.restarts += 1
         if code(error) in STALE and self._clock() - self._mended_s >= RETRY_S:
             self._mended_s = self._clock()
             self.shut()

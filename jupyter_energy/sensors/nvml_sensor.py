@@ -135,6 +135,12 @@ class NvmlSensor:
         return self._way.call.refused if isinstance(self._way.call, Ring) else 0
 
     @property
+    def restarts(self) -> int:
+        """How often the driver was loaded anew: what the counter gained across one is unknown, even
+        where it is higher now than before."""
+        return self._device.library.restarts
+
+    @property
     def verdict(self) -> str | None:
         """None while the counter is not judged, "agrees", or why it is not to be believed."""
         return None if self._verdict is None else self._verdict.text or AGREES
