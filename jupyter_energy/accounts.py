@@ -7,8 +7,10 @@ traces it then knows what was drawn in between, and from quiet gaps what the mac
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -25,6 +27,7 @@ from .attribution import (
     idle_power,
     newer,
 )
+from .calibration import load
 from .model import Domain, DomainEnergy, Measurement, Sample
 from .process_tree import CpuTimes, ProcessTree, kernel_s, machine_s
 from .sensors.base import Machine, Sensor
@@ -114,6 +117,12 @@ class Accounts:
         self._known: Mapping[Domain, tuple[tuple[Gap, ...], float, Baseline | None]] = {}
         # Baselines that a user asked for, by the key of the device ("gpu:0") or its UUID.
         self.asked: Mapping[str, Baseline] = {}
+        self._kept_in = machine.baselines
+        self.look_up_baselines()
+
+    def look_up_baselines(self) -> None:
+        """Take what `%energy baseline` has kept of this host."""
+        self.asked = asked_for(socket.gethostname(), self._kept_in)
 
     def close(self) -> None:
         """Let go of procfs."""
@@ -271,4 +280,18 @@ def _on_mains(supplies: Path) -> bool | None:
                 found = bool(found) or (supply / "online").read_text().strip() == "1"
         except OSError:
             continue
+    return found
+
+
+def asked_for(host: str, file: Path | None) -> Mapping[str, Baseline]:
+    """What `%energy baseline` found of a host's devices, by UUID, else by key. Never raises."""
+    if file is None:
+        return {}
+    found = {}
+    for one in load(host, file).idle:
+        with suppress(ValueError):  # a date that somebody wrote by hand
+            taken = datetime.fromisoformat(one.date)
+            if taken.tzinfo is not None:
+                kept = Baseline(one.idle_w, one.u_w, taken, one.measured_s, "%energy baseline")
+                found[one.uuid or one.device] = kept
     return found

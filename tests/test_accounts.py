@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from strategies import a_record
 
 from jupyter_energy.accounts import Accounts, suspended_s
 from jupyter_energy.attribution import Baseline
+from jupyter_energy.calibration import Baselines, IdlePower, save
 from jupyter_energy.errors import StoreError
 from jupyter_energy.identity import NotebookRef
 from jupyter_energy.idle_book import IdleBook
@@ -432,3 +434,21 @@ def test_a_shown_record_is_told_of_other_notebooks_and_a_silent_one_is_not(desk:
     notebook = desk.outbox.notebook()
     assert notebook is not None
     assert [r.warnings for r in desk.store.records(notebook.id)] == [(), ()]
+
+
+def test_what_baseline_kept_of_this_host_is_known_from_the_start_by_uuid_or_key(
+    tmp_path: Path,
+) -> None:
+    file, host = tmp_path / "baselines.json", socket.gethostname()
+    date = "2026-11-23T10:00:00+00:00"
+    gpu = IdlePower("gpu:0", "a GPU", "GPU-1", "nvml-counter", 9.0, 0.2, 15.0, date)
+    cpu = IdlePower("package:0", "package-0", None, "rapl", 12.0, 0.3, 15.0, date)
+    undated = IdlePower("dram:0", "dram", None, "rapl", 2.0, 0.1, 15.0, "yesterday")
+    save(Baselines(host, (gpu, cpu, undated)), file)
+    save(Baselines(f"not-{host}", (cpu,)), file)
+    accounts = Accounts(Machine(tmp_path, tmp_path, baselines=file))
+    assert sorted(accounts.asked) == ["GPU-1", "package:0"]
+    kept = accounts.asked["GPU-1"]
+    assert (kept.watts, kept.u_w, kept.seconds) == (9.0, 0.2, 15.0)
+    assert kept.taken == datetime(2026, 11, 23, 10, tzinfo=UTC)
+    accounts.close()

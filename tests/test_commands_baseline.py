@@ -326,6 +326,14 @@ def test_in_a_notebook_it_measures_with_the_kernels_own_sensors(
     file = tmp_path / "home/data/jupyter-energy/baselines.json"
     [kept] = calibration.load(socket.gethostname(), file).idle
     assert kept.idle_w == pytest.approx(20.0, rel=0.1)
+    # From here on cells in this kernel, and later in others, have an energy above idle.
+    result = "get_ipython().user_ns['m'].to_dict()['above_idle_j']"
+    fake.set("intel-rapl:0", 0)
+    with fake.run({"intel-rapl:0": 60.0}):
+        kernel.run("%%energy -v m\nimport time\ntime.sleep(0.5)")
+    above = kernel.value(result)
+    assert above is not None
+    assert above["value"] == pytest.approx(0.5 * (60 - 20), rel=0.25)
     refused = kernel.run("%energy baseline --plug 9 3")
     assert refused.status == "error" or "cannot be" in refused.stderr
     assert kernel.run("6 * 7").value == {"text/plain": "42"}

@@ -92,6 +92,7 @@ def _measure(seconds: float, arguments: argparse.Namespace, context: Context) ->
     if found.busy is None:
         context.err("How busy the processor was cannot be read: make sure that nothing ran.")
     file = save(Baselines(monitor.host, found.devices))
+    monitor.accounts.look_up_baselines()
     if arguments.json:
         _print_json(context, found, monitor.host, file)
     else:
