@@ -517,7 +517,7 @@ def test_what_is_drawn_between_two_cells_is_booked_as_idle_and_in_no_cell(
     assert idle.measurement.duration_s >= 1.0
 
 
-def test_kernels_that_measure_one_device_at_a_time_tell_the_one_that_ends_later(
+def test_of_kernels_that_measure_one_device_at_once_the_one_that_ends_later_is_told(
     start: Start, cpu: FakePowercap
 ) -> None:
     one = start()
