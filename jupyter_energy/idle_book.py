@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from .accounts import SETTLED_AFTER_S, Accounts
-from .model import Idle, Record
+from .model import Idle, Record, Sample
 from .outbox import Outbox
-from .overlaps import overlap_notes
+from .overlaps import Spell, device_name, overlap_notes
 from .process_tree import CpuTimes
 from .sensors.base import Sensor
 from .window import Edge
+
+# Shorter cells are in the store before anyone could ask; each would be two more writes.
+ANNOUNCED_AFTER_S = 1.0
 
 
 class IdleBook:
@@ -29,6 +34,7 @@ class IdleBook:
         session_id: str,
         host: str,
         settled_after_s: float = SETTLED_AFTER_S,
+        announced_after_s: float = ANNOUNCED_AFTER_S,
     ) -> None:
         self._accounts = accounts
         self._outbox = outbox
@@ -36,9 +42,18 @@ class IdleBook:
         self._session_id = session_id
         self._host = host
         self._settled_after_s = settled_after_s
+        self._announced_after_s = announced_after_s
+        # The window that began when none was open, when (s since the epoch), its notebook's key.
+        self._running: tuple[Edge, float, str | None] | None = None
 
-    def begins(self, edge: Edge, times: CpuTimes) -> None:
-        """A window begins and none was open: what lay before it is written with the next record."""
+    def begins(self, edge: Edge, times: CpuTimes, notebook: str | None) -> None:
+        """A window begins and none was open: what lay before it is written with the next record.
+
+        Once it has run for a while other kernels are told, which may measure the same devices.
+        """
+        self._running = edge, datetime.now(UTC).timestamp(), notebook
+        self._outbox.at_rest(self._announced_after_s, self._announce)
+        self._outbox.wake()
         try:
             between = self._accounts.begins(edge, times)
         except Exception:  # noqa: BLE001  what came before a cell must not keep it from running
@@ -56,7 +71,12 @@ class IdleBook:
     def keep(self, record: Record, notebook: str | None, shown: bool) -> Record:
         """Hand a record to the store; the record as it is to be shown, with what the store knows
         of other notebooks at the same time."""
-        self._outbox.at_rest(self._settled_after_s, self._settle)
+        if self._accounts.rests_now:
+            self._running = None
+            self._outbox.ended()
+            self._outbox.at_rest(self._settled_after_s, self._settle)
+        else:  # what lies around it goes on
+            self._outbox.at_rest(self._announced_after_s, self._announce)
         if not shown:
             self._outbox.put(record, notebook)
             return record
@@ -66,6 +86,19 @@ class IdleBook:
     def pending(self, notebook: str | None) -> list[Idle]:
         """A notebook's idle time that is not in the store yet."""
         return self._outbox.pending_idle(notebook)
+
+    def _announce(self) -> None:
+        running = self._running
+        if running is None or self._accounts.rests_now:
+            return
+        edge, start_s, notebook = running
+        read = (s.domain for s, seen in edge.readings.items() if isinstance(seen, Sample))
+        devices = frozenset(map(device_name, read))
+
+        def spell(notebook_id: str) -> Spell:
+            return Spell(notebook_id, self._session_id, self._host, start_s, math.inf, devices)
+
+        self._outbox.announce(notebook, spell)
 
     def _settle(self) -> None:
         """Read the counters that are files, where nothing runs: no driver is called then."""

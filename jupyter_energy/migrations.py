@@ -67,7 +67,7 @@ STEPS: tuple[Step, ...] = (
         ),
     ),
     Step(
-        "0002 idle energy between cells, and when and on what each run was",
+        "0002 idle energy between cells, when and on what each run was, what runs now",
         (
             # Unknown (NULL) for runs of before; `devices` is a JSON list (overlaps.Spell).
             "ALTER TABLE record ADD COLUMN host TEXT",
@@ -82,6 +82,17 @@ STEPS: tuple[Step, ...] = (
                 document TEXT NOT NULL
             )""",
             "CREATE INDEX idle_by_notebook ON idle (notebook_id, started)",
+            # Sessions with a cell that runs now. A row whose process (`pid`, and the tick that it
+            # `began` at) is gone says nothing: nobody has to clean up after a kernel that died.
+            """CREATE TABLE running (
+                session_id TEXT PRIMARY KEY,
+                notebook_id TEXT NOT NULL,
+                host TEXT NOT NULL,
+                started TEXT NOT NULL,
+                devices TEXT NOT NULL,
+                pid INTEGER NOT NULL,
+                began INTEGER NOT NULL
+            ) WITHOUT ROWID""",
         ),
     ),
     Step(

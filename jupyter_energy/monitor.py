@@ -203,7 +203,7 @@ class Monitor:
         self._innermost.set(window)
         if outer is None:
             if not self._outermost:
-                self.idle.begins(window.start, times)
+                self.idle.begins(window.start, times, window.notebook)
             self._outermost[window.run_id] = window
             if on_main:
                 self._main = window

@@ -16,6 +16,7 @@ from dataclasses import replace
 from .errors import StoreError
 from .identity import Notebook, NotebookRef
 from .model import Idle, Record
+from .overlaps import Spell
 from .power.document import PowerTrace
 from .store import Store
 from .worker import Worker
@@ -49,6 +50,8 @@ class Outbox:
         self._pending: deque[tuple[Record, str | None]] = deque()  # with its notebook's key
         # Idle time: its notebook's key, and what makes it once that notebook is known.
         self._idle: deque[tuple[str | None, Callable[[str], Idle]]] = deque(maxlen=MOST_PENDING)
+        self._announced: str | None = None  # the session that the store has as running
+        self._ended = False  # whether that is over
         self._asked: dict[str, int | None] = {}  # runs whose neighbours are looked for
         self._traces: deque[tuple[str, PowerTrace]] = deque(maxlen=MOST_PENDING_TRACES)
         self._generation = 0
@@ -70,6 +73,7 @@ class Outbox:
 
     def close(self) -> None:
         """Write what waits, as far as the store lets us, and let go of it."""
+        self._ended = True
         self._worker.submit(self._write)
         self._worker.submit(self._store.close)
         self._worker.close()
@@ -131,6 +135,22 @@ class Outbox:
         known = self._notebooks.get(key)
         return [] if known is None else [m(known.id) for of, m in list(self._idle) if of == key]
 
+    def announce(self, key: str | None, make: Callable[[str], Spell]) -> None:
+        """Let other kernels know of a cell that runs. Called on the store's thread, by `at_rest`;
+        `make` is given the notebook's id."""
+        if self._announced is None:
+            spell = make(self._known(key).id)
+            self._store.announce(spell)
+            self._announced, self._ended = spell.session_id, False
+
+    def ended(self) -> None:
+        """The cell that was announced, if one was, has ended: told with its record."""
+        self._ended = True
+
+    def wake(self) -> None:
+        """Have the store's thread look what is to be done, and by when."""
+        self._worker.submit(lambda: None)
+
     def at_rest(self, seconds: float, call: Callable[[], object]) -> None:
         """Make a call on the store's thread, once nothing has come for `seconds` after the next
         record."""
@@ -165,6 +185,9 @@ class Outbox:
                     stored = replace(record, notebook_id=self._known(of).id)
                     with suppress(StoreError):  # the record is kept; this is only told
                         self._asked[record.run_id] = self._store.others_at_once([stored])
+            if self._ended and self._announced is not None:
+                self._store.withdraw(self._announced)
+                self._announced = None
             while self._idle:
                 self._write_idle(*self._idle.popleft())
             while self._traces:

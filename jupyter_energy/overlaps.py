@@ -37,9 +37,14 @@ def spell_of(record: Record) -> Spell:
     """When a run drew from which devices, measured or estimated."""
     start_s = record.start.timestamp()
     domains = [d.domain for d in record.measurement.counted()]
-    devices = frozenset(f"{d.kind}:{d.uuid or d.index}" for d in domains)
+    devices = frozenset(map(device_name, domains))
     end_s = start_s + record.duration_s
     return Spell(record.notebook_id, record.session_id, record.host, start_s, end_s, devices)
+
+
+def device_name(domain: Domain) -> str:
+    """What tells one device of a host from another: "package:0", "gpu:GPU-5f1c…"."""
+    return f"{domain.kind}:{domain.uuid or domain.index}"
 
 
 def others_at_once(mine: Iterable[Spell], others: Iterable[Spell]) -> int:

@@ -162,12 +162,12 @@ class ProcessTree:
             text = _whole(f"{self._root}/{pid}/stat")
         except ProcessLookupError as error:  # it ended between open and read
             raise FileNotFoundError(*error.args) from error
-        fields = text.rpartition(b")")[2].split()
+        fields = _fields(text)
         own, waited = (
-            (int(fields[user]) + int(fields[system])) * TICK_S
+            (fields[user] + fields[system]) * TICK_S
             for user, system in ((UTIME, STIME), (CUTIME, CSTIME))
         )
-        return (pid, int(fields[STARTTIME])), (own, waited)
+        return (pid, fields[STARTTIME]), (own, waited)
 
     def _children(self, pid: int) -> list[int]:
         """The children of a process; on a kernel without that list, of all below it."""
@@ -204,6 +204,19 @@ class ProcessTree:
             return False
         pids = {pid for pid, _ in tree or {}}
         return not has_groups and self._pid in members and members <= pids
+
+
+def began_at(pid: int, procfs: Path = Path("/proc")) -> int | None:
+    """The tick at which a process began, which with its number tells it from all others; None
+    where there is none, or no procfs."""
+    with suppress(OSError, ValueError, IndexError):
+        return _fields(_whole(f"{procfs}/{pid}/stat"))[STARTTIME]
+    return None
+
+
+def _fields(text: bytes) -> list[int]:
+    """The fields of /proc/<pid>/stat behind the name and the state, at the places named above."""
+    return [0, *map(int, text.rpartition(b")")[2].split()[1:])]
 
 
 def _own_pid(procfs: Path) -> int:

@@ -6,8 +6,10 @@ Every function works within a transaction of the store's.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from .documents import (
     idle_from_document,
@@ -20,6 +22,7 @@ from .documents import (
 from .migrations import Connection
 from .model import Idle, Record
 from .overlaps import Spell, spell_of
+from .process_tree import began_at
 
 
 def record_row(record: Record) -> tuple[str, ...]:
@@ -72,7 +75,7 @@ def readable(documents: Sequence[str]) -> list[Record]:
     return records
 
 
-def spells(connection: Connection, host: str, start: datetime, stop: datetime) -> Iterator[Spell]:
+def _ended(connection: Connection, host: str, start: datetime, stop: datetime) -> Iterator[Spell]:
     """When which runs of this host drew from which devices, of those within a stretch of time.
 
     Runs that an older version kept are left out: it did not write down when they ended.
@@ -91,6 +94,43 @@ def spells(connection: Connection, host: str, start: datetime, stop: datetime) -
             datetime.fromisoformat(ended).timestamp(),
             frozenset(json.loads(devices)),
         )
+
+
+def meanwhile(connection: Connection, records: Sequence[Record], procfs: Path) -> Iterator[Spell]:
+    """When which runs of the hosts of these records drew from which devices, while these ran:
+    those that have ended, and those under way."""
+    for host in sorted({record.host for record in records}):
+        here = [r for r in records if r.host == host]
+        stop = max(r.start + timedelta(seconds=r.duration_s) for r in here)
+        yield from _ended(connection, host, min(r.start for r in here), stop)
+        yield from _under_way(connection, host, procfs)
+
+
+def _under_way(connection: Connection, host: str, procfs: Path) -> Iterator[Spell]:
+    rows = connection.execute(
+        "SELECT notebook_id, session_id, started, devices, pid, began FROM running WHERE host = ?",
+        (host,),
+    )
+    for notebook_id, session_id, started, devices, pid, began in rows:
+        if began_at(pid, procfs) == began:
+            start_s = datetime.fromisoformat(started).timestamp()
+            held = frozenset(json.loads(devices))
+            yield Spell(notebook_id, session_id, host, start_s, math.inf, held)
+
+
+def announce(connection: Connection, spell: Spell, pid: int, began: int) -> None:
+    """Write down that a session has a cell that runs, in which process."""
+    started = utc_text(datetime.fromtimestamp(spell.start_s, UTC))
+    devices = json.dumps(sorted(spell.devices))
+    connection.execute(
+        "INSERT OR REPLACE INTO running VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (spell.session_id, spell.notebook_id, spell.host, started, devices, pid, began),
+    )
+
+
+def withdraw(connection: Connection, session_id: str) -> None:
+    """Write down that a session has no cell that runs."""
+    connection.execute("DELETE FROM running WHERE session_id = ?", (session_id,))
 
 
 def add_idle(connection: Connection, idle: Idle) -> None:

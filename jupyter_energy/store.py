@@ -12,7 +12,6 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +23,7 @@ from .migrations import applied, migrate
 from .model import Idle, Record
 from .overlaps import Spell, others_at_once, spell_of
 from .power.document import PowerTrace
+from .process_tree import began_at
 
 T = TypeVar("T")
 
@@ -149,17 +149,22 @@ class Store:
 
         Only those that keep their records in this file can be known.
         """
-        mine = [spell_of(record) for record in records]
+        others: list[Spell] = self._read(
+            lambda connection: list(run_rows.meanwhile(connection, records, self._procfs)), []
+        )
+        return others_at_once(map(spell_of, records), others)
 
-        def read(connection: sqlite3.Connection) -> list[Spell]:
-            found: list[Spell] = []
-            for host in {spell.host for spell in mine}:
-                here = [r for r in records if r.host == host]
-                stop = max(r.start + timedelta(seconds=r.duration_s) for r in here)
-                found += run_rows.spells(connection, host, min(r.start for r in here), stop)
-            return found
+    def announce(self, spell: Spell) -> None:
+        """Let other kernels know that this process has a cell that runs. Where the system does not
+        tell one process from the next, they are not told."""
+        pid = os.getpid()
+        began = began_at(pid, self._procfs)
+        if began is not None:
+            self._run(lambda connection: run_rows.announce(connection, spell, pid, began))
 
-        return others_at_once(mine, self._read(read, []))
+    def withdraw(self, session_id: str) -> None:
+        """Let them know that it has ended."""
+        self._run(lambda connection: run_rows.withdraw(connection, session_id))
 
     def keep_power(self, run_id: str, trace: PowerTrace) -> None:
         """Keep the power trace of a run."""

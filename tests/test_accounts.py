@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import socket
+import sqlite3
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,6 +28,7 @@ from jupyter_energy.identity import NotebookRef
 from jupyter_energy.idle_book import IdleBook
 from jupyter_energy.model import Domain, DomainEnergy, Measurement, Sample
 from jupyter_energy.outbox import Outbox
+from jupyter_energy.overlaps import Spell
 from jupyter_energy.process_tree import CpuTimes
 from jupyter_energy.sensors.base import Accuracy, Machine
 from jupyter_energy.store import Store
@@ -350,10 +355,14 @@ class Desk:
         self.told: list[str] = []
         self.scene = scene
         self.store = Store(folder / "data/energy.sqlite", host="here")
-        ref = NotebookRef(None, "tested", kernel_id="kernel")
-        self.outbox = Outbox(self.store, lambda _: ref, lambda _, text: self.told.append(text))
+        self.asked = threading.Event()  # which notebook this is
+        self.outbox = Outbox(self.store, self.ref, lambda _, text: self.told.append(text))
         self.looks: queue.Queue[Edge] = queue.Queue()
-        self.book = IdleBook(scene.accounts, self.outbox, self.look, "s1", "here", 0.01)
+        self.book = IdleBook(scene.accounts, self.outbox, self.look, "s1", "here", 0.01, 0.01)
+
+    def ref(self, key: str | None) -> NotebookRef:
+        self.asked.set()
+        return NotebookRef(None, "tested", kernel_id="kernel")
 
     def look(self, wanted: Callable[[FakeSensor], bool]) -> Edge:
         edge = self.scene.edge(*filter(wanted, (self.scene.cpu, self.scene.gpu)))
@@ -389,7 +398,7 @@ def test_idle_energy_reaches_the_store_with_the_next_record_and_is_in_no_cell(de
     desk.keep("r1")
     desk.scene.rest()
     desk.scene.run(60)
-    desk.book.begins(desk.scene.edge(), CpuTimes())
+    desk.book.begins(desk.scene.edge(), CpuTimes(), None)
     (waiting,) = desk.book.pending(None)
     notebook = desk.outbox.notebook()
     assert notebook is not None
@@ -408,7 +417,7 @@ def test_idle_energy_that_the_store_cannot_take_waits_and_is_kept_once(
     desk.keep("r1")
     desk.scene.rest()
     desk.scene.run(60)
-    desk.book.begins(desk.scene.edge(), CpuTimes())
+    desk.book.begins(desk.scene.edge(), CpuTimes(), None)
     desk.store.close()
     folder = tmp_path / "data"
     folder.rename(tmp_path / "away")
@@ -452,3 +461,47 @@ def test_what_baseline_kept_of_this_host_is_known_from_the_start_by_uuid_or_key(
     assert (kept.watts, kept.u_w, kept.seconds) == (9.0, 0.2, 15.0)
     assert kept.taken == datetime(2026, 11, 23, 10, tzinfo=UTC)
     accounts.close()
+
+
+def now_and_for(seconds: float, **fields: object):
+    """A record of another notebook that began just now."""
+    made = a_record("o", "n9", session_id="s9", energies={"package": Uncertain(1.0)}, **fields)  # type: ignore[arg-type]
+    measurement = replace(made.measurement, start=datetime.now(UTC), duration_s=seconds)
+    return replace(made, measurement=measurement)
+
+
+def test_a_cell_that_still_runs_is_told_to_others_until_it_ends(desk: Desk) -> None:
+    desk.scene.begin()
+    desk.book.begins(desk.scene.edge(), CpuTimes(), None)
+    assert desk.asked.wait(LIMIT_S)  # the row is being written
+    desk.outbox.flush(LIMIT_S)
+    other = Store(desk.store.path, host="here")
+    assert other.others_at_once([now_and_for(5.0)]) == 1
+    assert other.others_at_once([now_and_for(5.0, host="there")]) == 0
+    desk.keep("inner")  # a block within the cell has ended: the cell runs on
+    assert other.others_at_once([now_and_for(5.0)]) == 1
+    desk.scene.rest()
+    desk.keep("outer")
+    assert other.others_at_once([now_and_for(5.0)]) == 0
+    other.close()
+
+
+def test_a_kernel_that_died_in_a_cell_is_not_taken_for_one_that_runs(desk: Desk) -> None:
+    spell = Spell(
+        "n1", "s1", "here", datetime.now(UTC).timestamp(), math.inf, frozenset({"package:0"})
+    )
+    desk.store.announce(spell)
+    assert desk.store.others_at_once([now_and_for(5.0)]) == 1
+    with closing(sqlite3.connect(desk.store.path, isolation_level=None)) as other:
+        other.execute("UPDATE running SET began = began + 1")  # its number is another's by now
+    assert desk.store.others_at_once([now_and_for(5.0)]) == 0
+    with closing(sqlite3.connect(desk.store.path, isolation_level=None)) as other:
+        other.execute("UPDATE running SET pid = 99999999")
+    assert desk.store.others_at_once([now_and_for(5.0)]) == 0
+
+
+def test_where_processes_cannot_be_told_apart_nobody_is_said_to_run(tmp_path: Path) -> None:
+    store = Store(tmp_path / "energy.sqlite", host="here", procfs=tmp_path)
+    store.announce(Spell("n1", "s1", "here", 0.0, math.inf, frozenset({"package:0"})))
+    assert store.others_at_once([now_and_for(5.0)]) == 0
+    store.close()

@@ -21,10 +21,13 @@ from standins.sensors import LIMIT_S
 from strategies import a_record
 
 from jupyter_energy.attribution import Baseline
+from jupyter_energy.commands.kernel_context import KernelContext
+from jupyter_energy.commands.summary import load
 from jupyter_energy.config import Energy
 from jupyter_energy.devices import parse
 from jupyter_energy.errors import WrongUse
 from jupyter_energy.identity import NotebookRef
+from jupyter_energy.json_shapes import IdleJson
 from jupyter_energy.model import Record
 from jupyter_energy.monitor import Monitor, Options
 from jupyter_energy.outbox import MOST_PENDING, Outbox
@@ -501,6 +504,7 @@ def test_a_shown_window_has_the_kernels_share_of_the_machines_cpu_time_and_a_sil
     shares = []
     for shown in (True, False):
         window = monitor.open_window(Options(), shown)
+        assert (window.times.processes is None) is not shown  # what it costs is for shown ones
         threading.Event().wait(0.51)  # no share is told of less (measuring.md 5.2)
         procfs.burn(procfs.fork(ROOT), 60)
         procfs.burn(INIT, 20)
@@ -516,6 +520,12 @@ def test_a_shown_window_has_the_kernels_share_of_the_machines_cpu_time_and_a_sil
     assert record.baseline.how == "asked"
 
 
+def idle_of(monitor: Monitor, session_id: str | None = None) -> IdleJson | None:
+    """The idle energy that a summary tells."""
+    context = KernelContext(monitor)
+    return load(context, context.notebook(), session_id, own=session_id is None)["totals"]["idle"]
+
+
 def test_what_is_drawn_between_two_cells_is_booked_as_idle_and_in_no_cell(
     start: Start, cpu: FakePowercap, tmp_path: Path
 ) -> None:
@@ -529,6 +539,7 @@ def test_what_is_drawn_between_two_cells_is_booked_as_idle_and_in_no_cell(
     cpu.set("intel-rapl:0", 10_000_000)
     monitor.drop_window(syntax_error)
     assert len(monitor.idle.pending(None)) == 1
+    before = idle_of(monitor)  # as a cell that asks for the summary would see it
     window = monitor.open_window(Options("second"))
     outer_j = 13_000_000
     inner = monitor.open_window(Options("inner"))
@@ -543,10 +554,15 @@ def test_what_is_drawn_between_two_cells_is_booked_as_idle_and_in_no_cell(
     assert idle.measurement.measured_j is not None
     assert idle.measurement.measured_j.value == pytest.approx(7.0)
     assert idle.session_id == monitor.session_id
+    assert before is not None
+    assert before["measured_j"] is not None
+    assert before["measured_j"]["value"] == pytest.approx(7.0)
+    assert idle_of(monitor) == before
+    assert idle_of(monitor, "another session") is None
     assert idle.measurement.duration_s >= 1.0
 
 
-def test_kernels_that_measure_one_device_at_a_time_tell_the_one_that_ends_later(
+def test_of_kernels_that_measure_one_device_at_once_the_one_that_ends_later_is_told(
     start: Start, cpu: FakePowercap
 ) -> None:
     one = start()
