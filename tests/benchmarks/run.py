@@ -1,5 +1,5 @@
-"""`python tests/benchmarks/run.py [load] [edges] [live] [page] [store]`: prints a table, and
-keeps the figures."""
+"""`python tests/benchmarks/run.py [load] [edges] [live] [page] [power] [store]`: prints a table,
+and keeps the figures."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ import edges
 import live
 import load
 import page
+import power
 import store
 
 RESULTS = Path(__file__).parent / "results"
-BENCHMARKS = (load, edges, live, page, store)
+BENCHMARKS = (load, edges, live, page, power, store)
 
 
 def main(wanted: list[str]) -> int:
