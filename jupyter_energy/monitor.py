@@ -187,12 +187,18 @@ class Monitor:
         run_id = uuid.uuid4().hex
         if options.trace:
             warnings += self._recorders.begin(run_id, filter(reads, self.sampler.sensors()))
+        try:
+            start_utc = datetime.now(UTC)
+            start = _edge(lambda: self.sampler.opening_edge(reads), warnings)
+        except BaseException:  # Ctrl-C
+            self._recorders.drop(run_id)
+            raise
         window = OpenWindow(
             options=options,
             run_id=run_id,
             outer=outer,
-            start_utc=datetime.now(UTC),
-            start=_edge(lambda: self.sampler.opening_edge(reads), warnings),
+            start_utc=start_utc,
+            start=start,
             counts=counts,
             reads=reads,
             notebook=notebook if outer is None else outer.notebook,
