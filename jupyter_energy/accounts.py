@@ -65,6 +65,7 @@ class Rest:
     times: CpuTimes
     slept_s: float
     settled: Mapping[Sensor, Sample] = field(default_factory=dict)
+    in_use: frozenset[Domain] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,13 @@ class Accounts:
             known = {s: r for s, r in readings.items() if isinstance(r, Sample)}
             rest.settled = {**known, **rest.settled}
 
+    def in_use(self, domain: Domain) -> None:
+        """Somebody else was seen to use a device since the last window: the gap that runs now says
+        nothing about its idle power."""
+        rest = self._rest
+        if rest is not None:
+            rest.in_use |= {domain}
+
     def begins(self, edge: Edge, times: CpuTimes) -> Between | None:
         """A window begins at `edge` and none was open: what lay before it, where it is to be
         booked. A quiet gap tells idle power from here on."""
@@ -188,7 +196,8 @@ class Accounts:
             if read_s <= 0 or last.covered_s - first.covered_s < LEAST_SEEN * read_s:
                 continue
             watts = (last.energy_j - first.energy_j) / read_s
-            gap = Gap(watts, read_s, edge.t_s, now, busy, settled is not None, slept)
+            disturbed = slept or sensor.domain in rest.in_use
+            gap = Gap(watts, read_s, edge.t_s, now, busy, settled is not None, disturbed)
             if gap.is_idle:
                 found.append((sensor.domain, gap))
         return found
