@@ -18,7 +18,8 @@ from jupyter_energy.figures import Figures, devices
 from jupyter_energy.identity import NotebookRef
 from jupyter_energy.live_message import MOST_BYTES, LiveJson
 from jupyter_energy.model import Domain, DomainEnergy, Measurement, Provenance
-from jupyter_energy.monitor import Monitor, OpenWindow, Options
+from jupyter_energy.monitor import Monitor
+from jupyter_energy.open_window import OpenWindow, Options
 from jupyter_energy.pages import Pages
 from jupyter_energy.sampler import Sampler
 from jupyter_energy.sensors.base import Absence

@@ -29,7 +29,8 @@ from jupyter_energy.errors import WrongUse
 from jupyter_energy.identity import NotebookRef
 from jupyter_energy.json_shapes import IdleJson
 from jupyter_energy.model import Record
-from jupyter_energy.monitor import Monitor, Options
+from jupyter_energy.monitor import Monitor
+from jupyter_energy.open_window import Options
 from jupyter_energy.outbox import MOST_PENDING, Outbox
 from jupyter_energy.repeat import Repetition
 from jupyter_energy.store import Store
