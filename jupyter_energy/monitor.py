@@ -79,7 +79,7 @@ class Monitor:
         )
         self._records = Records(
             settings,
-            self.sampler,
+            lambda: self.sampler.absences(),
             self.accounts,
             self._outbox,
             (self.session_id, self.host),

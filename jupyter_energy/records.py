@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from .accounts import Accounts, Whose
@@ -16,7 +16,7 @@ from .open_window import Ending, OpenWindow, still_open
 from .outbox import Outbox
 from .readers import LEAST_SLEEP_S
 from .repeat import with_repeats
-from .sampler import Sampler
+from .sensors.base import Absence
 from .units import duration
 from .window import Edge, measure
 
@@ -27,15 +27,15 @@ class Records:
     def __init__(
         self,
         settings: Energy,
-        sampler: Sampler,
+        absences: Callable[[], Sequence[Absence]],
         accounts: Accounts,
         outbox: Outbox,
         session: tuple[str, str],
         environ: Mapping[str, str],
     ) -> None:
-        """`session` is its id and the name of the host."""
+        """`session` is its id and the name of the host, `absences` what cannot be read here."""
         self._settings = settings
-        self._sampler = sampler
+        self._absences = absences
         self._accounts = accounts
         self._outbox = outbox
         self._session_id, self._host = session
@@ -49,7 +49,7 @@ class Records:
     ) -> Measurement:
         """What has been drawn from one edge to another within a window; `settled` is what was
         read a moment after the second one."""
-        absences = [a for a in self._sampler.absences() if window.counts(a.domain)]
+        absences = [a for a in self._absences() if window.counts(a.domain)]
         return measure(window.start_utc, since, now, absences, settled)
 
     def made(self, window: OpenWindow, ending: Ending, settled: Edge | None = None) -> Record:
