@@ -273,11 +273,19 @@ def _drawn(sensor: Sensor, first: Sample, last: Sample, duration_s: float) -> Do
     if sensor.spread is not None:
         low, high = sensor.spread
         return made(energy=Range(energy_j * low, energy_j, energy_j * high))
+    # The cell before has what was drawn since its last value, and the gap what was drawn since its
+    # own (window.py): then no joule is in both.
+    energy_j = max(0.0, energy_j + _behind_j(last) - _behind_j(first))
     # Two readings, each up to a period old and a step behind (measuring.md 6.1, 6.5).
     age = Spread.rectangular(energy_j / known_s * sensor.period_s / 2)
     step = Spread.rectangular(sensor.step_j / 2)
     gain = Spread.rectangular(sensor.accuracy.gain * energy_j)
     return made(energy=Uncertain.made(energy_j, age + age + step + step, gain))
+
+
+def _behind_j(sample: Sample) -> float:
+    """What was drawn since the value of a reading was renewed, in J, as far as power is known."""
+    return 0.0 if sample.power_w is None else sample.power_w * sample.age.mean_s
 
 
 def _on_mains(supplies: Path) -> bool | None:

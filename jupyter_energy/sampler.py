@@ -176,7 +176,7 @@ class Sampler:
             readings |= self._readers.read_drivers(wanted)
         finally:
             self._window_ended(shown)
-        return Edge(t_s, readings, self._asleep())
+        return Edge(t_s, readings, self._asleep(), 0.0)
 
     def look(self, wanted: Callable[[Sensor], bool]) -> Edge:
         """All wanted sensors, read now, in the midst of a window; for the live display."""

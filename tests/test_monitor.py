@@ -553,11 +553,11 @@ def test_what_is_drawn_between_two_cells_is_booked_as_idle_and_in_no_cell(
     (idle,) = store.idles(found.id)
     store.close()
     assert idle.measurement.measured_j is not None
-    assert idle.measurement.measured_j.value == pytest.approx(7.0)
+    assert idle.measurement.measured_j.value == pytest.approx(7.0, abs=0.1)
     assert idle.session_id == monitor.session_id
     assert before is not None
     assert before["measured_j"] is not None
-    assert before["measured_j"]["value"] == pytest.approx(7.0)
+    assert before["measured_j"]["value"] == pytest.approx(7.0, abs=0.1)
     assert idle_of(monitor) == before
     assert idle_of(monitor, "another session") is None
     assert idle.measurement.duration_s >= 1.0
