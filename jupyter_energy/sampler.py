@@ -166,6 +166,15 @@ class Sampler:
         self.interrupt_settling(edge)
         return edge
 
+    def drop_edge(self, shown: bool = False) -> None:
+        """A window that was opened is none after all: it is forgotten, as if it had not been."""
+        if os.getpid() == self._pid:
+            with self._wake:
+                ended_s = self._ended_s
+            self._window_ended(shown)
+            with self._wake:
+                self._ended_s = ended_s
+
     def closing_edge(self, wanted: Callable[[Sensor], bool], shown: bool = False) -> Edge:
         """All wanted sensors, read now; its time is the moment before the first read."""
         t_s = self._clock()
