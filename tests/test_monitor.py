@@ -120,8 +120,8 @@ def test_the_blocks_of_a_repeated_body_are_read_in_the_midst_of_its_window(
     assert nearly(record, 10.0)
     assert record.repeats is not None
     assert record.repeats.measured_j is not None
-    assert record.repeats.measured_j.value == pytest.approx(2.5, abs=0.5)
-    assert record.repeats.first_j == pytest.approx(5.0, abs=0.5)
+    assert record.repeats.measured_j.value == pytest.approx(2.5, abs=1.0)
+    assert record.repeats.first_j == pytest.approx(5.0, abs=2.0)
     monitor.flush()
     assert [kept.repeats for kept in stored(tmp_path)] == [record.repeats]
 
