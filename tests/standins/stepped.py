@@ -1,4 +1,4 @@
-"""A clock that goes from one thing that the sampler does to the next, and stands still meanwhile."""
+"""A clock that steps from one thing that the sampler does to the next, and stands meanwhile."""
 
 from __future__ import annotations
 
