@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from numbers import Real
 
@@ -41,6 +42,14 @@ def asleep_s() -> float:
     return time.clock_gettime(boottime) - time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Reads that a worker makes one by one: `seen` grows as they come, until it is `done`."""
+
+    done: Future[None]
+    seen: list[tuple[Sensor, Seen]]
+
+
 class Readers:
     """The traces of the sensors that were found, and the one way to read into them."""
 
@@ -56,8 +65,10 @@ class Readers:
         self._lock = threading.Lock()
         self._traces: dict[Sensor, Trace] = {}
         self._slept: dict[Sensor, float] = {}  # how long the machine had slept at the last reading
-        self._outstanding: dict[str, Future[dict[Sensor, Seen]]] = {}
+        self._outstanding: dict[str, Batch] = {}
         self._late: set[str] = set()
+        self._being_read: dict[str, Sensor] = {}  # by worker: the last sensor that it began to read
+        self._slow: set[Sensor] = set()  # they have kept an edge waiting, and are read last
 
     def add(self, sensors: Sequence[Sensor]) -> None:
         """Begin the traces of sensors, with a first reading: on a thread that may read them."""
@@ -123,25 +134,29 @@ class Readers:
         return {s: self.read(s) for s in self._wanted(wanted, None)}
 
     def read_drivers(self, wanted: Callable[[Sensor], bool]) -> dict[Sensor, Seen]:
-        """All wanted sensors behind drivers, read on their workers; waited for till a deadline."""
+        """All wanted sensors behind drivers, read on their workers; waited for till a deadline.
+
+        What a worker has read by then counts, whatever hangs behind it.
+        """
         readings: dict[Sensor, Seen] = {}
-        asked = {}
-        patience_s = DRIVER_DEADLINE_S
-        for name in self._workers():
-            if sensors := self._wanted(wanted, name):
-                before = self._outstanding.get(name)
-                if before is not None and not before.done():
-                    patience_s = 2 * DRIVER_DEADLINE_S  # a poll or the live display is before us
-                asked[name] = (sensors, self._ask(name, sensors))
-        deadline_s = self._clock() + patience_s
-        for name, (sensors, future) in asked.items():
+        deadline_s = self._clock() + DRIVER_DEADLINE_S
+        asked = {
+            name: (sensors, self._ask(name, sensors))
+            for name in self._workers()
+            if (sensors := self._wanted(wanted, name))
+        }
+        for name, (sensors, batch) in asked.items():
             readings |= dict.fromkeys(sensors, DRIVER_BUSY)
-            if future is not None:
-                try:
-                    readings |= future.result(max(0.0, deadline_s - self._clock()))
-                except (FutureTimeout, TimeoutError):
-                    # A late reading still enters the trace when it comes; this edge has none.
-                    self._late.add(name)
+            if batch is None:
+                continue
+            try:
+                batch.done.result(max(0.0, deadline_s - self._clock()))
+            except (FutureTimeout, TimeoutError):
+                # A late reading still enters the trace when it comes; this edge has none.
+                self._late.add(name)
+                if (slow := self._being_read.get(name)) is not None:
+                    self._slow.add(slow)
+            readings |= dict(tuple(batch.seen))
         return readings
 
     def poll(self, wanted: Callable[[Sensor], bool]) -> None:
@@ -151,22 +166,30 @@ class Readers:
         for name in self._workers():
             before = self._outstanding.get(name)
             # Nobody waits for a poll, so none is added to a queue that does not move.
-            if (before is None or before.done()) and (sensors := self._wanted(wanted, name)):
+            if (before is None or before.done.done()) and (sensors := self._wanted(wanted, name)):
                 self._ask(name, sensors)
 
     def _wanted(self, wanted: Callable[[Sensor], bool], worker: str | None) -> list[Sensor]:
-        return [s for s in self.sensors() if s.worker == worker and wanted(s)]
+        found = [s for s in self.sensors() if s.worker == worker and wanted(s)]
+        return sorted(found, key=self._slow.__contains__)
 
-    def _ask(self, name: str, sensors: Sequence[Sensor]) -> Future[dict[Sensor, Seen]] | None:
+    def _ask(self, name: str, sensors: Sequence[Sensor]) -> Batch | None:
         """One batch of reads on a worker; None while an earlier batch still hangs in the driver."""
         before = self._outstanding.get(name)
-        if before is None or before.done():
+        if before is None or before.done.done():
             self._late.discard(name)
         elif name in self._late:  # it hangs; a call that is merely under way is waited for
             return None
-        future = self._workers()[name].submit(lambda: {s: self.read(s) for s in sensors})
-        self._outstanding[name] = future
-        return future
+        seen: list[tuple[Sensor, Seen]] = []
+
+        def read_all() -> None:
+            for sensor in sensors:
+                self._being_read[name] = sensor
+                seen.append((sensor, self.read(sensor)))
+
+        batch = Batch(self._workers()[name].submit(read_all), seen)
+        self._outstanding[name] = batch
+        return batch
 
 
 def _reading(sensor: Sensor) -> Reading:
