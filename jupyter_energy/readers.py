@@ -64,15 +64,20 @@ class Readers:
         self._asleep = asleep
         self._lock = threading.Lock()
         self._traces: dict[Sensor, Trace] = {}
+        self._worker_of: dict[Sensor, str | None] = {}  # None: read on the thread that asks
         self._slept: dict[Sensor, float] = {}  # how long the machine had slept at the last reading
         self._outstanding: dict[str, Batch] = {}
         self._late: set[str] = set()
         self._being_read: dict[str, Sensor] = {}  # by worker: the last sensor that it began to read
         self._slow: set[Sensor] = set()  # they have kept an edge waiting, and are read last
 
-    def add(self, sensors: Sequence[Sensor]) -> None:
-        """Begin the traces of sensors, with a first reading: on a thread that may read them."""
+    def add(self, sensors: Sequence[Sensor], worker: str | None) -> None:
+        """Begin the traces of sensors that `worker` reads, with a first reading: call it there.
+
+        None where any thread may read them.
+        """
         with self._lock:
+            self._worker_of |= dict.fromkeys(sensors, worker)
             self._traces |= {sensor: Trace(sensor) for sensor in sensors}
         for sensor in sensors:
             self.read(sensor)
@@ -91,11 +96,12 @@ class Readers:
     def close(self) -> None:
         """Let go of the sensors, each on a thread that may. A driver that hangs is left behind."""
         for sensor in self.let_go():
-            if sensor.worker is None:
+            name = self._worker_of[sensor]
+            if name is None:
                 with suppress(Exception):  # one that cannot let go must not keep the others open
                     sensor.close()
             else:
-                self._workers()[sensor.worker].submit(sensor.close)
+                self._workers()[name].submit(sensor.close)
         for worker in self._workers().values():
             worker.close()
 
@@ -104,10 +110,11 @@ class Readers:
 
         Raises SensorError, SensorTimeout where a driver does not answer within 1 s.
         """
-        if sensor.worker is None:
+        name = self._worker_of.get(sensor)
+        if name is None:
             return _reading(sensor)
         try:
-            return self._workers()[sensor.worker].submit(partial(_reading, sensor)).result(1.0)
+            return self._workers()[name].submit(partial(_reading, sensor)).result(1.0)
         except (FutureTimeout, TimeoutError):
             raise SensorTimeout(DRIVER_BUSY) from None
 
@@ -170,7 +177,7 @@ class Readers:
                 self._ask(name, sensors)
 
     def _wanted(self, wanted: Callable[[Sensor], bool], worker: str | None) -> list[Sensor]:
-        found = [s for s in self.sensors() if s.worker == worker and wanted(s)]
+        found = [s for s in self.sensors() if self._worker_of[s] == worker and wanted(s)]
         return sorted(found, key=self._slow.__contains__)
 
     def _ask(self, name: str, sensors: Sequence[Sensor]) -> Batch | None:

@@ -125,9 +125,9 @@ class Sampler:
         """
         return self._readers.try_once(sensor)
 
-    def _begin(self, sensors: tuple[Sensor, ...]) -> None:
+    def _begin(self, sensors: tuple[Sensor, ...], worker: str | None) -> None:
         """Begin the traces of sensors that were found, on the thread that may read them."""
-        self._readers.add(sensors)
+        self._readers.add(sensors, worker)
         with self._wake:
             self._reckon()
 

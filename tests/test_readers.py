@@ -40,7 +40,7 @@ def gpus(count: int, worker: str = NVML) -> list[FakeSensor]:
 
 def readers_of(worker: Worker, clock: Clock, sensors: list[FakeSensor]) -> Readers:
     readers = Readers(lambda: {NVML: worker}, clock, lambda: 0.0)
-    readers.add(sensors)
+    readers.add(sensors, NVML)
     clock.now_s += 1
     return readers
 
@@ -128,7 +128,7 @@ def hanging_readers(clock: Clock, drivers: int) -> tuple[Readers, Hanging]:
     names = [f"driver {number}" for number in range(drivers)]
     readers = Readers(lambda: dict.fromkeys(names, worker), clock, lambda: 0.0)
     for name in names:
-        readers.add(gpus(2, name))
+        readers.add(gpus(2, name), name)
     return readers, worker
 
 

@@ -105,7 +105,8 @@ class Sensor(Protocol):
 
     @property
     def worker(self) -> str | None:
-        """The library whose worker thread must make the call; None: safe on any thread."""
+        """The library whose worker thread must make the call; None: safe on any thread, and never
+        slow. A third party's is always read on a worker of its own."""
 
     def read(self) -> float | Reading:
         """The reading, in J (counter) or W (gauge). Raises SensorError."""
@@ -190,7 +191,8 @@ def _fault(sensor: Any, worker: str | None) -> str | None:
             "wraps_at_j or max_w": all(x is None or isinstance(x, Real) for x in limits),
             "settles_s or polls_s": all(x is None or isinstance(x, Real) for x in waits),
             "accuracy": isinstance(sensor.accuracy, Accuracy),
-            "worker": sensor.worker in (None, worker),
+            # Whichever it names, it is read on its family's; there must be one.
+            "worker": sensor.worker is None or worker is not None,
             "read or close": callable(sensor.read) and callable(sensor.close),
         }
     except Exception as error:  # noqa: BLE001  a foreign object may fail in any way when asked
