@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from numbers import Real
+from typing import TypeVar
 
 from .errors import SensorError, SensorTimeout
 from .model import Sample
@@ -24,6 +25,7 @@ from .trace import Trace
 from .worker import Worker
 
 Seen = Sample | str
+T = TypeVar("T")
 # A driver call that takes longer than this would be felt at the edge of a cell (measuring.md 0).
 DRIVER_DEADLINE_S = 0.05
 DRIVER_BUSY = "the driver did not answer in time"
@@ -65,7 +67,8 @@ class Readers:
         self._lock = threading.Lock()
         self._traces: dict[Sensor, Trace] = {}
         self._worker_of: dict[Sensor, str | None] = {}  # None: read on the thread that asks
-        self._slept: dict[Sensor, float] = {}  # how long the machine had slept at the last reading
+        # At the last reading: how long the machine had slept, how often its driver had begun.
+        self._slept: dict[Sensor, tuple[float, int]] = {}
         self._outstanding: dict[str, Batch] = {}
         self._late: set[str] = set()
         self._being_read: dict[str, Sensor] = {}  # by worker: the last sensor that it began to read
@@ -86,6 +89,16 @@ class Readers:
         """All sensors that have a trace."""
         with self._lock:
             return tuple(self._traces)
+
+    def replace(self, old: Sensor, new: Sensor) -> None:
+        """Read a device by another sensor from now on: on a thread that may read both."""
+        with self._lock:
+            known = self._traces.pop(old, None) is not None
+        if known:
+            self.add((new,), self._worker_of[old])
+            old.close()
+        else:  # closed meanwhile
+            new.close()
 
     def let_go(self) -> tuple[Sensor, ...]:
         """Forget all traces; the sensors that had one."""
@@ -125,16 +138,24 @@ class Readers:
         if trace is None:
             return "the sensor was closed"
         with trace.lock:  # reading and stamp in one: two threads may not swap their readings
-            before_s = self._clock()
             try:
-                reading = _reading(sensor)
+                return self._read_into(trace, sensor)
             except SensorError as error:
                 return str(error)
-            after_s = self._clock()
-            asleep = self._asleep()
-            slept = asleep - self._slept.get(sensor, asleep) > LEAST_SLEEP_S
-            self._slept[sensor] = asleep
-            return trace.add((before_s + after_s) / 2, reading, after_s - before_s, slept)
+            except Exception as error:  # noqa: BLE001  what a third party's sensor declares may fail
+                return f"{type(error).__name__}: {error}"
+
+    def _read_into(self, trace: Trace, sensor: Sensor) -> Sample:
+        """One reading into a trace whose lock is held. Raises SensorError, or anything."""
+        before_s = self._clock()
+        reading = _reading(sensor)
+        after_s = self._clock()
+        now = self._asleep(), int(getattr(sensor, "restarts", 0))
+        asleep, restarts = self._slept.get(sensor, now)
+        self._slept[sensor] = now
+        trace.slept = now[0] - asleep > LEAST_SLEEP_S
+        trace.restarted = now[1] > restarts
+        return trace.add((before_s + after_s) / 2, reading, after_s - before_s)
 
     def read_files(self, wanted: Callable[[Sensor], bool]) -> dict[Sensor, Seen]:
         """All wanted sensors that are files, read now and here."""
@@ -175,6 +196,17 @@ class Readers:
             # Nobody waits for a poll, so none is added to a queue that does not move.
             if (before is None or before.done.done()) and (sensors := self._wanted(wanted, name)):
                 self._ask(name, sensors)
+
+    def hand_over(self, sensor: Sensor, call: Callable[[], T]) -> Future[T] | None:
+        """A call on the worker that reads a sensor; None where none does, or it is behind.
+
+        A call that waited behind one that hangs would come too late, and others would pile up.
+        """
+        name = self._worker_of.get(sensor)
+        before = None if name is None else self._outstanding.get(name)
+        if name is None or (before is not None and not before.done.done()):
+            return None
+        return self._workers()[name].submit(call)
 
     def _wanted(self, wanted: Callable[[Sensor], bool], worker: str | None) -> list[Sensor]:
         found = [s for s in self.sensors() if self._worker_of[s] == worker and wanted(s)]

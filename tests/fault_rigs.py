@@ -19,6 +19,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -53,8 +54,8 @@ class World(Clock):
     def __init__(self, nvml_clock: NvmlClock | None) -> None:
         super().__init__()
         self._nvml = nvml_clock
-        self._calm = threading.Condition()
-        self._pauses = False
+        self._rests = threading.Condition()
+        self._rest_number = 0
         self.jump(0.0)
 
     def jump(self, seconds: float) -> None:
@@ -64,20 +65,31 @@ class World(Clock):
             self._nvml.set(self.now_s)
 
     def wait(self, condition: threading.Condition, pause_s: float | None) -> None:
-        with self._calm:
-            self._pauses = True
-            self._calm.notify_all()
+        with self._rests:
+            self._rest_number += 1
+            self._rests.notify_all()
         super().wait(condition, pause_s)
+
+    def calm(self) -> None:
+        """Wait until the sampler's thread sleeps, and nobody has woken it."""
+        while True:
+            with self._rests:
+                before = self._rest_number
+            if self._condition is not None:
+                with self._condition:
+                    # Who has been notified waits no more, though it may not have gone on yet.
+                    if self._condition._waiters:  # type: ignore[attr-defined]
+                        return
+            with self._rests:
+                went_on = self._rests.wait_for(lambda: self._rest_number > before, LIMIT_S)  # noqa: B023
+                assert went_on, "the sampler's thread is gone, or hangs"
 
     def step(self, seconds: float) -> None:
         """Let time pass; done when the sampler's thread has nothing to do before more passes."""
-        wakes_at_s = self._wakes_at_s
-        if wakes_at_s is not None and self.now_s + seconds >= wakes_at_s:
-            self._pauses = False
+        self.calm()
         self.jump(seconds)
         self.advance(0.0)
-        with self._calm:
-            assert self._calm.wait_for(lambda: self._pauses, LIMIT_S)
+        self.calm()
 
 
 class Rig:
@@ -107,6 +119,9 @@ class Rig:
 
     def found(self, sampler: Sampler) -> None:
         """The sampler has found its sensors."""
+
+    def closed(self) -> None:
+        """The sampler has let go of its sensors."""
 
     def settle_down(self, sampler: Sampler) -> None:
         """Wait until no driver is at work any more, where none hangs."""
@@ -241,9 +256,7 @@ class Estimated(Rig):
         here = Machine(sysfs=self.folder / "sys", procfs=self.folder / "proc", cpu_tdp_w=100.0)
         world = self.world
         return [
-            SimpleNamespace(
-                __name__="estimate", discover=lambda _: estimate.discover(here, world)
-            )
+            SimpleNamespace(__name__="estimate", discover=lambda _: estimate.discover(here, world))
         ]
 
 
@@ -253,11 +266,12 @@ class Perf(Rig):
     target = "package:0"
     watts = None
     source = "perf"
+    EVENT_W = 5000.0  # much, since a window takes some ms of its time
     ENABLE, DISABLE, RESET = 0x2400, 0x2401, 0x2403  # uapi/linux/perf_event.h
 
     def __init__(self, folder: Path, library: Path) -> None:
         super().__init__(folder, library)
-        self.pmu = FakePowerPmu(folder / "sys", {"energy-pkg": 50.0})
+        self.pmu = FakePowerPmu(folder / "sys", {"energy-pkg": self.EVENT_W})
         self.descriptor = -1
 
     def mend(self) -> None:
@@ -287,6 +301,9 @@ class Perf(Rig):
             if sensor.source == self.source:
                 self.descriptor = sensor._descriptor  # type: ignore[attr-defined]
 
+    def closed(self) -> None:
+        self.descriptor = -1
+
 
 class Replayed(Rig):
     """A recording: once found it is a curve in memory, so nothing that befalls its file counts."""
@@ -299,12 +316,16 @@ class Replayed(Rig):
         self.file = folder / "target.csv"
 
     def mend(self) -> None:
-        self.file.write_text("t_s,domain,watts\n0,gpu:1,250\n60,gpu:1,250\n")
+        self.write("0,gpu:1,250\n60,gpu:1,250\n")
+
+    def write(self, rows: str) -> None:
+        """The whole file anew."""
+        self.file.write_text(f"t_s,domain,watts\n{rows}")
 
     @property
     def faults(self) -> dict[str, Callable[[], None]]:
         def write(rows: str) -> Callable[[], None]:
-            return lambda: None if self.file.write_text(f"t_s,domain,watts\n{rows}") else None
+            return partial(self.write, rows)
 
         return {
             "disappears": self.file.unlink,
@@ -355,12 +376,12 @@ class PlugIn(Rig):
             "NaN": give(lambda t_s: float("nan")),
             "infinite": give(lambda t_s: float("-inf")),
             "negative": give(lambda t_s: -5.0),
-            "huge": give(lambda t_s: 1e300),
+            "huge": give(lambda t_s: 1e12 + TARGET_W * t_s),
             "wrong type": give(strange),
             "no value": give(lambda t_s: None),
             "disappears": give(fail(OSError("no such device"))),
             "goes backwards": give(lambda t_s: TARGET_W * (t_s - 500)),
-            "resets": give(lambda t_s: 0.0),
+            "resets": lambda: steered.acts.update({1: steered.Counter(self.world.now_s)}),
         }
 
     def families(self) -> list[Family]:
@@ -431,22 +452,26 @@ class Scenario:
             self.fault = ""
             rig.mend()
             sampler.close()
+            rig.closed()
         return {"said": said, "after": after}
 
     def window(self, sampler: Sampler) -> dict[str, Any]:
         """What a window of 5 s says in the midst and at its end."""
         world, began_s = self.rig.world, time.monotonic()
         self.step(sampler)
+        world.jump(0.02)  # a moment at which nothing was polled
         with self.at("opening", sampler):
             start = sampler.opening_edge(everything, shown=True)
         for _ in range(8):
             self.step(sampler)
         with self.at("midst", sampler):
             self.step(sampler)
+            world.jump(0.02)
             midst = sampler.look(everything)
             self.step(sampler)
         while world.now_s < start.t_s + WINDOW_S - 1e-9:
             self.step(sampler)
+        world.jump(0.02)
         with self.at("closing", sampler):
             stop = sampler.closing_edge(everything, shown=True)
         told: queue.Queue[Edge | None] = queue.Queue()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from faulty_sensor import install
+from faulty_sensor import HANGING, install
 from standins import FakeNvml
 from standins.nvml_child import NO_COUNTER
 from standins.powercap import FakePowercap
@@ -240,6 +240,10 @@ def third_party_sensors(at: Place) -> Steps:
     yield {**install(at.folder / "site"), **at.environ}
 
 
+def third_party_sensors_hang(at: Place) -> Steps:
+    yield {**install(at.folder / "site", (*HANGING, "readings")), **at.environ}
+
+
 def sensor_fails_when_it_counts(at: Place) -> Steps:
     yield {**install(at.folder / "site", ("blunt",)), **at.environ}
 
@@ -318,8 +322,9 @@ FAULTS = {
         procfs_is_garbage, reasons=(("package", "CPU time"), ("dram", "size of the memory"))
     ),
     "third parties' sensors": Fault(third_party_sensors),
-    "a sensor fails when it counts": Fault(
-        sensor_fails_when_it_counts, warns="failed: RuntimeError: no accuracy today"
+    "a sensor fails when it counts": Fault(sensor_fails_when_it_counts),
+    "third parties' sensors hang": Fault(
+        third_party_sensors_hang, warns="some sensors have not answered yet"
     ),
     "the settings file is broken": Fault(settings_file_is_broken, "no settings were read"),
     "the settings file is a folder": Fault(settings_file_is_a_folder, "no settings were read"),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
-from .base import Discovery, Family, Machine
+from .base import Discovery, Family, Machine, as_declared
 
 # One line a family, in the order in which doctor lists them.
 SENSORS = ("nvml", "rapl", "estimate", "replay")
@@ -52,4 +52,4 @@ class PlugIn:
             family: Family = self.point.load()
         except BaseException as error:  # noqa: BLE001  what others wrote may even call sys.exit
             return Discovery(notes=(f"cannot be imported: {type(error).__name__}: {error}",))
-        return family.discover(machine)
+        return as_declared(family.discover(machine))

@@ -1,5 +1,5 @@
-"""`python tests/benchmarks/run.py [load] [edges] [gpus] [live] [page] [reads] [store]`: prints a
-table, and keeps the figures."""
+"""`python tests/benchmarks/run.py [load] [edges] [gpus] [live] [page] [power] [reads] [store]`:
+prints a table, and keeps the figures."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ import gpus
 import live
 import load
 import page
+import power
 import reads
 import store
 
 RESULTS = Path(__file__).parent / "results"
-BENCHMARKS = (load, edges, gpus, live, page, reads, store)
+BENCHMARKS = (load, edges, gpus, live, page, power, reads, store)
 
 
 def main(wanted: list[str]) -> int:

@@ -16,6 +16,16 @@ acts: dict[int, Callable[[float], object]] = {}
 go_on = threading.Event()
 
 
+class Counter:
+    """One that began at 0 at a moment and counts 250 W."""
+
+    def __init__(self, from_s: float) -> None:
+        self._from_s = from_s
+
+    def __call__(self, t_s: float) -> float:
+        return 250.0 * (t_s - self._from_s)
+
+
 class Steered(Reading):
     """A counter of a GPU."""
 
