@@ -26,6 +26,8 @@
  * `library reload=N`: with each new N the driver is loaded again: counters start at 0, and calls
  * fail until the library is initialised again. Handles are good until nvmlShutdown.
  *
+ * `library stamps_s=-60`: the stamps of samples are a minute late from then on.
+ *
  * `fault` and `hang` (in ms, or until a new file has no such rule) may be given more than once; the place is the name of a function,
  * "field186" for one field's own return code ("field186/1" in scope 1), or "*". FAKE_NVML_LOG names
  * a file that gets one line a call: the function, the device (or -) and the thread.
@@ -223,6 +225,7 @@ static void set(Gpu *gpu, const char *key, const char *value) {
     else if (IS("graphics_pids")) read_processes(&gpu->graphics, value);
     else if (IS("utilization")) read_processes(&gpu->utilization, value);
     else if (IS("driver")) snprintf(driver, sizeof driver, "%s", value);
+    else if (IS("stamps_s")) epoch_s = real_s(CLOCK_REALTIME) - real_s(CLOCK_MONOTONIC) + number;
     else if (IS("reload")) {
         if (atoi(value) != reloads) reload();
         reloads = atoi(value);
