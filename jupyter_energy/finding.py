@@ -17,15 +17,16 @@ from .worker import Worker
 class Finder:
     """Asks all families what they have, one by one, as they come.
 
-    `found` is told the sensors of a family, on the thread that may read them, before the family
-    counts as one that has answered. `workers` are the threads of the driver libraries, by name.
+    `found` is told the sensors of a family and which worker is to read them, on that thread,
+    before the family counts as one that has answered. `workers` are the threads of the driver
+    libraries, by name.
     """
 
     def __init__(
         self,
         machine: Machine,
         families: Callable[[], Iterable[Family]],
-        found: Callable[[tuple[Sensor, ...]], None],
+        found: Callable[[tuple[Sensor, ...], str | None], None],
     ) -> None:
         self._machine = machine
         self._families = families
@@ -80,7 +81,7 @@ class Finder:
                     sensor.close()
         if self._closing:
             return
-        self._found_sensors(new)
+        self._found_sensors(new, _worker_of(family))
         with self._lock:
             self._found[name] = replace(now, sensors=(*before.sensors, *new))
 
@@ -138,7 +139,7 @@ class Finder:
                 with suppress(Exception):
                     sensor.close()
         else:
-            self._found_sensors(found.sensors)
+            self._found_sensors(found.sensors, _worker_of(family))
         with self._lock:
             self._found[name] = found
         self._begun(-1)

@@ -13,8 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from numbers import Real
+from typing import TypeVar
 
 from .errors import SensorError, SensorTimeout
 from .model import Sample
@@ -23,6 +25,7 @@ from .trace import Trace
 from .worker import Worker
 
 Seen = Sample | str
+T = TypeVar("T")
 # A driver call that takes longer than this would be felt at the edge of a cell (measuring.md 0).
 DRIVER_DEADLINE_S = 0.05
 DRIVER_BUSY = "the driver did not answer in time"
@@ -41,6 +44,14 @@ def asleep_s() -> float:
     return time.clock_gettime(boottime) - time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Reads that a worker makes one by one: `seen` grows as they come, until it is `done`."""
+
+    done: Future[None]
+    seen: list[tuple[Sensor, Seen]]
+
+
 class Readers:
     """The traces of the sensors that were found, and the one way to read into them."""
 
@@ -55,14 +66,21 @@ class Readers:
         self._asleep = asleep
         self._lock = threading.Lock()
         self._traces: dict[Sensor, Trace] = {}
+        self._worker_of: dict[Sensor, str | None] = {}  # None: read on the thread that asks
         # At the last reading: how long the machine had slept, how often its driver had begun.
         self._slept: dict[Sensor, tuple[float, int]] = {}
-        self._outstanding: dict[str, Future[dict[Sensor, Seen]]] = {}
+        self._outstanding: dict[str, Batch] = {}
         self._late: set[str] = set()
+        self._being_read: dict[str, Sensor] = {}  # by worker: the last sensor that it began to read
+        self._slow: set[Sensor] = set()  # they have kept an edge waiting, and are read last
 
-    def add(self, sensors: Sequence[Sensor]) -> None:
-        """Begin the traces of sensors, with a first reading: on a thread that may read them."""
+    def add(self, sensors: Sequence[Sensor], worker: str | None) -> None:
+        """Begin the traces of sensors that `worker` reads, with a first reading: call it there.
+
+        None where any thread may read them.
+        """
         with self._lock:
+            self._worker_of |= dict.fromkeys(sensors, worker)
             self._traces |= {sensor: Trace(sensor) for sensor in sensors}
         for sensor in sensors:
             self.read(sensor)
@@ -77,7 +95,7 @@ class Readers:
         with self._lock:
             known = self._traces.pop(old, None) is not None
         if known:
-            self.add((new,))
+            self.add((new,), self._worker_of[old])
             old.close()
         else:  # closed meanwhile
             new.close()
@@ -91,11 +109,12 @@ class Readers:
     def close(self) -> None:
         """Let go of the sensors, each on a thread that may. A driver that hangs is left behind."""
         for sensor in self.let_go():
-            if sensor.worker is None:
+            name = self._worker_of[sensor]
+            if name is None:
                 with suppress(Exception):  # one that cannot let go must not keep the others open
                     sensor.close()
             else:
-                self._workers()[sensor.worker].submit(sensor.close)
+                self._workers()[name].submit(sensor.close)
         for worker in self._workers().values():
             worker.close()
 
@@ -104,10 +123,11 @@ class Readers:
 
         Raises SensorError, SensorTimeout where a driver does not answer within 1 s.
         """
-        if sensor.worker is None:
+        name = self._worker_of.get(sensor)
+        if name is None:
             return _reading(sensor)
         try:
-            return self._workers()[sensor.worker].submit(partial(_reading, sensor)).result(1.0)
+            return self._workers()[name].submit(partial(_reading, sensor)).result(1.0)
         except (FutureTimeout, TimeoutError):
             raise SensorTimeout(DRIVER_BUSY) from None
 
@@ -118,43 +138,53 @@ class Readers:
         if trace is None:
             return "the sensor was closed"
         with trace.lock:  # reading and stamp in one: two threads may not swap their readings
-            before_s = self._clock()
             try:
-                reading = _reading(sensor)
+                return self._read_into(trace, sensor)
             except SensorError as error:
                 return str(error)
-            after_s = self._clock()
-            now = self._asleep(), int(getattr(sensor, "restarts", 0))
-            asleep, restarts = self._slept.get(sensor, now)
-            self._slept[sensor] = now
-            trace.slept = now[0] - asleep > LEAST_SLEEP_S
-            trace.restarted = now[1] > restarts
-            return trace.add((before_s + after_s) / 2, reading, after_s - before_s)
+            except Exception as error:  # noqa: BLE001  what a third party's sensor declares may fail
+                return f"{type(error).__name__}: {error}"
+
+    def _read_into(self, trace: Trace, sensor: Sensor) -> Sample:
+        """One reading into a trace whose lock is held. Raises SensorError, or anything."""
+        before_s = self._clock()
+        reading = _reading(sensor)
+        after_s = self._clock()
+        now = self._asleep(), int(getattr(sensor, "restarts", 0))
+        asleep, restarts = self._slept.get(sensor, now)
+        self._slept[sensor] = now
+        trace.slept = now[0] - asleep > LEAST_SLEEP_S
+        trace.restarted = now[1] > restarts
+        return trace.add((before_s + after_s) / 2, reading, after_s - before_s)
 
     def read_files(self, wanted: Callable[[Sensor], bool]) -> dict[Sensor, Seen]:
         """All wanted sensors that are files, read now and here."""
         return {s: self.read(s) for s in self._wanted(wanted, None)}
 
     def read_drivers(self, wanted: Callable[[Sensor], bool]) -> dict[Sensor, Seen]:
-        """All wanted sensors behind drivers, read on their workers; waited for till a deadline."""
+        """All wanted sensors behind drivers, read on their workers; waited for till a deadline.
+
+        What a worker has read by then counts, whatever hangs behind it.
+        """
         readings: dict[Sensor, Seen] = {}
-        asked = {}
-        patience_s = DRIVER_DEADLINE_S
-        for name in self._workers():
-            if sensors := self._wanted(wanted, name):
-                before = self._outstanding.get(name)
-                if before is not None and not before.done():
-                    patience_s = 2 * DRIVER_DEADLINE_S  # a poll or the live display is before us
-                asked[name] = (sensors, self._ask(name, sensors))
-        deadline_s = self._clock() + patience_s
-        for name, (sensors, future) in asked.items():
+        deadline_s = self._clock() + DRIVER_DEADLINE_S
+        asked = {
+            name: (sensors, self._ask(name, sensors))
+            for name in self._workers()
+            if (sensors := self._wanted(wanted, name))
+        }
+        for name, (sensors, batch) in asked.items():
             readings |= dict.fromkeys(sensors, DRIVER_BUSY)
-            if future is not None:
-                try:
-                    readings |= future.result(max(0.0, deadline_s - self._clock()))
-                except (FutureTimeout, TimeoutError):
-                    # A late reading still enters the trace when it comes; this edge has none.
-                    self._late.add(name)
+            if batch is None:
+                continue
+            try:
+                batch.done.result(max(0.0, deadline_s - self._clock()))
+            except (FutureTimeout, TimeoutError):
+                # A late reading still enters the trace when it comes; this edge has none.
+                self._late.add(name)
+                if (slow := self._being_read.get(name)) is not None:
+                    self._slow.add(slow)
+            readings |= dict(tuple(batch.seen))
         return readings
 
     def poll(self, wanted: Callable[[Sensor], bool]) -> None:
@@ -164,22 +194,41 @@ class Readers:
         for name in self._workers():
             before = self._outstanding.get(name)
             # Nobody waits for a poll, so none is added to a queue that does not move.
-            if (before is None or before.done()) and (sensors := self._wanted(wanted, name)):
+            if (before is None or before.done.done()) and (sensors := self._wanted(wanted, name)):
                 self._ask(name, sensors)
 
-    def _wanted(self, wanted: Callable[[Sensor], bool], worker: str | None) -> list[Sensor]:
-        return [s for s in self.sensors() if s.worker == worker and wanted(s)]
+    def hand_over(self, sensor: Sensor, call: Callable[[], T]) -> Future[T] | None:
+        """A call on the worker that reads a sensor; None where none does, or it is behind.
 
-    def _ask(self, name: str, sensors: Sequence[Sensor]) -> Future[dict[Sensor, Seen]] | None:
+        A call that waited behind one that hangs would come too late, and others would pile up.
+        """
+        name = self._worker_of.get(sensor)
+        before = None if name is None else self._outstanding.get(name)
+        if name is None or (before is not None and not before.done.done()):
+            return None
+        return self._workers()[name].submit(call)
+
+    def _wanted(self, wanted: Callable[[Sensor], bool], worker: str | None) -> list[Sensor]:
+        found = [s for s in self.sensors() if self._worker_of[s] == worker and wanted(s)]
+        return sorted(found, key=self._slow.__contains__)
+
+    def _ask(self, name: str, sensors: Sequence[Sensor]) -> Batch | None:
         """One batch of reads on a worker; None while an earlier batch still hangs in the driver."""
         before = self._outstanding.get(name)
-        if before is None or before.done():
+        if before is None or before.done.done():
             self._late.discard(name)
         elif name in self._late:  # it hangs; a call that is merely under way is waited for
             return None
-        future = self._workers()[name].submit(lambda: {s: self.read(s) for s in sensors})
-        self._outstanding[name] = future
-        return future
+        seen: list[tuple[Sensor, Seen]] = []
+
+        def read_all() -> None:
+            for sensor in sensors:
+                self._being_read[name] = sensor
+                seen.append((sensor, self.read(sensor)))
+
+        batch = Batch(self._workers()[name].submit(read_all), seen)
+        self._outstanding[name] = batch
+        return batch
 
 
 def _reading(sensor: Sensor) -> Reading:

@@ -130,9 +130,9 @@ class Sampler:
         """
         return self._readers.try_once(sensor)
 
-    def _begin(self, sensors: tuple[Sensor, ...]) -> None:
+    def _begin(self, sensors: tuple[Sensor, ...], worker: str | None) -> None:
         """Begin the traces of sensors that were found, on the thread that may read them."""
-        self._readers.add(sensors)
+        self._readers.add(sensors, worker)
         with self._wake:
             if not self._open_windows:
                 self._rests_at_s = self._clock() + REST_AFTER_S
@@ -198,7 +198,7 @@ class Sampler:
         """Which of the devices that an edge has read others use too, in words. Takes some ms."""
         if os.getpid() != self._pid:
             return {}
-        return upkeep.shared(tuple(stop.readings), self._finder.workers)
+        return upkeep.shared(self._readers, stop, self._clock)
 
     def settle(self, stop: Edge, told: Told, shown: bool = False) -> bool:
         """Whether sensors will be read again after a window that ended with `stop`.
@@ -258,15 +258,14 @@ class Sampler:
 
     def _keep_up(self) -> None:
         """What sensors want beside being read (upkeep.py)."""
-        workers = self._finder.workers
         if self._open_windows:
             if self._finder.has_sleepers():
                 self._finder.look_for_woken()
             return
-        upkeep.replace_condemned(self._readers, workers)
+        upkeep.replace_condemned(self._readers)
         if self._clock() >= self._rests_at_s:
             self._rests_at_s = math.inf
-            upkeep.rest(self.sensors(), workers)
+            upkeep.rest(self._readers)
 
     def _rest(self) -> bool:
         """Wait until there may be something to read; False when all is over."""

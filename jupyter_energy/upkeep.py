@@ -8,7 +8,7 @@ driver that keeps a device awake (`rest()`), GPUs that slept when they were look
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
@@ -17,7 +17,7 @@ from typing import Any
 
 from .readers import DRIVER_DEADLINE_S, Readers
 from .sensors.base import Sensor
-from .worker import Worker
+from .window import Edge
 
 AGREES = "agrees"
 
@@ -27,13 +27,12 @@ def is_checked(sensor: Sensor) -> bool:
     return bool(getattr(sensor, "checking", False))
 
 
-def replace_condemned(readers: Readers, workers: Mapping[str, Worker]) -> None:
+def replace_condemned(readers: Readers) -> None:
     """Begin to read another way each device whose counter was found not to be believed."""
     for sensor in readers.sensors():
-        if getattr(sensor, "verdict", None) in (None, AGREES) or sensor.worker is None:
+        if getattr(sensor, "verdict", None) in (None, AGREES) or getattr(sensor, "replaced", False):
             continue
-        if not getattr(sensor, "replaced", False):
-            workers[sensor.worker].submit(partial(_replace, readers, sensor))
+        readers.hand_over(sensor, partial(_replace, readers, sensor))
 
 
 def _replace(readers: Readers, sensor: Any) -> None:
@@ -43,26 +42,34 @@ def _replace(readers: Readers, sensor: Any) -> None:
         readers.replace(sensor, new)
 
 
-def rest(sensors: Sequence[Sensor], workers: Mapping[str, Worker]) -> None:
+def rest(readers: Readers) -> None:
     """Let go of drivers that would keep a device awake, until the next reading."""
-    for sensor in sensors:
+    for sensor in readers.sensors():
         call = getattr(sensor, "rest", None)
-        if call is not None and sensor.worker is not None:
-            workers[sensor.worker].submit(call)
+        if call is not None:
+            readers.hand_over(sensor, call)
 
 
 def shared(
-    sensors: Sequence[Sensor], workers: Mapping[str, Worker], deadline_s: float = DRIVER_DEADLINE_S
+    readers: Readers,
+    stop: Edge,
+    clock: Callable[[], float],
+    deadline_s: float = DRIVER_DEADLINE_S,
 ) -> dict[Sensor, str]:
-    """Which devices others use as well, in words. Slow calls: not waited for beyond a deadline."""
-    asked: dict[Sensor, Future[Any]] = {}
-    for sensor in sensors:
+    """Which devices others use as well, in words, of those that an edge has read.
+
+    Slow calls: not waited for beyond a deadline, all of them together.
+    """
+    until_s = clock() + deadline_s
+    asked: dict[Sensor, Future[object]] = {}
+    for sensor, seen in stop.readings.items():
         call: Callable[[], object] | None = getattr(sensor, "shared_with", None)
-        if call is not None and sensor.worker is not None:
-            asked[sensor] = workers[sensor.worker].submit(call)
+        if call is not None and not isinstance(seen, str):
+            future = readers.hand_over(sensor, call)
+            asked |= {} if future is None else {sensor: future}
     found = {}
     for sensor, future in asked.items():
         with suppress(FutureTimeout, TimeoutError, Exception):  # it is only told beside the figures
-            if text := future.result(deadline_s):
+            if text := future.result(max(0.0, until_s - clock())):
                 found[sensor] = str(text)
     return found

@@ -306,13 +306,17 @@ def measure(
         # A sensor that was found since then has a trace that began at 0 within this window.
         first = start.readings.get(sensor, Sample(start.t_s, 0.0, 0.0))
         last = stop.readings.get(sensor, "the sensor went away")
+        reason = first if isinstance(first, str) else str(last)
         if isinstance(first, Sample) and isinstance(last, Sample):
             later = None if settled is None else settled.readings.get(sensor)
             after = later if isinstance(later, Sample) else None
-            found.append(between(sensor, first, last, start.t_s, stop.t_s, after, start.quiet_s))
-        else:
-            reason = first if isinstance(first, str) else str(last)
-            found.append(DomainEnergy(sensor.domain, None, "none", sensor.source, 0.0, reason))
+            span = first, last, start.t_s, stop.t_s, after, start.quiet_s
+            try:
+                found.append(between(sensor, *span))
+                continue
+            except Exception as error:  # noqa: BLE001  one that declares nonsense is alone in it
+                reason = f"failed: {type(error).__name__}: {error}"
+        found.append(DomainEnergy(sensor.domain, None, "none", sensor.source, 0.0, reason))
     found += [DomainEnergy(a.domain, None, "none", a.source, 0.0, a.reason) for a in absences]
     return Measurement(start_utc, duration_s, _one_figure_a_domain(found))
 

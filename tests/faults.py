@@ -15,13 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from faulty_sensor import install
+from faulty_sensor import HANGING, install
 from standins import FakeNvml
 from standins.nvml_child import NO_COUNTER
+from standins.perf_pmu import FakePowerPmu
 from standins.powercap import FakePowercap
 
 GPU = 'gpu 0 uuid=GPU-1 name="NVIDIA H100" mode=clock power_mw=350000 limit_mw=700000'
 ENERGY = "nvmlDeviceGetFieldValues"
+# So that a reason stands alone and no range hides it.
+NO_ESTIMATE = {"JUPYTER_ENERGY_ESTIMATE": "0"}
+STOP_EVENTS = "stop the events"
 Steps = Iterator[dict[str, str]]
 
 
@@ -185,6 +189,19 @@ def driver_counts_backwards(at: Place) -> Steps:
     driver.set(GPU.replace("mode=clock", "mode=manual energy_mj=10"))
 
 
+def driver_is_reloaded(at: Place) -> Steps:
+    driver, environ = _driver(at, GPU)
+    yield environ
+    driver.set("library reload=1", GPU)
+
+
+def ring_goes_backwards(at: Place) -> Steps:
+    ring = f"{GPU} ring_ms=20{NO_COUNTER}"
+    driver, environ = _driver(at, ring)
+    yield environ
+    driver.set("library stamps_s=-1000", ring)
+
+
 def driver_has_no_symbol(at: Place) -> Steps:
     yield {**FakeNvml(at.nvml.parent / "empty" / at.nvml.name, at.folder).environ, **at.environ}
 
@@ -195,9 +212,7 @@ def driver_has_no_symbol(at: Place) -> Steps:
 def _powercap(at: Place) -> tuple[FakePowercap, dict[str, str]]:
     tree = FakePowercap(at.folder / "sys")
     tree.zone("package-0")
-    # No estimate, so that the reason stands alone and no range hides it.
-    environ = {"JUPYTER_ENERGY_SYSFS": str(tree.root), "JUPYTER_ENERGY_ESTIMATE": "0"}
-    return tree, {**environ, **at.environ}
+    return tree, {"JUPYTER_ENERGY_SYSFS": str(tree.root), **NO_ESTIMATE, **at.environ}
 
 
 def powercap_is_denied(at: Place) -> Steps:
@@ -225,6 +240,13 @@ def powercap_goes_away(at: Place) -> Steps:
         yield {}
 
 
+def event_is_stopped(at: Place) -> Steps:
+    # Only the process that has the event can stop it: the cell does, when it finds this file.
+    FakePowerPmu(at.folder / "sys", {"energy-pkg": 50.0})
+    yield {"JUPYTER_ENERGY_SYSFS": str(at.folder / "sys"), **NO_ESTIMATE, **at.environ}
+    (at.folder / "home" / STOP_EVENTS).touch()
+
+
 def procfs_is_garbage(at: Place) -> Steps:
     procfs = at.folder / "proc"
     procfs.mkdir()
@@ -238,6 +260,10 @@ def procfs_is_garbage(at: Place) -> Steps:
 
 def third_party_sensors(at: Place) -> Steps:
     yield {**install(at.folder / "site"), **at.environ}
+
+
+def third_party_sensors_hang(at: Place) -> Steps:
+    yield {**install(at.folder / "site", (*HANGING, "readings")), **at.environ}
 
 
 def sensor_fails_when_it_counts(at: Place) -> Steps:
@@ -318,8 +344,9 @@ FAULTS = {
         procfs_is_garbage, reasons=(("package", "CPU time"), ("dram", "size of the memory"))
     ),
     "third parties' sensors": Fault(third_party_sensors),
-    "a sensor fails when it counts": Fault(
-        sensor_fails_when_it_counts, warns="failed: RuntimeError: no accuracy today"
+    "a sensor fails when it counts": Fault(sensor_fails_when_it_counts),
+    "third parties' sensors hang": Fault(
+        third_party_sensors_hang, warns="some sensors have not answered yet"
     ),
     "the settings file is broken": Fault(settings_file_is_broken, "no settings were read"),
     "the settings file is a folder": Fault(settings_file_is_a_folder, "no settings were read"),
@@ -331,4 +358,14 @@ FAULTS = {
     "the recording is in nobody's home": Fault(recording_of_nobody, "left out"),
     "the notebook's name is garbage": Fault(notebooks_name_is_garbage),
     "the time zone is bad": Fault(time_zone_is_bad),
+}
+
+# Those that strike while a cell runs; `reasons` as above, "" where the figure may stand.
+IN_MID_CELL = {
+    "the driver loses its GPU": Fault(driver_is_lost, reasons=(("gpu", "lost"),)),
+    "the driver hangs": Fault(driver_hangs_at_reads, reasons=(("gpu", "did not answer"),)),
+    "the driver is loaded again": Fault(driver_is_reloaded, reasons=(("gpu", ""),)),
+    "the ring goes backwards": Fault(ring_goes_backwards),
+    "powercap goes away": Fault(powercap_goes_away, reasons=(("package", "is gone"),)),
+    "the event is stopped": Fault(event_is_stopped),
 }

@@ -7,13 +7,13 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 from conftest import StartKernel
-from faults import FAULTS, Fault, Place
+from faults import FAULTS, IN_MID_CELL, STOP_EVENTS, Fault, Place
 from faulty_sensor import readings
 from harness import LIMIT_S, LOAD, Kernel, Result, running
 from standins import build_nvml
@@ -165,6 +165,65 @@ def test_a_fault_of_ours_changes_nothing_that_the_users_cells_give(
         said = [d["reason"] or "" for d in after["domains"] if d["kind"] == kind]
         assert said, after["domains"]
         assert all(reason in text for text in said), said
+    step(steps)
+
+
+# They wait in their midst, where a fault strikes.
+IN_MID_CELL_WAITS = f"""\
+import fcntl, os, pathlib, time
+print("begun", flush=True)
+while not pathlib.Path("go").exists():
+    time.sleep(0.01)
+pathlib.Path("go").unlink()
+for number in os.listdir("/proc/self/fd") if os.path.exists({STOP_EVENTS!r}) else ():
+    if os.path.islink(link := "/proc/self/fd/" + number) and "perf_event" in os.readlink(link):
+        fcntl.ioctl(int(number), 0x2401, 0)  # uapi/linux/perf_event.h: PERF_EVENT_IOC_DISABLE
+"""
+ENDS = (
+    "print('out')\n6 * 7",
+    "import sys\nprint('err', file=sys.stderr)\nraise ValueError('of the user')",
+)
+
+
+def struck_in_midst(kernel: Kernel, magic: str, strike: Callable[[], object]) -> list[Result]:
+    """Cells that wait, the first of them until a fault has struck."""
+    results = []
+    for number, end in enumerate(ENDS):
+        message = kernel.send(f"{magic}\n{IN_MID_CELL_WAITS}{end}", stop_on_error=False)
+        kernel.wait_for_output(message, "begun")
+        if number == 0:
+            strike()
+        kernel.touch("go")
+        results.append(kernel.collect(message))
+    return results
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's /proc")
+@pytest.mark.parametrize("name", IN_MID_CELL)
+def test_a_fault_in_mid_cell_changes_nothing_that_the_cell_gives(
+    name: str, python: str, place: Place
+) -> None:
+    fault: Fault = IN_MID_CELL[name]
+    with running(python, place.folder / "plain") as kernel:
+        for _ in range(2):
+            kernel.run("pass")
+        plain = [seen(result, False) for result in struck_in_midst(kernel, "# nothing", tuple)]
+    steps = fault.make(place)
+    with running(python, place.folder / "home", next(steps)) as kernel:
+        first = [kernel.run(LOAD), kernel.run("%%energy -n first\npass")]
+        results = struck_in_midst(kernel, "%%energy", lambda: step(steps))
+        last = kernel.run("%%energy\nsum(range(10**5))")
+        assert [seen(result, False) for result in results] == plain
+    assert OURS.findall("".join(result.stderr for result in (*first, *results, last))) == []
+    cells = [result.energy for result in (*results, last)]
+    assert [len(found) for found in cells] == [1, 1, 1]
+    for (cell,) in cells:
+        assert_no_figure_is_made_up(cell)
+    ((struck,), *_) = cells
+    for kind, reason in fault.reasons:
+        (domain,) = (d for d in struck["domains"] if d["kind"] == kind)
+        assert reason in domain["reason"], domain
+        assert domain["coverage"] < 1
     step(steps)
 
 

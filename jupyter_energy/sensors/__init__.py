@@ -7,11 +7,11 @@ module of the same shape.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from types import SimpleNamespace
 
-from .base import Discovery, Family, Machine
+from .base import Discovery, Family, Machine, as_declared
 
 # One line a family, in the order in which doctor lists them.
 SENSORS = ("nvml", "rapl", "estimate", "replay")
@@ -19,7 +19,7 @@ ENTRY_POINTS = "jupyter_energy.sensors"
 
 
 def families(machine: Machine) -> Iterator[Family]:
-    """The modules of all families, ours first; third parties' are loaded as they are reached.
+    """The modules of all families, ours first; third parties' are loaded when they are asked.
 
     Where a recording is replayed, it stands in for every real sensor.
     """
@@ -28,18 +28,28 @@ def families(machine: Machine) -> Iterator[Family]:
         yield import_module(f".{name}", __name__)
     if machine.replay is None:
         for point in entry_points(group=ENTRY_POINTS):
-            yield _loaded(point)
+            yield PlugIn(point)
 
 
-def _loaded(point: EntryPoint) -> Family:
-    """A third party's family; one that cannot be imported is told as a note, and no more."""
-    try:
-        family: Family = point.load()
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001  what others wrote may even call sys.exit
-        note = f"cannot be imported: {type(error).__name__}: {error}"
-        return SimpleNamespace(
-            __name__=point.name, discover=lambda machine: Discovery(notes=(note,))
-        )
-    return family
+@dataclass
+class PlugIn:
+    """A third party's family. It is loaded, asked and read on a worker of its own.
+
+    Nobody has seen its code: what hangs there is to hold up neither a cell nor our own sensors.
+    """
+
+    point: EntryPoint
+    WORKER: str = field(init=False)
+    __name__: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.WORKER = f"plug-in {self.point.name}, {self.point.value}"
+        self.__name__ = self.point.value.replace(":", ".")
+
+    def discover(self, machine: Machine) -> Discovery:
+        """What it finds; a note where it cannot be imported. Raises whatever it raises."""
+        try:
+            family: Family = self.point.load()
+        except BaseException as error:  # noqa: BLE001  what others wrote may even call sys.exit
+            return Discovery(notes=(f"cannot be imported: {type(error).__name__}: {error}",))
+        return as_declared(family.discover(machine))

@@ -7,8 +7,8 @@ it is (counter or gauge, its step, its period, its accuracy); nothing is ever sn
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
@@ -105,7 +105,8 @@ class Sensor(Protocol):
 
     @property
     def worker(self) -> str | None:
-        """The library whose worker thread must make the call; None: safe on any thread."""
+        """The library whose worker thread must make the call; None: safe on any thread, and never
+        slow. A third party's is always read on a worker of its own."""
 
     def read(self) -> float | Reading:
         """The reading, in J (counter) or W (gauge). Raises SensorError."""
@@ -190,10 +191,52 @@ def _fault(sensor: Any, worker: str | None) -> str | None:
             "wraps_at_j or max_w": all(x is None or isinstance(x, Real) for x in limits),
             "settles_s or polls_s": all(x is None or isinstance(x, Real) for x in waits),
             "accuracy": isinstance(sensor.accuracy, Accuracy),
-            "worker": sensor.worker in (None, worker),
+            # Whichever it names, it is read on its family's; there must be one.
+            "worker": sensor.worker is None or worker is not None,
             "read or close": callable(sensor.read) and callable(sensor.close),
         }
     except Exception as error:  # noqa: BLE001  a foreign object may fail in any way when asked
         return f"{type(error).__name__}: {error}"
     wrong = [name for name, is_right in right.items() if not is_right]
     return f"its {wrong[0]} is not what a sensor has" if wrong else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Declared:
+    """A third party's sensor, with what it said of itself when it was found.
+
+    What it says later does not count: a property that fails then, on whichever thread asks, would
+    cost the other sensors their figures.
+    """
+
+    domain: Domain
+    kind: Literal["counter", "gauge"]
+    provenance: Provenance
+    source: str
+    wraps_at_j: float | None
+    max_w: float | None
+    step_j: float
+    period_s: float
+    averages_s: float
+    settles_s: float | None
+    polls_s: float | None
+    accuracy: Accuracy
+    spread: tuple[float, float] | None
+    worker: str | None
+    read: Callable[[], float | Reading]
+    close: Callable[[], None]
+
+
+def as_declared(found: Discovery) -> Discovery:
+    """What a third party's family found, as it declares it now; notes say what cannot be used."""
+    sensors: list[Sensor] = []
+    notes = list(found.notes)
+    for sensor in found.sensors:
+        try:
+            hash(sensor)
+            told = {field.name: getattr(sensor, field.name) for field in fields(Declared)}
+        except Exception as error:  # noqa: BLE001  a foreign object may fail in any way when asked
+            notes.append(f"a sensor is left out: {type(error).__name__}: {error}")
+        else:
+            sensors.append(Declared(**told))
+    return replace(found, sensors=tuple(sensors), notes=tuple(notes))

@@ -12,6 +12,7 @@ only waits lies at the lower end of the range: the line is that of a machine whe
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -44,6 +45,9 @@ MEMORY_W_PER_GB = 0.125
 SPREAD_MEMORY = (0.32, 3.2)
 ACCURACY = Accuracy(0.0, "an estimate: its range says how far off it may be")
 BYTES_PER_GB = 2**30  # as memory is sold
+# By how much CPU time may be told late: a kernel whose processors take no ticks while they work
+# (nohz_full) still makes one a second. Ours.
+LATE_S = 1.0
 
 
 @dataclass(slots=True, eq=False)
@@ -75,6 +79,8 @@ class Estimate:
     accuracy: Accuracy = ACCURACY
     worker: None = None
     counts: Mapping[str, Any] | None = None  # where another process finds `busy_s`
+    threads: float = math.inf  # the most CPU time in s that can be spent in a second
+    restarts: int = 0  # how often the CPU time was not to be believed: the trace leaves that out
     _last: tuple[float, float] = field(init=False)
     _energy_j: float = field(init=False, default=0.0)
 
@@ -89,16 +95,20 @@ class Estimate:
     def read(self) -> float:
         """The middle of the estimate in J since discovery; costs some µs of the calling thread.
 
-        Raises SensorError where the CPU time cannot be read or has fallen.
+        Raises SensorError where the CPU time cannot be read, has fallen, or has risen by more than
+        all threads together can work.
         """
         now_s, busy_s = self.clock(), self.busy_s()
         last_s, last_busy_s = self._last
         # CPU time can step back by a tick where a kernel corrects it; energy cannot. What comes
         # after is counted from the higher one, so that no tick counts twice.
-        fell_s = last_busy_s - busy_s
-        if fell_s > max(self.busy_step_s, TICK_S):
+        fell_s, passed_s = last_busy_s - busy_s, now_s - last_s
+        most_s = self.threads * (passed_s + LATE_S) + self.busy_step_s
+        if fell_s > max(self.busy_step_s, TICK_S) or -fell_s > most_s:
             self._last = now_s, busy_s
-            raise SensorError(f"the CPU time fell by {fell_s:.1f} s")
+            self.restarts += 1
+            changed = f"fell by {fell_s:.3g} s" if fell_s > 0 else f"rose by {-fell_s:.3g} s"
+            raise SensorError(f"the CPU time {changed} in {passed_s:.3g} s, which cannot be")
         self._last = now_s, max(busy_s, last_busy_s)
         gained_busy_s = max(0.0, -fell_s)
         self._energy_j += self.idle_w * max(0.0, now_s - last_s) + self.busy_w * gained_busy_s
@@ -173,6 +183,7 @@ def _cpu(
             descriptor=counted.descriptor,
             remark=power.remark,
             counts=counted.counts,
+            threads=counted.machine_threads,
         )
     except SensorError:
         if counted.descriptor >= 0:

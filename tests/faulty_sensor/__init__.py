@@ -14,6 +14,7 @@ FAMILIES = (
     *("readings", "raises", "exits", "interrupts", "gives_none", "unhashable", "no_sensors"),
     *("fails_at_import", "exits_at_import", "not_there", "rapl"),
 )
+HANGING = ("hangs_at_import", "hangs_when_asked", "hangs_when_read")
 
 
 def install(folder: Path, families: Sequence[str] = FAMILIES) -> dict[str, str]:

@@ -26,7 +26,9 @@
  * `library reload=N`: with each new N the driver is loaded again: counters start at 0, and calls
  * fail until the library is initialised again. Handles are good until nvmlShutdown.
  *
- * `fault` and `hang` (in ms) may be given more than once; the place is the name of a function,
+ * `library stamps_s=-60`: the stamps of samples are a minute late from then on.
+ *
+ * `fault` and `hang` (in ms, or until a new file has no such rule) may be given more than once; the place is the name of a function,
  * "field186" for one field's own return code ("field186/1" in scope 1), or "*". FAKE_NVML_LOG names
  * a file that gets one line a call: the function, the device (or -) and the thread.
  *
@@ -223,6 +225,7 @@ static void set(Gpu *gpu, const char *key, const char *value) {
     else if (IS("graphics_pids")) read_processes(&gpu->graphics, value);
     else if (IS("utilization")) read_processes(&gpu->utilization, value);
     else if (IS("driver")) snprintf(driver, sizeof driver, "%s", value);
+    else if (IS("stamps_s")) epoch_s = real_s(CLOCK_REALTIME) - real_s(CLOCK_MONOTONIC) + number;
     else if (IS("reload")) {
         if (atoi(value) != reloads) reload();
         reloads = atoi(value);
@@ -337,6 +340,19 @@ static void note(const char *name, const Gpu *gpu) {
     close(fd);
 }
 
+/* Hang for so long, or until the settings say no more that this call hangs. */
+static void hang(const char *name, const Gpu *from, int hang_ms) {
+    for (double end_s = real_s(CLOCK_MONOTONIC) + hang_ms / 1e3, left_s;
+         hang_ms && (left_s = end_s - real_s(CLOCK_MONOTONIC)) > 0;) {
+        struct timespec t = {0, (long)(1e9 * (left_s < 0.005 ? left_s : 0.005))};
+        nanosleep(&t, NULL);
+        pthread_mutex_lock(&lock);
+        refresh();
+        hang_ms = rule_for(from->hangs, from->n_hangs, name, 0);
+        pthread_mutex_unlock(&lock);
+    }
+}
+
 /* What every call does first: log, take the new settings, hang, fail. */
 static nvmlReturn_t enter(const char *name, const Gpu *gpu, const Handle *handle, int needs_init) {
     note(name, gpu);
@@ -348,10 +364,7 @@ static nvmlReturn_t enter(const char *name, const Gpu *gpu, const Handle *handle
     if (!code && needs_init && users == 0) code = UNINITIALIZED;
     if (!code && handle && handle->generation != generation) code = INVALID_ARGUMENT;
     pthread_mutex_unlock(&lock);
-    if (hang_ms) {
-        struct timespec t = {hang_ms / 1000, hang_ms % 1000 * 1000000L};
-        nanosleep(&t, NULL);
-    }
+    hang(name, from, hang_ms);
     return code;
 }
 
