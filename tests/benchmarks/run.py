@@ -1,6 +1,5 @@
 """`python tests/benchmarks/run.py [coverage] [load] [edges] [gpus] [live] [page] [power] [reads]
-[store]`:
-prints a table, and keeps the figures."""
+[store]`: prints a table, and keeps the figures."""
 
 from __future__ import annotations
 
