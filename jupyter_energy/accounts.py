@@ -65,6 +65,7 @@ class Rest:
     times: CpuTimes
     slept_s: float
     settled: Mapping[Sensor, Sample] = field(default_factory=dict)
+    in_use: frozenset[Domain] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,13 @@ class Accounts:
             known = {s: r for s, r in readings.items() if isinstance(r, Sample)}
             rest.settled = {**known, **rest.settled}
 
+    def in_use(self, domain: Domain) -> None:
+        """Somebody else was seen to use a device since the last window: the gap that runs now says
+        nothing about its idle power."""
+        rest = self._rest
+        if rest is not None:
+            rest.in_use |= {domain}
+
     def begins(self, edge: Edge, times: CpuTimes) -> Between | None:
         """A window begins at `edge` and none was open: what lay before it, where it is to be
         booked. A quiet gap tells idle power from here on."""
@@ -188,7 +196,8 @@ class Accounts:
             if read_s <= 0 or last.covered_s - first.covered_s < LEAST_SEEN * read_s:
                 continue
             watts = (last.energy_j - first.energy_j) / read_s
-            gap = Gap(watts, read_s, edge.t_s, now, busy, settled is not None, slept)
+            disturbed = slept or sensor.domain in rest.in_use
+            gap = Gap(watts, read_s, edge.t_s, now, busy, settled is not None, disturbed)
             if gap.is_idle:
                 found.append((sensor.domain, gap))
         return found
@@ -264,11 +273,19 @@ def _drawn(sensor: Sensor, first: Sample, last: Sample, duration_s: float) -> Do
     if sensor.spread is not None:
         low, high = sensor.spread
         return made(energy=Range(energy_j * low, energy_j, energy_j * high))
+    # The cell before has what was drawn since its last value, and the gap what was drawn since its
+    # own (window.py): then no joule is in both.
+    energy_j = max(0.0, energy_j + _behind_j(last) - _behind_j(first))
     # Two readings, each up to a period old and a step behind (measuring.md 6.1, 6.5).
     age = Spread.rectangular(energy_j / known_s * sensor.period_s / 2)
     step = Spread.rectangular(sensor.step_j / 2)
     gain = Spread.rectangular(sensor.accuracy.gain * energy_j)
     return made(energy=Uncertain.made(energy_j, age + age + step + step, gain))
+
+
+def _behind_j(sample: Sample) -> float:
+    """What was drawn since the value of a reading was renewed, in J, as far as power is known."""
+    return 0.0 if sample.power_w is None else sample.power_w * sample.age.mean_s
 
 
 def _on_mains(supplies: Path) -> bool | None:

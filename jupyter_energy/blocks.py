@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 if TYPE_CHECKING:
     from .model import Record
-    from .monitor import Monitor, OpenWindow
+    from .monitor import Monitor
+    from .open_window import OpenWindow
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -49,7 +50,7 @@ class measure:  # noqa: N801  it is used as a function, like contextlib's suppre
         """Begin the window."""
         from .devices import parse
         from .errors import WrongUse
-        from .monitor import Options
+        from .open_window import Options
 
         name, devices, zone, sync, trace = self._asked
         self.result = None

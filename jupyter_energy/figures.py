@@ -24,7 +24,8 @@ from .live_message import (
     fitted,
 )
 from .model import CarbonIntensity, DomainEnergy, Measurement, Record
-from .monitor import Monitor, OpenWindow
+from .monitor import Monitor
+from .open_window import OpenWindow
 from .pages import Key, Pages
 from .sensors.nvidia_pci import ASLEEP
 from .store import Store
@@ -34,6 +35,8 @@ from .version import version
 from .window import Edge
 
 STORE_DEADLINE_S = 2.0
+# A record that is still to be made again is not counted before; that takes less than this.
+SETTLED_S = 0.5
 # Power over less is mostly the age of the sensors' values.
 LEAST_S = 0.2
 LONGEST_NAME, LONGEST_HOST = 28, 40
@@ -170,6 +173,7 @@ class Figures:
 
     def _read(self, notebook: Key, windows: Sequence[OpenWindow]) -> Books:
         """The books of a notebook, with what the store has got since. Raises StoreError."""
+        self._monitor.wait_until_settled(SETTLED_S)
         known = self._monitor.known_notebook(notebook)
         if known is None:
             self._monitor.flush(STORE_DEADLINE_S)  # it is being asked: right after loading
@@ -245,7 +249,7 @@ def _device(group: Sequence[DomainEnergy], several: bool, duration_s: float) -> 
 
 def _measured_w(energy: Uncertain | None, duration_s: float) -> float | None:
     """Mean power in W; None where nothing is known, or less than the sensor can tell."""
-    if energy is None or energy.value < energy.u95:
+    if energy is None or energy.value <= energy.u95:
         return None
     return _short(energy.value / duration_s)
 

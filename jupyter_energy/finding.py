@@ -5,9 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from .sensors.base import Absence, Discovery, Family, Machine, Sensor, usable
+from .sensors.nvidia_pci import ASLEEP
 from .worker import Worker
 
 
@@ -30,7 +33,7 @@ class Finder:
         self._lock = threading.Lock()
         self._found: dict[str, Discovery] = {}
         self._looking = 1  # families that have not said yet what they have, and the asking itself
-        self._names: set[str] = set()
+        self._families_by_name: dict[str, Family] = {}
         self._closing = False
         self.ready = threading.Event()
         self.workers: dict[str, Worker] = {}
@@ -43,6 +46,43 @@ class Finder:
     def absences(self) -> tuple[Absence, ...]:
         """The domains that cannot be read here, with their reasons."""
         return tuple(a for found in self.discoveries().values() for a in found.absences)
+
+    def has_sleepers(self) -> bool:
+        """Whether a family found devices asleep, which may wake."""
+        return any(
+            hasattr(self._families_by_name.get(name), "has_woken")
+            and any(a.reason == ASLEEP for a in found.absences)
+            for name, found in self.discoveries().items()
+        )
+
+    def look_for_woken(self) -> None:
+        """Ask those families again whose devices have woken; that they have, no driver is asked."""
+        for name, found in self.discoveries().items():
+            family: Any = self._families_by_name.get(name)
+            has_woken = getattr(family, "has_woken", None)
+            worker = _worker_of(family)
+            if has_woken is None or worker is None or not has_woken(self._machine, found):
+                continue
+            self.workers[worker].submit(partial(self._look_again, name, family))
+
+    def _look_again(self, name: str, family: Family) -> None:
+        """Take up the devices of a family that were not there before, on its worker."""
+        before = self.discoveries()[name]
+        try:
+            now = usable(family.discover(self._machine), _worker_of(family))
+        except Exception:  # noqa: BLE001  what was found before stands
+            return
+        known = {sensor.domain.key for sensor in before.sensors}
+        new = tuple(s for s in now.sensors if s.domain.key not in known)
+        for sensor in now.sensors:
+            if sensor not in new or self._closing:
+                with suppress(Exception):
+                    sensor.close()
+        if self._closing:
+            return
+        self._found_sensors(new)
+        with self._lock:
+            self._found[name] = replace(now, sensors=(*before.sensors, *new))
 
     def close(self) -> None:
         """Ask no more; what a driver finds from now on is let go of."""
@@ -66,9 +106,9 @@ class Finder:
     def _ask(self, family: Family) -> None:
         whole = str(getattr(family, "__name__", type(family).__name__))
         name = whole.rpartition(".")[2]
-        while name in self._names:
-            name = whole if whole not in self._names else f"{name} again"
-        self._names.add(name)
+        while name in self._families_by_name:
+            name = whole if whole not in self._families_by_name else f"{name} again"
+        self._families_by_name[name] = family
         self._begun(1)
         worker = _worker_of(family)
         if worker is None:

@@ -13,6 +13,8 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import repeat
 from typing import TYPE_CHECKING, TypeVar
@@ -21,10 +23,12 @@ from .cells import cell_id_of, kernel_id_of, outcome_of, request_of
 from .config import Energy
 from .live import Live
 from .magic_line import Shown
-from .model import Outcome, Record
-from .monitor import Monitor, OpenWindow, Options
+from .model import Outcome
+from .monitor import Monitor
+from .open_window import OpenWindow, Options
 from .pages import Key, Pages
 from .repeat import Repetition, block_s
+from .results import Result
 from .runs import runs
 from .settings import read as read_settings
 
@@ -36,6 +40,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 # An interrupt that hits our hook is handed on after this long, when the user's code runs.
 HAND_ON_S = 0.05
+# Where no page listens, a shown cell waits this long for what is read a moment after it.
+SETTLED_S = 0.25
 
 
 @dataclass(slots=True)
@@ -104,6 +110,8 @@ class CellHooks:
         frames.append(frame)
         if self.silent:
             self._open(frame, Options())
+        else:
+            self.monitor.unsettle()
 
     def _open(self, frame: Frame, options: Options, shown: Shown | None = None) -> None:
         """Begin a cell's window, and tell the pages so."""
@@ -142,17 +150,27 @@ class CellHooks:
             return
         # Asked for at the end: IPython 9 counts up before pre_run_cell, 7 and 8 after the cell.
         count = result.execution_count if result is not None and frame.is_counted else None
-        record = self.monitor.close_window(frame.window, outcome, frame.cell_id, count)
+        record = self.monitor.close_window(
+            frame.window, outcome, frame.cell_id, count, may_settle=True
+        )
         if frame.shown is None:
             return
+        refined = frame.window.refined
+        if refined is not None and self.pages.said(frame.notebook) is None:
+            # What runs notebooks without a page, as nbclient does, takes nothing that comes after
+            # the cell: so it is waited for (jupyter.md 2c).
+            with suppress(FutureTimeout, TimeoutError):
+                record, refined = refined.result(SETTLED_S), None
         if frame.shown.variable is not None:
             self.shell.user_ns[frame.shown.variable] = record
-        if not frame.shown.quiet:
-            try:
-                self._show(record, frame.bar)
-            except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
-                why = f"{type(error).__name__}: {error}"
-                self.monitor.tell("show", f"a result could not be shown ({why}). It is kept.")
+        shown = Result(self.shell, frame.shown, record, frame.bar)
+        try:
+            shown.show()
+        except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
+            why = f"{type(error).__name__}: {error}"
+            self.monitor.tell("show", f"a result could not be shown ({why}). It is kept.")
+        if refined is not None:
+            refined.add_done_callback(shown.refine)
 
     def _here(self) -> Key:
         """The notebook of the cell that runs on this thread."""
@@ -194,13 +212,6 @@ class CellHooks:
                     print(f"jupyter-energy: {text}", file=sys.stderr)
         except (Exception, KeyboardInterrupt):  # noqa: BLE001  there is no way left to tell
             return
-
-    def _show(self, record: Record, bar: str | None = None) -> None:
-        """Show a result, in the place of a progress bar where there is one."""
-        from .display.bundle import cell_bundle, show
-        from .schema import cell_from_records
-
-        show(cell_bundle(cell_from_records([record])), bar, update=bar is not None)
 
     # -- repeated bodies -------------------------------------------------------------------
 

@@ -115,6 +115,7 @@ class CellJson(TypedDict):
 
     `repeats` is of the last of these runs, or null. `inside` where every run lies in another one,
     whose row its energy is a part of.
+    `waited_s` is what of `duration_s` was spent waiting for queued GPU work after the code's end.
     `above_idle_j` is what of `measured_j` lies above idle power, `baseline` that power;
     `kernel_share` is this kernel's share of the machine's CPU time, and `kernel_j` what of the
     processor's and the memory's energy above idle was this kernel's by that share.
@@ -135,6 +136,7 @@ class CellJson(TypedDict):
     kernel_j: RangeJson | None
     baseline: BaselineJson | None
     average_w: float | None
+    waited_s: float | None
     peak_w: float | None
     domains: list[DomainJson]
     carbon_g: CarbonJson | None

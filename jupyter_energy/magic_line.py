@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from .devices import parse as parse_devices
 from .errors import WrongUse
-from .monitor import Options
+from .open_window import Options
 
 MAGIC = "%%energy"
 # The line magic that marks the running cell; the transformer writes it.

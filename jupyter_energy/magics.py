@@ -20,7 +20,7 @@ from .errors import EnergyError, WrongUse
 from .hooks import CellHooks, Frame
 from .magic_line import BEGIN, MAGIC, RUNS, Shown, parse, split
 from .model import Outcome
-from .monitor import Options
+from .open_window import Options
 from .repeated_code import RepeatedCode, repeated
 
 if TYPE_CHECKING:

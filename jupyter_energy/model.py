@@ -261,6 +261,7 @@ class Record:
     the figures of one of several runs in this window, whose energy is that of them all.
     `kernel_cpu_s` is the CPU time of this kernel's process tree, `machine_cpu_s` that of the whole
     machine, None where unknown; `baseline` the idle power that `above_idle` was computed with.
+    `waited_s` is how long its end waited for queued GPU work, None where it did not wait.
     `peak_w` is the highest power in W of all measured devices together; known only of a run with a
     trace.
     """
@@ -283,6 +284,7 @@ class Record:
     machine_cpu_s: float | None = None
     baseline: Baseline | None = None
     peak_w: float | None = None
+    waited_s: float | None = None
 
     @property
     def start(self) -> datetime:

@@ -13,30 +13,30 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from . import devices
-from .accounts import Accounts, Whose
-from .attribution import ranks_on_this_node
-from .carbon import intensity
-from .carbon.emissions import emissions
+from .accounts import Accounts
 from .config import Energy
-from .errors import EnergyError
 from .idle_book import IdleBook
-from .model import CarbonIntensity, Domain, Measurement, Outcome, Record
+from .model import CarbonIntensity, Measurement, Outcome, Record
+from .open_window import Ending, OpenWindow, Options, still_open
 from .outbox import Outbox
 from .power.document import PowerTrace
 from .power.recorder import Recorders
 from .process_tree import CpuTimes
-from .repeat import Repetition, with_repeats
+from .records import Records, failed
 from .sampler import FORKED, Sampler
 from .sensors import families
-from .sensors.base import Absence, Sensor
+from .sensors.base import Sensor
 from .store import Store
-from .window import Edge, measure
+from .window import Edge
 
 if TYPE_CHECKING:
     from .identity import Notebook, NotebookRef
@@ -46,37 +46,6 @@ FIND_DEADLINE_S = 2.0
 # And the first silent cell this long, since people run all cells right after %load_ext. Files are
 # found within it, drivers mostly later: their GPU then counts from the moment it is found.
 FIRST_CELL_DEADLINE_S = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What `%%energy` and `je.measure` were asked for."""
-
-    name: str | None = None
-    choice: devices.Choice = devices.EVERYTHING
-    zone: str | None = None
-    sync: bool = False
-    trace: bool = False
-
-
-@dataclass(slots=True)
-class OpenWindow:
-    """A window that has begun. `run_id` is its record's id; it was opened inside of `outer`, and
-    `notebook` is the key of the notebook that it belongs to (see pages.py)."""
-
-    options: Options
-    run_id: str
-    outer: OpenWindow | None
-    start_utc: datetime
-    start: Edge
-    counts: Callable[[Domain], bool]
-    reads: Callable[[Sensor], bool]
-    notebook: str | None = None
-    warnings: list[str] = field(default_factory=list)
-    ended: bool = False
-    repetition: Repetition | None = None  # the body that runs several times in it
-    shown: bool = False
-    times: CpuTimes = field(default_factory=CpuTimes)
 
 
 class Monitor:
@@ -96,7 +65,6 @@ class Monitor:
         named = session_id or environ.get("JUPYTER_ENERGY_SESSION") or uuid.uuid4().hex
         self.session_id = named.encode(errors="replace").decode()  # as text that can be stored
         self._environ = environ
-        self._outer = environ.get("JUPYTER_ENERGY_WITHIN")
         self._find_notebook = notebook
         self._told: set[str] = set()
         self._to_tell: deque[str] = deque()
@@ -109,14 +77,21 @@ class Monitor:
         self.idle = IdleBook(
             self.accounts, self._outbox, self.sampler.look, self.session_id, self.host
         )
-        self._ranks = ranks_on_this_node(environ)
+        self._records = Records(
+            settings,
+            lambda: self.sampler.absences(),  # noqa: PLW0108  a test gives us another sampler
+            self.accounts,
+            self._outbox,
+            (self.session_id, self.host),
+            environ,
+        )
         self._recorders = Recorders()
         # A context and not a thread: two tasks of one thread are not inside of one another, and
         # a task is inside of the block that made it.
         self._innermost: ContextVar[OpenWindow | None] = ContextVar("innermost", default=None)
         self._main: OpenWindow | None = None  # the outermost window of the main thread
         self._outermost: dict[str, OpenWindow] = {}  # those that lie in no other, oldest first
-        self._intensities: dict[tuple[str | None, str], CarbonIntensity] = {}
+        self._unsettled: dict[str, Future[Record]] = {}
         self._pid = os.getpid()
         self._waited_s = 0.0
 
@@ -170,7 +145,7 @@ class Monitor:
         warnings: list[str] = []
         self._wait_for_sensors(FIND_DEADLINE_S if shown else FIRST_CELL_DEADLINE_S)
         if options.sync:
-            warnings += self._wait_for_gpu()
+            warnings += self._wait_for_gpu()[0]
         counts = devices.selector(
             options.choice, self.sampler.sensors, self.sampler.absences, self._environ
         )
@@ -179,7 +154,7 @@ class Monitor:
         def reads(sensor: Sensor) -> bool:
             return counts(sensor.domain) and (estimate or sensor.spread is None)
 
-        outer = _still_open(self._innermost.get())
+        outer = still_open(self._innermost.get())
         on_main = threading.current_thread() is threading.main_thread()
         if outer is None and not on_main:
             outer = self._main  # a thread that the measured code has started
@@ -187,12 +162,18 @@ class Monitor:
         run_id = uuid.uuid4().hex
         if options.trace:
             warnings += self._recorders.begin(run_id, filter(reads, self.sampler.sensors()))
+        try:
+            start_utc = datetime.now(UTC)
+            start = _edge(lambda: self.sampler.opening_edge(reads, shown), warnings)
+        except BaseException:  # Ctrl-C
+            self._recorders.drop(run_id)
+            raise
         window = OpenWindow(
             options=options,
             run_id=run_id,
             outer=outer,
-            start_utc=datetime.now(UTC),
-            start=_edge(lambda: self.sampler.opening_edge(reads), warnings),
+            start_utc=start_utc,
+            start=start,
             counts=counts,
             reads=reads,
             notebook=notebook if outer is None else outer.notebook,
@@ -212,7 +193,7 @@ class Monitor:
     def drop_window(self, window: OpenWindow) -> None:
         """End a window without a record."""
         self._recorders.drop(window.run_id)
-        self.sampler.closing_edge(lambda _: False)
+        self.sampler.drop_edge(window.shown)
         # It was no cell: its time is between cells.
         self._forget(window, window.start, window.times)
 
@@ -222,36 +203,87 @@ class Monitor:
         outcome: Outcome,
         cell_id: str | None = None,
         execution_count: int | None = None,
+        may_settle: bool = False,
     ) -> Record:
-        """End a window now; its record, which is in the store or waits to be written."""
+        """End a window now; its record, which is in the store or waits to be written.
+
+        Where nothing of the user's runs on (`may_settle`) and a sensor can tell more a moment
+        later, `window.refined` is the future of the better record, which takes this one's place.
+        """
         stop, times = None, CpuTimes()
         try:
             if window.options.sync:
                 try:
-                    window.warnings += self._wait_for_gpu()
+                    notes, window.waited_s = self._wait_for_gpu()
+                    window.warnings += notes
                 except KeyboardInterrupt:
                     # The code has ended: its record is wanted more than the end of its queue.
                     window.warnings.append("interrupted: queued GPU work was not waited for")
-            stop = _edge(lambda: self.sampler.closing_edge(window.reads), window.warnings)
+            stop = _edge(
+                lambda: self.sampler.closing_edge(window.reads, window.shown), window.warnings
+            )
             times = self.accounts.times(window.shown, window.times)
         finally:
             self._forget(window, stop, times)
         power, told = self._recorders.end(window.run_id, window.start.t_s, stop.t_s)
         window.warnings += told
+        if window.shown:
+            window.warnings += self._shared(stop)
         if not self.sampler.wait_until_found(0):
             window.warnings.append("some sensors have not answered yet")
-        record = self._record(window, stop, outcome, cell_id, execution_count, times)
-        record = self._repeated(record, window, stop)
-        if power is not None and record.energy_j is not None:
-            record = replace(record, peak_w=power.peak_w)
-        forked = os.getpid() != self._pid
-        if forked:
-            record = replace(record, warnings=(*record.warnings, FORKED))
-        else:  # the thread that writes has stayed with the parent
-            if power is not None:
-                self._outbox.put_power(window.run_id, power)
-            record = self.idle.keep(record, window.notebook, window.shown)
+        peak_w = None if power is None else power.peak_w
+        ending = Ending(stop, outcome, cell_id, execution_count, times, peak_w)
+        record = self._records.made(window, ending)
+        if os.getpid() != self._pid:  # the thread that writes has stayed with the parent
+            return replace(record, warnings=(*record.warnings, FORKED))
+        if power is not None:
+            self._outbox.put_power(window.run_id, power)
+        record = self.idle.keep(record, window.notebook, window.shown)
+        if may_settle:
+            self._settle(window, ending, record)
         return record
+
+    def _settle(self, window: OpenWindow, ending: Ending, first: Record) -> None:
+        """Let a record be made again with what is read a moment after its window."""
+        refined: Future[Record] = Future()
+
+        def told(edge: Edge | None) -> None:
+            record = first
+            try:
+                if edge is not None:
+                    made = self._records.made(window, ending, edge)
+                    if made.measurement != first.measurement:
+                        record = replace(made, warnings=first.warnings)
+                        self._outbox.put(record, window.notebook)
+                    self.accounts.settled(edge.readings)
+            finally:
+                self._unsettled.pop(window.run_id, None)
+                refined.set_result(record)
+
+        self._unsettled[window.run_id] = refined
+        if self.sampler.settle(ending.stop, told, window.shown):
+            window.refined = refined
+        else:
+            del self._unsettled[window.run_id]
+
+    def wait_until_settled(self, timeout_s: float) -> None:
+        """Wait until the records kept so far are as they will stay, but no longer."""
+        for refined in list(self._unsettled.values()):
+            with suppress(FutureTimeout, TimeoutError):
+                refined.result(timeout_s)
+
+    def unsettle(self) -> None:
+        """Code runs that is not measured: what is read from here on says nothing of before."""
+        if self._unsettled:
+            self.sampler.interrupt_settling()
+
+    def _shared(self, stop: Edge) -> list[str]:
+        """Which devices were shared with others at the end of a window, in words."""
+        notes = []
+        for sensor, text in self.sampler.shared(stop).items():
+            self.accounts.in_use(sensor.domain)
+            notes.append(f"{sensor.domain.kind.upper()} {sensor.domain.index} is {text}")
+        return notes
 
     def mark(self, window: OpenWindow) -> None:
         """The end of a block of a body that is repeated: its queued GPU work belongs to it."""
@@ -262,82 +294,17 @@ class Monitor:
         edge = self.sampler.look(window.reads)
         window.repetition.mark(edge, window.start, lambda a, b: self.so_far(window, a, b))
 
-    def _repeated(self, record: Record, window: OpenWindow, stop: Edge) -> Record:
-        """The record with the figures of one run, where the body was repeated."""
-        if window.repetition is None:
-            return record
-        try:
-            return with_repeats(
-                record,
-                window.repetition,
-                window.start,
-                stop,
-                lambda a, b: self.so_far(window, a, b),
-            )
-        except Exception as error:  # noqa: BLE001  the figures of the whole window stand
-            return replace(record, warnings=(*record.warnings, _failed(error)))
-
     def outermost(self) -> list[OpenWindow]:
         """The open windows that lie in no other one, oldest first."""
         return list(self._outermost.values())
 
     def so_far(self, window: OpenWindow, since: Edge, now: Edge) -> Measurement:
         """What has been drawn from one edge to another within an open window."""
-        return measure(window.start_utc, since, now, self._absences(window))
+        return self._records.measured(window, since, now)
 
     def under_way(self, window: OpenWindow, now: Edge) -> Record:
         """The record that an open window would have if it ended now; it is not kept."""
-        return self._record(window, now, "ok", None, None)
-
-    def _record(
-        self,
-        window: OpenWindow,
-        stop: Edge,
-        outcome: Outcome,
-        cell_id: str | None,
-        execution_count: int | None,
-        times: CpuTimes | None = None,
-    ) -> Record:
-        # Of two that overlap, as tasks and threads may, neither lies within the other.
-        outer = _still_open(window.outer)
-        warnings = list(window.warnings)
-        try:
-            measurement = self.so_far(window, window.start, stop)
-        except Exception as error:  # noqa: BLE001  a record that says so is better than none
-            duration_s = max(0.0, stop.t_s - window.start.t_s)
-            measurement = Measurement(window.start_utc, duration_s, ())
-            warnings.append(_failed(error))
-        whose = Whose(measurement)
-        try:
-            whose = self.accounts.whose(measurement, window.times, times or CpuTimes(), stop.t_s)
-        except Exception as error:  # noqa: BLE001  the energy is known without it
-            warnings.append(_failed(error))
-        warnings += [self._ranks] if self._ranks else []
-        emitted = None
-        try:
-            found = self.intensity(window.options.zone)
-            emitted = emissions(measurement, found, self.settings.pue)
-        except EnergyError as error:
-            warnings.append(f"CO2e is not known: {error}")
-        notebook = self._outbox.notebook(window.notebook)
-        return Record(
-            run_id=window.run_id,
-            notebook_id="" if notebook is None else notebook.id,
-            session_id=self.session_id,
-            host=self.host,
-            cell_id=cell_id,
-            name=window.options.name,
-            execution_count=execution_count,
-            within=self._outer if outer is None else outer.run_id,
-            outcome=outcome,
-            measurement=whose.measurement,
-            emissions=emitted,
-            synced=window.options.sync,
-            warnings=tuple(dict.fromkeys(warnings)),
-            kernel_cpu_s=whose.kernel_cpu_s,
-            machine_cpu_s=whose.machine_cpu_s,
-            baseline=whose.baseline,
-        )
+        return self._records.made(window, Ending(now))
 
     def _wait_for_sensors(self, limit_s: float) -> None:
         """Wait until all sensors are found, all in all no longer than `limit_s`: a driver that
@@ -347,12 +314,12 @@ class Monitor:
             self._waited_s = limit_s
             self.sampler.wait_until_found(left_s)
 
-    def _wait_for_gpu(self) -> list[str]:
-        """Wait for queued GPU work; what kept us from it, in words."""
+    def _wait_for_gpu(self) -> tuple[list[str], float]:
+        """Wait for queued GPU work; what kept us from it, in words, and how long it took in s."""
         from .gpu_sync import wait_for_gpu  # most sessions show no measurement, and wait for none
 
-        note = wait_for_gpu(self._pid).note
-        return [note] if note else []
+        waited = wait_for_gpu(self._pid)
+        return [waited.note] if waited.note else [], waited.waited_s
 
     def _forget(self, window: OpenWindow, edge: Edge | None, times: CpuTimes) -> None:
         """A window has ended; from `edge` on nothing runs, if it was the last one."""
@@ -363,23 +330,15 @@ class Monitor:
         if self._main is window:
             self._main = None
 
-    def _absences(self, window: OpenWindow) -> list[Absence]:
-        return [a for a in self.sampler.absences() if window.counts(a.domain)]
-
     # -- carbon ----------------------------------------------------------------------------
 
     def zone(self, option: str | None = None) -> tuple[str | None, str]:
         """The zone that counts, and where it was said."""
-        if option is not None:
-            return option, "--zone"
-        return self.settings.zone, self.settings.origin("zone")
+        return self._records.zone(option)
 
     def intensity(self, option: str | None = None) -> CarbonIntensity:
         """The carbon intensity that counts now. Raises UnknownZone."""
-        asked = self.zone(option)
-        if asked not in self._intensities:
-            self._intensities[asked] = intensity(*asked, self._environ)
-        return self._intensities[asked]
+        return self._records.intensity(option)
 
     # -- keeping ---------------------------------------------------------------------------
 
@@ -408,27 +367,10 @@ class Monitor:
         self._outbox.flush(timeout_s)
 
 
-def _still_open(window: OpenWindow | None) -> OpenWindow | None:
-    """The innermost of a window and those around it that is open, and all around it too.
-
-    A window whose outer one has ended was left behind, as by a generator that nobody finished.
-    """
-    found = window
-    while window is not None:
-        if window.ended:
-            found = window.outer
-        window = window.outer
-    return found
-
-
 def _edge(read: Callable[[], Edge], warnings: list[str]) -> Edge:
     """An edge; an empty one, with a warning, where it could not be read."""
     try:
         return read()
     except Exception as error:  # noqa: BLE001  ours or a third party's, but never the user's
-        warnings.append(_failed(error))
+        warnings.append(failed(error))
         return Edge(time.monotonic(), {})
-
-
-def _failed(error: Exception) -> str:
-    return f"failed: {type(error).__name__}: {error}"

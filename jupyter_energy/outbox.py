@@ -100,7 +100,12 @@ class Outbox:
             self._tell("closed", text)
             return
         with self._lock:
-            self._pending.append((record, key))
+            # One that is made again takes the place of the first, wherever that is by now.
+            same = [n for n, (r, _) in enumerate(self._pending) if r.run_id == record.run_id]
+            if same:
+                self._pending[same[0]] = record, key
+            else:
+                self._pending.append((record, key))
             full = len(self._pending) > MOST_PENDING
             if full:
                 self._pending.popleft()

@@ -55,7 +55,8 @@ class Readers:
         self._asleep = asleep
         self._lock = threading.Lock()
         self._traces: dict[Sensor, Trace] = {}
-        self._slept: dict[Sensor, float] = {}  # how long the machine had slept at the last reading
+        # At the last reading: how long the machine had slept, how often its driver had begun.
+        self._slept: dict[Sensor, tuple[float, int]] = {}
         self._outstanding: dict[str, Future[dict[Sensor, Seen]]] = {}
         self._late: set[str] = set()
 
@@ -70,6 +71,16 @@ class Readers:
         """All sensors that have a trace."""
         with self._lock:
             return tuple(self._traces)
+
+    def replace(self, old: Sensor, new: Sensor) -> None:
+        """Read a device by another sensor from now on: on a thread that may read both."""
+        with self._lock:
+            known = self._traces.pop(old, None) is not None
+        if known:
+            self.add((new,))
+            old.close()
+        else:  # closed meanwhile
+            new.close()
 
     def let_go(self) -> tuple[Sensor, ...]:
         """Forget all traces; the sensors that had one."""
@@ -113,10 +124,12 @@ class Readers:
             except SensorError as error:
                 return str(error)
             after_s = self._clock()
-            asleep = self._asleep()
-            slept = asleep - self._slept.get(sensor, asleep) > LEAST_SLEEP_S
-            self._slept[sensor] = asleep
-            return trace.add((before_s + after_s) / 2, reading, after_s - before_s, slept)
+            now = self._asleep(), int(getattr(sensor, "restarts", 0))
+            asleep, restarts = self._slept.get(sensor, now)
+            self._slept[sensor] = now
+            trace.slept = now[0] - asleep > LEAST_SLEEP_S
+            trace.restarted = now[1] > restarts
+            return trace.add((before_s + after_s) / 2, reading, after_s - before_s)
 
     def read_files(self, wanted: Callable[[Sensor], bool]) -> dict[Sensor, Seen]:
         """All wanted sensors that are files, read now and here."""

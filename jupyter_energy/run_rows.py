@@ -41,10 +41,11 @@ def record_row(record: Record) -> tuple[str, ...]:
 
 
 def add_record(connection: Connection, row: Sequence[str]) -> None:
-    """Keep a record's row; the same run a second time changes nothing."""
+    """Keep a record's row; the same run a second time takes the place of the first."""
     connection.execute(
         "INSERT INTO record (run_id, notebook_id, session_id, started, host, ended, devices, "
-        "document) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        "document) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run_id) DO UPDATE "
+        "SET ended = excluded.ended, devices = excluded.devices, document = excluded.document",
         row,
     )
 

@@ -9,6 +9,7 @@ that wrap. It sleeps without a timer while there is nothing to do.
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import threading
@@ -16,10 +17,11 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
+from . import upkeep
 from .finding import Finder
 from .readers import DRIVER_BUSY, DRIVER_DEADLINE_S, Readers, asleep_s
 from .sensors.base import Absence, Discovery, Family, Machine, Reading, Sensor
-from .settling import Settling, Told, due_s
+from .settling import Settling, Told, settling
 from .window import Edge
 
 __all__ = ["DRIVER_BUSY", "DRIVER_DEADLINE_S", "FORKED", "Sampler"]
@@ -32,6 +34,8 @@ GUARD_LINGERS_S = 600.0
 SHOWN_INTERVAL_S = 0.1
 # A counter is read around an edge until it has been renewed once, and a little longer.
 EDGE_PERIODS = 1.3
+# Drivers that would keep a device awake are let go of this long after the last window.
+REST_AFTER_S = 10.0
 FORKED = "not measured in a forked process"
 
 
@@ -62,10 +66,11 @@ class Sampler:
         self._wake = threading.Condition(threading.Lock())
         self._open_windows = 0
         self._shown_windows = 0
-        self._ended_s = float("-inf")  # when the last window ended
-        self._edge_polls_until_s = float("-inf")
+        self._ended_s = -math.inf  # when the last window ended
+        self._edge_polls_until_s = -math.inf
+        self._rests_at_s = math.inf  # when drivers are let go of
         self._settling: list[Settling] = []
-        self._wakes_at_s = float("-inf")  # when the thread wakes by itself
+        self._wakes_at_s = -math.inf  # when the thread wakes by itself
         self._closing = False
         self._thread: threading.Thread | None = None
 
@@ -129,6 +134,8 @@ class Sampler:
         """Begin the traces of sensors that were found, on the thread that may read them."""
         self._readers.add(sensors)
         with self._wake:
+            if not self._open_windows:
+                self._rests_at_s = self._clock() + REST_AFTER_S
             self._reckon()
 
     # -- edges -----------------------------------------------------------------------------
@@ -156,8 +163,17 @@ class Sampler:
             self._window_ended(shown)
             raise
         edge = Edge(self._clock(), readings, self._asleep(), quiet_s)
-        self._interrupt_settling(edge)
+        self.interrupt_settling(edge)
         return edge
+
+    def drop_edge(self, shown: bool = False) -> None:
+        """A window that was opened is none after all: it is forgotten, as if it had not been."""
+        if os.getpid() == self._pid:
+            with self._wake:
+                ended_s = self._ended_s
+            self._window_ended(shown)
+            with self._wake:
+                self._ended_s = ended_s
 
     def closing_edge(self, wanted: Callable[[Sensor], bool], shown: bool = False) -> Edge:
         """All wanted sensors, read now; its time is the moment before the first read."""
@@ -169,14 +185,20 @@ class Sampler:
             readings |= self._readers.read_drivers(wanted)
         finally:
             self._window_ended(shown)
-        return Edge(t_s, readings, self._asleep())
+        return Edge(t_s, readings, self._asleep(), 0.0)
 
     def look(self, wanted: Callable[[Sensor], bool]) -> Edge:
         """All wanted sensors, read now, in the midst of a window; for the live display."""
         if os.getpid() != self._pid:
             return Edge(self._clock(), {})
         readings = self._readers.read_drivers(wanted) | self._readers.read_files(wanted)
-        return Edge(self._clock(), readings, self._asleep())
+        return Edge(self._clock(), readings, self._asleep(), 0.0)
+
+    def shared(self, stop: Edge) -> dict[Sensor, str]:
+        """Which of the devices that an edge has read others use too, in words. Takes some ms."""
+        if os.getpid() != self._pid:
+            return {}
+        return upkeep.shared(tuple(stop.readings), self._finder.workers)
 
     def settle(self, stop: Edge, told: Told, shown: bool = False) -> bool:
         """Whether sensors will be read again after a window that ended with `stop`.
@@ -187,26 +209,24 @@ class Sampler:
         """
         if os.getpid() != self._pid or self._thread is None:
             return False
-        sensors = frozenset(s for s, seen in stop.readings.items() if not isinstance(seen, str))
-        due = due_s(stop.t_s, sensors)
+        again = settling(stop, told)
         with self._wake:
-            if due is None or self._open_windows or self._closing:
+            if again is None or self._open_windows or self._closing:
                 return False
-            again = frozenset(s for s in sensors if s.settles_s is not None)
-            self._settling.append(Settling(due, again, told))
+            self._settling.append(again)
             if shown:
-                self._edge_polls_until_s = due
+                self._edge_polls_until_s = again.due_s
             self._reckon()
         return True
 
-    def _interrupt_settling(self, edge: Edge) -> None:
-        """A window begins: what it read at its start is all that can be told of the one before."""
+    def interrupt_settling(self, edge: Edge | None = None) -> None:
+        """Code runs again: what its window read at its start, if there is one, is all that can be
+        told of the window before."""
         if not self._settling:
             return
         with self._wake:
-            for settling in self._settling:
-                if not settling.is_over:
-                    settling.edge, settling.is_over = edge, True
+            for waiting in self._settling:
+                waiting.interrupt(edge)
             self._wake.notify_all()
 
     def _window_ended(self, shown: bool) -> None:
@@ -214,6 +234,8 @@ class Sampler:
             self._open_windows = max(0, self._open_windows - 1)
             self._shown_windows = max(0, self._shown_windows - shown)
             self._ended_s = self._clock()
+            if not self._open_windows:
+                self._rests_at_s = self._ended_s + REST_AFTER_S
 
     def _longest_period_s(self) -> float:
         return max((s.period_s for s in self.sensors() if s.polls_s is not None), default=0.0)
@@ -231,15 +253,29 @@ class Sampler:
             with suppress(Exception):
                 self._settle_due()
                 self._deliver(self._taken())
+            with suppress(Exception):
+                self._keep_up()
+
+    def _keep_up(self) -> None:
+        """What sensors want beside being read (upkeep.py)."""
+        workers = self._finder.workers
+        if self._open_windows:
+            if self._finder.has_sleepers():
+                self._finder.look_for_woken()
+            return
+        upkeep.replace_condemned(self._readers, workers)
+        if self._clock() >= self._rests_at_s:
+            self._rests_at_s = math.inf
+            upkeep.rest(self.sensors(), workers)
 
     def _rest(self) -> bool:
         """Wait until there may be something to read; False when all is over."""
         with self._wake:
             if not self._closing and not any(s.is_over for s in self._settling):
                 pause_s = self._pause_s(jitter=random.uniform(0.5, 1.5))
-                self._wakes_at_s = float("inf") if pause_s is None else self._clock() + pause_s
+                self._wakes_at_s = math.inf if pause_s is None else self._clock() + pause_s
                 self._wait(self._wake, pause_s)
-                self._wakes_at_s = float("-inf")
+                self._wakes_at_s = -math.inf
             return not self._closing
 
     def _reckon(self) -> None:
@@ -260,6 +296,12 @@ class Sampler:
         if self._open_windows and any(s.kind == "gauge" for s in sensors):
             shown_s = min(SHOWN_INTERVAL_S, self._interval_s)
             pauses_s.append((shown_s if self._shown_windows else self._interval_s) * jitter)
+        if self._open_windows and (
+            any(map(upkeep.is_checked, sensors)) or self._finder.has_sleepers()
+        ):
+            pauses_s.append(self._interval_s * jitter)
+        if not self._open_windows and any(hasattr(s, "rest") for s in sensors):
+            pauses_s += [max(0.0, self._rests_at_s - now_s)] if self._rests_at_s < math.inf else []
         guarding = self._open_windows or now_s < self._ended_s + GUARD_LINGERS_S
         if guarding and any(s.wraps_at_j is not None for s in sensors):
             pauses_s.append(GUARD_PERIOD_S)
@@ -269,7 +311,7 @@ class Sampler:
         """Whether a sensor is to be polled now."""
         if sensor.polls_s is not None and self._clock() < self._edge_polls_until_s:
             return True
-        if sensor.kind == "gauge":
+        if sensor.kind == "gauge" or upkeep.is_checked(sensor):
             return self._open_windows > 0
         return sensor.wraps_at_j is not None
 
@@ -285,9 +327,9 @@ class Sampler:
         readings |= self._readers.read_drivers(sensors.__contains__)
         edge = Edge(self._clock(), readings, self._asleep())
         with self._wake:
-            for settling in due:
-                if not settling.is_over:
-                    settling.edge, settling.is_over = edge, True
+            for waiting in due:
+                if not waiting.is_over:
+                    waiting.edge, waiting.is_over = edge, True
 
     def _taken(self, everything: bool = False) -> list[Settling]:
         """The windows whose last reading is over (or all), taken off the list."""
@@ -297,6 +339,6 @@ class Sampler:
         return over
 
     def _deliver(self, over: list[Settling]) -> None:
-        for settling in over:
+        for settled in over:
             with suppress(Exception):  # told to whoever asked, whose fault it then is
-                settling.told(settling.edge)
+                settled.told(settled.edge)

@@ -44,6 +44,7 @@ def cell_from_output(found: object) -> CellJson | None:
         "kernel_j": _range(found.get("kernel_j")),
         "baseline": _baseline(found.get("baseline")),
         "average_w": _number(found.get("average_w")),
+        "waited_s": _number(found.get("waited_s")),
         "peak_w": _number(found.get("peak_w")),
         "domains": [_domain(d) for d in _list(domains) if isinstance(d, Mapping)],
         "carbon_g": _carbon(found.get("carbon_g")),

@@ -114,6 +114,7 @@ def cell_from_records(records: Sequence[Record]) -> CellJson:
         "kernel_j": range_json(kernel_j_from_records(runs)),
         "baseline": baseline_json(runs),
         "average_w": _average_w(shown_j, known_s),
+        "waited_s": _sum([r.waited_s for r in runs if r.waited_s is not None]),
         "peak_w": max((r.peak_w for r in runs if r.peak_w is not None), default=None),
         "domains": _domains_from_records(runs),
         "carbon_g": carbon_from_records(runs),
@@ -142,6 +143,10 @@ def _repeats_json(repeats: Repeats | None) -> RepeatsJson | None:
 def _not_below_0(value: Uncertain | None) -> Uncertain | None:
     """What is shown of a difference; records keep it as it is, so that sums are not pushed up."""
     return None if value is None else replace(value, value=max(0.0, value.value))
+
+
+def _sum(numbers: Sequence[float]) -> float | None:
+    return math.fsum(numbers) if numbers else None
 
 
 def _average_w(energy_j: float | None, duration_s: float) -> float | None:

@@ -92,7 +92,7 @@ class Store:
         self._run(probe)
 
     def append(self, record: Record) -> None:
-        """Keep a record; the same `run_id` a second time changes nothing."""
+        """Keep a record; the same `run_id` a second time takes the place of the first."""
         row = run_rows.record_row(record)
         cell = None
         if record.cell_id is not None and is_cell_id(record.cell_id):

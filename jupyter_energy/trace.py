@@ -35,7 +35,8 @@ class Trace:
 
     `gaps` counts the stretches left out, `last_gap` says why the latest was. Whoever adds a
     reading holds `lock` from before it is made: two threads that read one counter would else add
-    the older value behind the newer one, which looks like a wrap.
+    the older value behind the newer one, which looks like a wrap. They also say whether before it
+    the machine `slept` or the driver was `restarted`.
     """
 
     def __init__(self, sensor: Sensor) -> None:
@@ -51,27 +52,24 @@ class Trace:
         self._gauge = Gauge(sensor) if sensor.kind == "gauge" else None
         self._number = 0
         self._missed_j2 = 0.0  # by the gauges before a gap
+        self.slept = self.restarted = False
         self.gaps = 0
         self.last_gap: str | None = None
 
-    def add(
-        self, t_s: float, told: Reading | float, took_s: float = 0.0, slept: bool = False
-    ) -> Sample:
+    def add(self, t_s: float, told: Reading | float, took_s: float = 0.0) -> Sample:
         """The trace after a reading: `t_s` monotonic, in J (counter) or W (gauge).
 
-        `took_s` is how long it took, `slept` whether the machine was suspended since the last
-        one. A reading that is not later than the last one changes nothing: what it would add is
-        in the next difference anyway.
+        `took_s` is how long it took. A reading that is not later than the last one changes
+        nothing: what it would add is in the next difference anyway.
         """
         reading = told if isinstance(told, Reading) else Reading(told)
         if self._gauge is not None and reading.past:
             self._gauge.is_stamped = True
         for past_s, watts in reading.past:
             if (self._t_s is None or past_s > self._t_s) and past_s < t_s:
-                self._step(past_s, watts, slept)
-                slept = False
+                self._step(past_s, watts)
         if self._t_s is None or t_s > self._t_s:
-            self._step(t_s, reading.raw, slept)
+            self._step(t_s, reading.raw)
             if reading.power_w is not None and self._is_power(reading.power_w):
                 self._power = reading.power_w, t_s - self._sensor.period_s
         return self._sample(took_s)
@@ -98,19 +96,20 @@ class Trace:
             self._number,
         )
 
-    def _step(self, t_s: float, raw: float, slept: bool) -> None:
+    def _step(self, t_s: float, raw: float) -> None:
         """Take in one reading."""
         self._number += 1
         refused = self._refusal(raw)
         if self._t_s is not None or refused:
-            gap = refused or self._gap_before(t_s, slept)
-            gained_j = gap or self._gained_j(t_s, raw, slept)
+            gap = refused or self._gap_before(t_s)
+            gained_j = gap or self._gained_j(t_s, raw)
             if isinstance(gained_j, str):
                 self._gap(gained_j)
             elif self._t_s is not None:
                 self._energy_j += gained_j
                 self._covered_s += t_s - self._t_s
                 self._renew_power(t_s)
+        self.slept = self.restarted = False
         self._t_s, self._raw = t_s, None if refused else raw
         if refused:
             return
@@ -135,23 +134,25 @@ class Trace:
             return f"the sensor gave {raw:.0f} W, more than twice the {limit_w:.0f} W it can draw"
         return None
 
-    def _gap_before(self, t_s: float, slept: bool) -> str | None:
+    def _gap_before(self, t_s: float) -> str | None:
         """Why nothing can be known of the time before a reading, whatever it is; or None."""
         if self._t_s is None or self._raw is None:
             return self.last_gap or "no reading to start from"
         if self._gauge is not None and t_s - self._t_s > LONGEST_GAUGE_STEP_S:
             return f"no reading for {t_s - self._t_s:.1f} s"
-        return "the machine slept" if self._gauge is not None and slept else None
+        if self.restarted:
+            return "the driver was loaded again"
+        return "the machine slept" if self._gauge is not None and self.slept else None
 
-    def _gained_j(self, t_s: float, raw: float, slept: bool) -> float | str:
+    def _gained_j(self, t_s: float, raw: float) -> float | str:
         """Energy in J since the reading before, or why it cannot be known."""
         if self._gauge is not None:
             return self._gauge.saw(t_s, raw)
         assert self._t_s is not None
         assert self._raw is not None
-        return self._risen_j(t_s - self._t_s, self._raw, raw, slept)
+        return self._risen_j(t_s - self._t_s, self._raw, raw)
 
-    def _risen_j(self, dt_s: float, before: float, now: float, slept: bool) -> float | str:
+    def _risen_j(self, dt_s: float, before: float, now: float) -> float | str:
         sensor = self._sensor
         limit_w, wraps_at_j = self._limit_w(), sensor.wraps_at_j
         if wraps_at_j is not None and dt_s * limit_w > wraps_at_j:
@@ -159,7 +160,7 @@ class Trace:
             return f"no reading for {dt_s:.0f} s, in which the counter may have wrapped unseen"
         gained_j = now - before
         if gained_j < 0:
-            if slept:  # a counter that starts again at 0 looks like one that wrapped
+            if self.slept:  # a counter that starts again at 0 looks like one that wrapped
                 return "the counter fell while the machine slept"
             if wraps_at_j is None:
                 return "the counter fell: its driver was reset, or it wrapped at an unknown height"

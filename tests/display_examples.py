@@ -145,6 +145,7 @@ def cell(name: str | None = "train", **fields: object) -> CellJson:
         kernel_j=None,
         baseline=None,
         average_w=None,
+        waited_s=None,
         peak_w=None,
         domains=[],
         carbon_g=None,
@@ -183,6 +184,7 @@ def summary(cells: list[CellJson], **totals: object) -> SummaryJson:
 MEASURED = cell(
     measured_j=value(534.0, 24.0),
     average_w=534.0 / 4.12,
+    waited_s=0.42,
     peak_w=312.0,
     domains=[
         gpu(),

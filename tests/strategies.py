@@ -144,6 +144,8 @@ def records(
         kernel_cpu_s=st.none() | durations_s,
         machine_cpu_s=st.none() | durations_s,
         baseline=st.none() | baselines,
+        peak_w=st.none() | durations_s,
+        waited_s=st.none() | durations_s,
     )
 
 

@@ -262,7 +262,16 @@ def long_ago(scene: Scene) -> None:
     scene.run(1801)
 
 
-@pytest.mark.parametrize("spoil", [busy, asleep, short, unplugged, long_ago])
+def used_by_others(scene: Scene) -> None:
+    scene.accounts.in_use(CPU)  # nothing rests yet
+    scene.rest()
+    scene.settle()
+    scene.accounts.in_use(CPU)
+    scene.run(12)
+    scene.begin()
+
+
+@pytest.mark.parametrize("spoil", [busy, asleep, short, unplugged, long_ago, used_by_others])
 def test_a_gap_that_was_not_quiet_or_is_old_tells_no_idle_power(
     scene: Scene, spoil: Callable[[Scene], None]
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,11 +19,13 @@ from jupyter_energy.figures import Figures, devices
 from jupyter_energy.identity import NotebookRef
 from jupyter_energy.live_message import MOST_BYTES, LiveJson
 from jupyter_energy.model import Domain, DomainEnergy, Measurement, Provenance
-from jupyter_energy.monitor import Monitor, OpenWindow, Options
+from jupyter_energy.monitor import Monitor
+from jupyter_energy.open_window import OpenWindow, Options
 from jupyter_energy.pages import Pages
 from jupyter_energy.sampler import Sampler
 from jupyter_energy.sensors.base import Absence
 from jupyter_energy.sensors.nvidia_pci import ASLEEP
+from jupyter_energy.store import Store
 from jupyter_energy.uncertainty import Range, Uncertain
 
 START = datetime(2025, 3, 1, tzinfo=UTC)
@@ -73,6 +76,12 @@ class Desk:
     def close(self) -> None:
         self.figures.close()
         self.monitor.close()
+
+
+def own_notebook(at: Desk) -> str:
+    known = at.monitor.known_notebook()
+    assert known is not None
+    return known.id
 
 
 MakeDesk = Callable[..., Desk]
@@ -268,14 +277,16 @@ def test_records_of_another_kernel_enter_the_notebook_but_not_the_session(
 ) -> None:
     sensor = gpu()
     at = desk(sensor)
-    for session in ("another", at.monitor.session_id):
-        at.monitor.session_id, own = session, at.monitor.session_id
-        window = at.open()
-        sensor.value += 100.0
-        at.now.s += 1
-        at.monitor.close_window(window, "ok")
-        at.monitor.session_id = own
+    window = at.open()
+    sensor.value += 100.0
+    at.now.s += 1
+    own = at.monitor.close_window(window, "ok")
     at.monitor.flush()
+    (stored,) = at.monitor.store.records(own_notebook(at))
+    other = Store(at.monitor.store.path)
+    other.append(replace(stored, run_id="other", session_id="another"))
+    other.close()
+    assert own.run_id == stored.run_id
     message = at.idle()
     assert (message["notebook"]["runs"], message["session"]["runs"]) == (2, 1)
 

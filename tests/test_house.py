@@ -36,6 +36,7 @@ LAYERS = (
     ("trace",),
     ("window", "finding"),
     ("readers", "settling"),
+    ("upkeep",),
     ("sampler", "accounts"),
     # carbon, and how figures are written down
     ("carbon", "carbon_sums", "documents", "overlaps"),
@@ -48,11 +49,14 @@ LAYERS = (
     # putting together; the settings name what lies below, so they lie above it
     ("config", "outbox"),
     ("idle_book",),
+    ("open_window",),
+    ("records",),
     ("monitor", "runs"),
     # showing
     ("display",),
     ("figures", "commands"),
     ("live", "magic_line", "cli"),
+    ("results",),
     ("cells", "repeated_code"),
     ("hooks",),
     ("magics", "__main__"),

@@ -128,6 +128,7 @@ class Interrupting:
     kind, provenance, source = "counter", "measured", "interrupting"
     wraps_at_j = max_w = spread = worker = None
     step_j, period_s, accuracy = 0.0, 0.001, Accuracy(0.0, "a test")
+    averages_s, settles_s, polls_s = 0.0, None, None
 
     def read(self):
         if os.environ.get("ARMED") == str(os.getpid()):

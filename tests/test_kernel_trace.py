@@ -171,6 +171,20 @@ def test_a_cell_without_a_trace_gives_one_line_that_says_what_to_do(traced: Kern
         assert result.displays == []
 
 
+def test_a_trace_that_the_store_cannot_take_is_plotted_from_memory(
+    start_kernel: StartKernel, tmp_path: Path, sysfs: Path
+) -> None:
+    (tmp_path / "a folder").mkdir()
+    kernel = start_kernel(
+        {"JUPYTER_ENERGY_SYSFS": str(sysfs), "JUPYTER_ENERGY_STORE": str(tmp_path / "a folder")}
+    )
+    kernel.run(LOAD)
+    kernel.run("%%energy --trace -n kept\nimport time; time.sleep(0.2)")
+    result = kernel.run("%energy plot kept")
+    assert "cannot be used" in result.stderr
+    assert [shown["text/plain"][:16] for shown in result.displays] == ["kept: power over"]
+
+
 def test_a_block_is_traced_within_a_traced_cell(traced: Kernel, tmp_path: Path) -> None:
     result = traced.run(
         "%%energy --trace -n outer\nimport jupyter_energy as je, time\n"

@@ -18,7 +18,8 @@ from jupyter_energy.config import Energy
 from jupyter_energy.identity import NotebookRef
 from jupyter_energy.live import ANSWERS_S, BURST, FIRST_S, QUIET_S, Comm, Live, Pace
 from jupyter_energy.live_message import COMM_ID
-from jupyter_energy.monitor import Monitor, Options
+from jupyter_energy.monitor import Monitor
+from jupyter_energy.open_window import Options
 from jupyter_energy.pages import Pages
 
 HOUR_S = 3600.0

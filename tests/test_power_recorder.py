@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 import pytest
 from standins import HERE, FakeNvml, build_nvml
+from standins.perf_pmu import FakePowerPmu
 from standins.powercap import INTEL_RANGE_UJ, FakePowercap
 from standins.sensors import FakeSensor
 
@@ -130,6 +131,24 @@ def test_counters_that_run_are_followed_as_they_run(cpu: FakePowercap) -> None:
     assert (stop_uj - start_uj) / 1e6 * 0.999 <= energy_j(curve)
     assert energy_j(curve) <= (after_uj - before_uj) / 1e6 * 1.001
     assert len(curve.known()) >= 3
+
+
+def test_a_perf_event_is_read_by_the_descriptor_that_the_kernel_opened(tmp_path: Path) -> None:
+    FakePowerPmu(tmp_path / "pmu", {"energy-pkg": 50.0})
+    found = rapl.discover(Machine(sysfs=tmp_path / "pmu")).sensors
+    if not found:
+        pytest.skip("the kernel here opens no perf event for a whole CPU")
+    start_s = time.monotonic()
+    recording = begin(*found)
+    wait_until(lambda: time.monotonic() > start_s + 0.3)
+    stop_s = time.monotonic()
+    (curve,) = recording.end(start_s, stop_s).curves
+    assert 0 < energy_j(curve) <= 50.0 * (stop_s - start_s) * 1.01
+    assert (curve.source, len(curve.known()) >= 1) == ("perf", True)
+    for sensor in found:
+        sensor.close()
+    again = Recorders().begin("run", found)
+    assert again == ["no power trace: no sensor here tells its power to a second process"]
 
 
 def test_a_counter_that_wraps_loses_nothing_and_one_that_falls_invents_nothing(

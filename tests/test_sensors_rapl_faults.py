@@ -37,6 +37,7 @@ from jupyter_energy.window import Edge, measure
 pytestmark = pytest.mark.skipif(
     sys.platform == "win32", reason="names of zones have colons, which Windows forbids in files"
 )
+PERIOD_S = 0.001  # a value of the counter may be so old
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's /proc")
 # What one example leaves behind, the next writes over.
 same_tree = settings(
@@ -250,7 +251,7 @@ def test_guard_reads_count_every_wrap_of_a_long_cell(powercap: FakePowercap) -> 
             rig.clock.advance(GUARD_PERIOD_S)
             assert rig.clock.next_pause() == GUARD_PERIOD_S  # it has read
         found = between(start, sampler.closing_edge(everything))
-    assert joules(found["package"]) == pytest.approx(240_000, abs=0.01)
+    assert joules(found["package"]) == pytest.approx(240_000, abs=0.2)
     assert found["package"].coverage == 1.0
 
 
@@ -377,7 +378,7 @@ def test_a_fault_hurts_no_other_domain_and_invents_nothing(
         with modes_count() if fault.begin is denied else nullcontext():
             done = between(start, sampler.closing_edge(everything))
     for found, seconds in ((midst, 5), (done, 10)):
-        assert joules(found["dram"]) == pytest.approx(MEMORY_W * seconds, abs=1e-3)
+        assert joules(found["dram"]) == pytest.approx(MEMORY_W * seconds, abs=MEMORY_W * PERIOD_S)
         assert found["dram"].coverage == 1.0
     assert midst["package"].energy is None
     assert fault.said in str(midst["package"].reason)
@@ -391,7 +392,7 @@ def test_a_fault_hurts_no_other_domain_and_invents_nothing(
         assert package.coverage < 1
         assert package.reason
     else:  # the counter itself went on while its file was away
-        assert joules(package) == pytest.approx(500, abs=1e-3)
+        assert joules(package) == pytest.approx(500, abs=0.1)
         assert package.coverage == 1.0
 
 

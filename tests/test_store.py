@@ -83,10 +83,10 @@ def test_any_records_come_back_in_the_order_they_began(runs: list[Record]) -> No
         store.close()
 
 
-def test_the_same_run_twice_is_one_record(store: Store) -> None:
+def test_the_same_run_twice_is_one_record_and_the_later_one_stands(store: Store) -> None:
     store.append(a_record("a", outcome="ok"))
     store.append(a_record("a", outcome="error"))
-    assert [r.outcome for r in store.records("n1")] == ["ok"]
+    assert [r.outcome for r in store.records("n1")] == ["error"]
 
 
 def test_records_are_those_of_the_notebook_and_of_the_session_asked_for(store: Store) -> None:

@@ -274,10 +274,22 @@ def test_a_counter_that_fell_while_the_machine_slept_is_no_wrap() -> None:
     awake, asleep = Trace(Told()), Trace(Told())
     for slept, trace in ((False, awake), (True, asleep)):
         for t_s, raw in fell:
-            last = trace.add(t_s, raw, slept=slept)
+            trace.slept = slept
+            last = trace.add(t_s, raw)
         assert last.covered_s == (0 if slept else 100)
     assert asleep.last_gap == "the counter fell while the machine slept"
     gauge = Trace(GAUGE)
     gauge.add(0.0, 50.0)
-    assert gauge.add(1.0, 60.0, slept=True).covered_s == 0
+    gauge.slept = True
+    assert gauge.add(1.0, 60.0).covered_s == 0
     assert gauge.add(2.0, 60.0).energy_j == pytest.approx(60)
+
+
+def test_nothing_is_known_of_the_time_in_which_a_driver_was_loaded_again() -> None:
+    trace = Trace(Told())
+    trace.add(0.0, 100.0)
+    trace.restarted = True
+    higher = trace.add(10.0, 1000.0)  # it has counted further than the one before
+    assert (higher.energy_j, higher.covered_s) == (0, 0)
+    assert trace.last_gap == "the driver was loaded again"
+    assert trace.add(11.0, 1100.0).energy_j == pytest.approx(100)

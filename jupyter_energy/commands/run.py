@@ -116,7 +116,7 @@ def _run_notebook(path: Path, session: Session, output: str | None) -> bool:
 
 def _run_script(path: Path, arguments: list[str], session: Session) -> bool:
     """Run a script in a Python of its own, measured from outside; True when it failed."""
-    from ..monitor import Options
+    from ..open_window import Options
 
     context = session.context
     context.settings.store = str(session.store_path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..errors import WrongUse
+from ..errors import StoreError, WrongUse
 from ..identity import NotebookRef
 from ..model import Record
 from ..power.document import PowerTrace
@@ -15,17 +15,20 @@ from .base import Context
 def find(context: Context, ref: NotebookRef, own: bool, cell: str) -> tuple[Record, PowerTrace]:
     """The last traced run of a cell that is named, counted ("[3]" or "3") or begins its id.
 
-    Raises WrongUse where there is none, StoreError.
+    Raises WrongUse where there is none, StoreError where it cannot be read.
     """
     records: list[Record] = []
     stored: frozenset[str] = frozenset()
     notebook = context.known_notebook() if own else None
     store = Store(context.settings.store_path())
     try:
-        notebook = notebook or store.find_notebook(ref)
-        if notebook is not None:
-            records = store.records(notebook.id)
-            stored = store.traced(notebook.id)
+        try:
+            notebook = notebook or store.find_notebook(ref)
+            if notebook is not None:
+                records = store.records(notebook.id)
+                stored = store.traced(notebook.id)
+        except StoreError as error:  # what waits in memory can still be shown
+            context.err(f"jupyter-energy: {error}")
         pending = context.monitor().pending_power() if own else {}
         kept = {record.run_id for record in records}
         records += [r for r in context.pending() if own and r.run_id not in kept]

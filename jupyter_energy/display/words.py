@@ -25,6 +25,10 @@ NAME_LIMIT = 40
 REASON_LIMIT = 160
 COMMAND = "%energy"  # how commands are written in a notebook; in a shell "jupyter energy"
 INSIDE = "↳ "  # before the name of a row whose energy is part of another row's
+# A wait for the GPU is told from this share of the cell's time on.
+_LEAST_WAIT = 0.01
+# An interval between runs that is this much of the whole one says nothing new.
+_MOSTLY = 0.9
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _ELLIPSIS = "…"
 
@@ -138,8 +142,11 @@ def ending(cell: CellJson) -> str:
     """How long the cell took, over how many runs, and how it ended if not well."""
     time = units.duration(cell["duration_s"])
     runs = "" if cell["runs"] == 1 else f" over {counted(cell['runs'], 'run')}"
+    waited_s, waited = cell["waited_s"], ""
+    if waited_s is not None and waited_s >= _LEAST_WAIT * cell["duration_s"]:
+        waited = f" ({units.duration(waited_s)} of it waiting for the GPU to end)"
     outcome = _OUTCOMES.get(cell["outcome"])
-    return f" in {time}{runs}" + (f", {outcome}" if outcome else "")
+    return f" in {time}{waited}{runs}" + (f", {outcome}" if outcome else "")
 
 
 def one_run(cell: CellJson) -> tuple[tuple[Figure, ...], str] | None:
@@ -180,6 +187,9 @@ def one_run(cell: CellJson) -> tuple[tuple[Figure, ...], str] | None:
 def remarks(cell: CellJson) -> tuple[str, ...]:
     """What else must be said about a cell: its share of a shared machine, idle, warnings."""
     said: list[str] = []
+    measured = cell["measured_j"]
+    if measured is not None and cell["repeats"] is None:
+        said += _between_runs(measured)
     if cell["above_idle_j"] is not None:
         above = units.measured(uncertain(cell["above_idle_j"]))
         said.append(f"above idle: {above}{_baseline(cell['baseline'])}")
@@ -193,6 +203,14 @@ def remarks(cell: CellJson) -> tuple[str, ...]:
             line += f": {units.estimated(range_of(kernel))} of {of}, estimated from that time"
         said.append(line)
     return (*said, *notes(cell["warnings"]))
+
+
+def _between_runs(measured: ValueJson) -> list[str]:
+    """The smaller of the two intervals: the sensor's gain is in every run of this machine alike."""
+    half_j = measured["u95_repeat"]
+    if not 0 < half_j < _MOSTLY * measured["u95"] or half_j > measured["value"]:
+        return []
+    return [f"between runs on this machine: ± {units.quantity(half_j, units.ENERGY_J, 2)}"]
 
 
 def _is_counted(domain: DomainJson) -> bool:

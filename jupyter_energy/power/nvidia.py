@@ -5,7 +5,6 @@ No package of the user's has to be importable there.
 
 from __future__ import annotations
 
-import os
 import struct
 import sys
 import time
@@ -30,6 +29,7 @@ class Nvml:
         import ctypes
 
         self._ctypes = ctypes
+        self._field = ctypes.create_string_buffer(struct.calcsize(FIELD_VALUE))
         try:
             name = "nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1"
             self._library = ctypes.CDLL(name)
@@ -60,10 +60,10 @@ class Nvml:
         return milliwatts / 1000
 
     def _instant_mw(self, handle: Any) -> float:
-        field = self._ctypes.create_string_buffer(struct.calcsize(FIELD_VALUE))
+        field = self._field
         struct.pack_into(FIELD_VALUE, field, 0, POWER_INSTANT, 0, 0, 0, 0, 0, b"")
         self._call("nvmlDeviceGetFieldValues", handle, 1, field)
-        *_, kind, code, value = struct.unpack(FIELD_VALUE, field.raw)
+        *_, kind, code, value = struct.unpack(FIELD_VALUE, field)
         if code or not 0 <= kind < len(VALUE_FORMATS):
             raise NoReadingError(f"the NVIDIA driver tells no power (code {code})")
         return float(struct.unpack_from(VALUE_FORMATS[kind], value)[0])
@@ -88,8 +88,10 @@ class Gpu(Source):
 
     def asleep(self) -> bool:
         """Whether sysfs says that it is suspended."""
+        if self._status is None:
+            return False
         try:
-            with open(self._status or os.devnull, "rb") as file:  # noqa: PTH123  pathlib is slow to import
+            with open(self._status, "rb") as file:  # noqa: PTH123  pathlib is slow to import
                 return file.read().strip() == b"suspended"
         except OSError:
             return False

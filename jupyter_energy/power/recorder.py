@@ -65,6 +65,7 @@ class Recording:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
+                pass_fds=[source["descriptor"] for _, source in plan if "descriptor" in source],
                 start_new_session=True,  # Ctrl-C is sent to the whole group of the kernel
                 creationflags=_no_window(),
             )

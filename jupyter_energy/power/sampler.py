@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .nvidia import Gpu, Nvml
-from .sources import Affine, Curve, NoReadingError, Source, slept_s
+from .sources import Affine, Curve, Event, NoReadingError, Source, slept_s
 
 # The sum over devices is told only while all of them have a reading that is not older.
 FRESH_S = 2.0
@@ -139,7 +139,8 @@ class Recorder:
 
 def _made(plan: dict[str, Any], most: int) -> Source | str:
     """The source that a plan speaks of, or why there is none."""
-    make = Gpu if "nvml" in plan else Curve if "curve" in plan else Affine
+    kinds = {"nvml": Gpu, "curve": Curve, "descriptor": Event}
+    make = next((kind for name, kind in kinds.items() if name in plan), Affine)
     try:
         return make(plan, most)
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import sys
 import time
 from bisect import bisect_right
@@ -22,6 +23,7 @@ SLOW_READ_S = 0.005
 SHORTEST_S = 0.03
 # The clock that runs on in suspend has run ahead by more than this: the machine has slept.
 SLEPT_S = 0.2
+PERF_COUNT = "=qQQ"  # count, ns enabled, ns running: uapi/linux/perf_event.h
 BUSY_FIELDS = (1, 2, 3, 6, 7)  # user, nice, system, irq, softirq of /proc/stat: proc(5)
 
 
@@ -143,6 +145,28 @@ class Affine(Source):
         lines = [line.split(None, 8) for line in text.split(b"\n")]
         ours = [fields for fields in lines if fields and fields[0] in self._cpus]
         return sum(int(fields[number]) for fields in ours for number in BUSY_FIELDS)
+
+
+class Event(Source):
+    """A perf event of the kernel, whose descriptor this process was started with: only the kernel
+    that opened it may have been allowed to. As `PerfPower` in sensors/perf_power.py."""
+
+    def __init__(self, plan: dict[str, Any], most: int) -> None:
+        super().__init__(plan, most)
+        self._descriptor, self._j_per_unit = plan["descriptor"], plan["j_per_unit"]
+        self._running_ns = 0
+
+    def read(self) -> tuple[float, float]:
+        """When, and the counter in J, which wraps."""
+        try:
+            count, _, running_ns = struct.unpack(PERF_COUNT, os.read(self._descriptor, 24))
+        except (OSError, struct.error):
+            raise NoReadingError("the perf event gives no count") from None
+        now_s = time.monotonic()
+        if running_ns == self._running_ns:
+            raise NoReadingError("the perf event is no longer counted")
+        self._running_ns = running_ns
+        return now_s, count * self._j_per_unit % (self._wraps_at_j + self._step_j)
 
 
 class Curve(Source):

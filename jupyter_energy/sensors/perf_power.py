@@ -95,6 +95,13 @@ class PerfPower:
         self._running_ns = running_ns
         return float(count * self.scale_j % (self.wraps_at_j + self.step_j))
 
+    def trace_source(self) -> dict[str, object] | None:
+        """What `--trace` reads in a process of its own (power/sources.py): this same event, as
+        that process is given its descriptor."""
+        if self._descriptor < 0:
+            return None
+        return {"descriptor": self._descriptor, "j_per_unit": self.scale_j}
+
     def close(self) -> None:
         """Let go of the event."""
         descriptor, self._descriptor = self._descriptor, -1

@@ -1,5 +1,5 @@
-"""`python tests/benchmarks/run.py [coverage] [load] [edges] [gpus] [live] [page] [reads] [store]`:
-prints a table, and keeps the figures."""
+"""`python tests/benchmarks/run.py [coverage] [load] [edges] [gpus] [live] [page] [power] [reads]
+[store]`: prints a table, and keeps the figures."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ import intervals
 import live
 import load
 import page
+import power
 import reads
 import store
 
 RESULTS = Path(__file__).parent / "results"
-BENCHMARKS = (intervals, load, edges, gpus, live, page, reads, store)
+BENCHMARKS = (intervals, load, edges, gpus, live, page, power, reads, store)
 
 
 def main(wanted: list[str]) -> int:

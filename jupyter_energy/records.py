@@ -1,0 +1,141 @@
+"""Windows as records: what was drawn, above idle and by whom, and what it stands for in CO2e."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from .accounts import Accounts, Whose
+from .attribution import ranks_on_this_node
+from .carbon import intensity
+from .carbon.emissions import emissions
+from .config import Energy
+from .errors import EnergyError
+from .model import CarbonIntensity, Measurement, Record
+from .open_window import Ending, OpenWindow, still_open
+from .outbox import Outbox
+from .readers import LEAST_SLEEP_S
+from .repeat import with_repeats
+from .sensors.base import Absence
+from .units import duration
+from .window import Edge, measure
+
+
+class Records:
+    """Makes records of one session on one host."""
+
+    def __init__(
+        self,
+        settings: Energy,
+        absences: Callable[[], Sequence[Absence]],
+        accounts: Accounts,
+        outbox: Outbox,
+        session: tuple[str, str],
+        environ: Mapping[str, str],
+    ) -> None:
+        """`session` is its id and the name of the host, `absences` what cannot be read here."""
+        self._settings = settings
+        self._absences = absences
+        self._accounts = accounts
+        self._outbox = outbox
+        self._session_id, self._host = session
+        self._environ = environ
+        self._outer = environ.get("JUPYTER_ENERGY_WITHIN")
+        self._ranks = ranks_on_this_node(environ)
+        self._intensities: dict[tuple[str | None, str], CarbonIntensity] = {}
+
+    def measured(
+        self, window: OpenWindow, since: Edge, now: Edge, settled: Edge | None = None
+    ) -> Measurement:
+        """What has been drawn from one edge to another within a window; `settled` is what was
+        read a moment after the second one."""
+        absences = [a for a in self._absences() if window.counts(a.domain)]
+        return measure(window.start_utc, since, now, absences, settled)
+
+    def made(self, window: OpenWindow, ending: Ending, settled: Edge | None = None) -> Record:
+        """The record of a window. Whatever fails is a warning in it."""
+        # Of two that overlap, as tasks and threads may, neither lies within the other.
+        outer = still_open(window.outer)
+        stop, warnings = ending.stop, [*window.warnings, *_slept(window.start, ending.stop)]
+        try:
+            measurement = self.measured(window, window.start, stop, settled)
+        except Exception as error:  # noqa: BLE001  a record that says so is better than none
+            duration_s = max(0.0, stop.t_s - window.start.t_s)
+            measurement = Measurement(window.start_utc, duration_s, ())
+            warnings.append(failed(error))
+        whose = Whose(measurement)
+        try:
+            whose = self._accounts.whose(measurement, window.times, ending.times, stop.t_s)
+        except Exception as error:  # noqa: BLE001  the energy is known without it
+            warnings.append(failed(error))
+        warnings += [self._ranks] if self._ranks else []
+        emitted = None
+        try:
+            found = self.intensity(window.options.zone)
+            emitted = emissions(measurement, found, self._settings.pue)
+        except EnergyError as error:
+            warnings.append(f"CO2e is not known: {error}")
+        notebook = self._outbox.notebook(window.notebook)
+        record = Record(
+            run_id=window.run_id,
+            notebook_id="" if notebook is None else notebook.id,
+            session_id=self._session_id,
+            host=self._host,
+            cell_id=ending.cell_id,
+            name=window.options.name,
+            execution_count=ending.execution_count,
+            within=self._outer if outer is None else outer.run_id,
+            outcome=ending.outcome,
+            measurement=whose.measurement,
+            emissions=emitted,
+            synced=window.options.sync,
+            warnings=tuple(dict.fromkeys(warnings)),
+            kernel_cpu_s=whose.kernel_cpu_s,
+            machine_cpu_s=whose.machine_cpu_s,
+            baseline=whose.baseline,
+            waited_s=window.waited_s or None,
+        )
+        if record.energy_j is not None:
+            record = replace(record, peak_w=ending.peak_w)
+        return self._repeated(record, window, stop, settled)
+
+    def _repeated(
+        self, record: Record, window: OpenWindow, stop: Edge, settled: Edge | None
+    ) -> Record:
+        """The record with the figures of one run, where the body was repeated."""
+        if window.repetition is None:
+            return record
+
+        def between(since: Edge, now: Edge) -> Measurement:
+            return self.measured(window, since, now, settled if now is stop else None)
+
+        try:
+            return with_repeats(record, window.repetition, window.start, stop, between)
+        except Exception as error:  # noqa: BLE001  the figures of the whole window stand
+            return replace(record, warnings=(*record.warnings, failed(error)))
+
+    def zone(self, option: str | None = None) -> tuple[str | None, str]:
+        """The zone that counts, and where it was said."""
+        if option is not None:
+            return option, "--zone"
+        return self._settings.zone, self._settings.origin("zone")
+
+    def intensity(self, option: str | None = None) -> CarbonIntensity:
+        """The carbon intensity that counts now. Raises UnknownZone."""
+        asked = self.zone(option)
+        if asked not in self._intensities:
+            self._intensities[asked] = intensity(*asked, self._environ)
+        return self._intensities[asked]
+
+
+def failed(error: Exception) -> str:
+    """A failure of ours, in words."""
+    return f"failed: {type(error).__name__}: {error}"
+
+
+def _slept(start: Edge, stop: Edge) -> list[str]:
+    """That the machine was suspended in a window, which its duration leaves out."""
+    slept_s = stop.asleep_s - start.asleep_s
+    if slept_s <= LEAST_SLEEP_S:
+        return []
+    return [f"the machine slept for {duration(slept_s)} within it, which is not counted"]
