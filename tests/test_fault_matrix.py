@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,15 @@ import pytest
 from fault_rigs import BESIDE, BESIDE_W, PLACES, RIGS, Perf
 from faulty_sensor import install
 from standins import HERE, build_nvml
+from standins.nvml_child import H100, NvmlChild
+from standins.sensors import FakeSensor
 from test_sensors_perf_power import why_no_events
+
+from jupyter_energy.errors import SensorError
+from jupyter_energy.model import Domain, Sample
+from jupyter_energy.sensors.base import Accuracy, Machine
+from jupyter_energy.uncertainty import Uncertain
+from jupyter_energy.window import Edge, measure
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the stand-ins are Linux's")
 
@@ -193,3 +202,78 @@ def test_a_hung_gpu_leaves_the_figure_of_the_one_that_was_read_before_it(outcome
 def test_the_matrix_knows_all_faults_of_its_rigs(outcomes: Any) -> None:
     for rig in set(RIGS) - {"perf"}:
         assert {fault for fault, _ in outcomes(rig)} == set(FAULTS[rig])
+
+
+RELOADED_BEHIND_OUR_BACK = """
+from datetime import UTC, datetime
+from jupyter_energy.readers import Readers
+from jupyter_energy.window import Edge, measure
+from jupyter_energy.worker import Worker
+clock, clocks = virtual(5.0)
+fake.set("library reload=1", *first)  # the counter is low when the window begins
+(sensor,) = discover(machine, clocks).sensors
+worker = Worker("nvml")
+readers = Readers(lambda: {"nvml": worker}, clock, lambda: 0.0)
+worker.submit(lambda: readers.add((sensor,), "nvml")).result(30.0)
+def edge(t_s):
+    clock.set(t_s)
+    return Edge(t_s, readers.read_drivers(lambda sensor: True))
+start = edge(5.3)
+clock.set(6.0)
+fake.set("library reload=2", *first)
+lost = edge(6.5)
+edge(9.0)  # higher than at the beginning: it has not fallen
+(domain,) = measure(datetime.now(UTC), start, edge(10.0)).domains
+readers.close()
+print(json.dumps([str(lost.readings[sensor]), sensor.restarts, domain.coverage,
+    domain.energy is None, domain.reason]))
+"""
+
+
+def test_a_counter_that_a_reload_has_put_higher_than_before_is_a_gap(tmp_path: Path) -> None:
+    child = NvmlChild(build_nvml(tmp_path / "library"), tmp_path)
+    child.first = [H100 + "profile=0:100"]
+    lost, restarts, coverage, unknown, reason = child.run(RELOADED_BEHIND_OUR_BACK)
+    assert (lost, restarts) == ("the NVIDIA driver was loaded again", 1)
+    assert coverage == pytest.approx(1 / 4.7)
+    assert unknown
+    assert reason == "the sensor saw 21% of the window"
+
+
+@pytest.mark.parametrize("kind", ["perf", "estimate"])
+def test_a_file_of_the_users_that_got_a_sensors_number_is_neither_read_nor_closed(
+    kind: str, tmp_path: Path
+) -> None:
+    if kind == "perf" and (why := why_no_events(tmp_path / "probe")):
+        pytest.skip(f"the kernel here opens no perf event for a whole CPU: {why}")
+    rig = RIGS[kind](tmp_path, tmp_path)
+    rig.mend()
+    (family,) = rig.families()
+    sensor: Any = family.discover(Machine()).sensors[0]
+    number = sensor._descriptor if kind == "perf" else sensor.descriptor
+    (tmp_path / "theirs").write_text("the user's own text, longer than a count\n" * 2)
+    theirs = os.open(tmp_path / "theirs", os.O_RDONLY)
+    os.dup2(theirs, number)  # closed, and opened again as another
+    with pytest.raises(SensorError):
+        sensor.read()
+    assert os.lseek(number, 0, os.SEEK_CUR) == 0
+    sensor.close()
+    assert os.read(number, 8) == b"the user"
+    os.close(number)
+    os.close(theirs)
+
+
+@pytest.mark.parametrize("nonsense", ["an accuracy in words", "one bound"])
+def test_a_sensor_that_declares_nonsense_is_alone_in_having_no_figure(nonsense: str) -> None:
+    odd, fine = FakeSensor(Domain("gpu", 0, "odd")), FakeSensor(Domain("gpu", 1, "fine"))
+    if nonsense == "one bound":
+        odd.spread = (1.0,)  # type: ignore[assignment]  # the fault
+    else:
+        odd.accuracy = Accuracy("5 %", "a test")  # type: ignore[arg-type]  # the fault
+    start = Edge(0.0, {sensor: Sample(0.0, 0.0, 0.0) for sensor in (odd, fine)})
+    stop = Edge(4.0, {sensor: Sample(4.0, 100.0, 4.0, 25.0) for sensor in (odd, fine)})
+    first, second = measure(datetime(2026, 1, 1, tzinfo=UTC), start, stop).domains
+    assert first.energy is None
+    assert str(first.reason).startswith("failed: ")
+    assert isinstance(second.energy, Uncertain)
+    assert second.energy.value == pytest.approx(100)

@@ -115,9 +115,10 @@ def test_the_cpu_draws_a_quarter_of_its_tdp_idle_and_three_quarters_busy(host: H
     assert sensor.read() == 0
     host.clock.now_s += 10
     assert sensor.read() == pytest.approx(0.25 * 80 * 10)
+    host.clock.now_s += 10
     for thread in range(4):
         host.work(thread, user=10)
-    assert sensor.read() == pytest.approx(0.75 * 80 * 10)
+    assert sensor.read() == pytest.approx(0.25 * 80 * 10 + 0.75 * 80 * 10)
 
 
 def test_a_thread_of_an_unknown_processor_is_that_of_the_median_server_with_a_wide_range(
@@ -137,8 +138,9 @@ def test_only_work_counts_and_guests_count_once(host: Host) -> None:
     host.work(0, idle=100, iowait=100, steal=100)
     assert sensor.read() == 0
     # A guest's second is in user as well: user 1 with guest 1 is one second of work.
+    host.clock.now_s += 10
     host.work(1, user=1, guest=1, nice=1, system=1, irq=1, softirq=1)
-    assert sensor.read() == pytest.approx(10 * 0.50 * 5)
+    assert sensor.read() == pytest.approx(0.25 * 40 * 10 + 10 * 0.50 * 5)
 
 
 @settings(deadline=None)  # a busy machine is no fault of the arithmetic
@@ -442,7 +444,8 @@ def rewrite(host: Host, old: str, new: str) -> None:
 FAULTS = {
     "empty": (lambda host: (host.proc / "stat").write_text(""), "is missing", "0-3"),
     "garbage": (lambda host: rewrite(host, "cpu2 ", "cpu2 x"), "could not be read", "1-2"),
-    "backwards": (lambda host: host.work(2, user=-10), "fell by 10.0 s", "0-3"),
+    "backwards": (lambda host: host.work(2, user=-10), "fell by 10 s", "0-3"),
+    "beyond belief": (lambda host: host.work(2, user=100), "rose by 100 s in 10 s", "0-3"),
     "a thread offline": (lambda host: rewrite(host, "cpu2 ", "gone "), "taken offline", "1-2"),
 }
 
@@ -469,7 +472,8 @@ def test_cpu_time_that_cannot_be_believed_is_absent_with_its_reason_and_invents_
         unaffected = during.readings[memory]
         assert isinstance(unaffected, Sample)
         assert unaffected.energy_j > 0
-        if fault != "backwards":
+        jumped = fault in ("backwards", "beyond belief")
+        if not jumped:
             (host.proc / "stat").write_text(kept)
         host.clock.now_s += 10
         host.work(2, user=5)
@@ -477,9 +481,10 @@ def test_cpu_time_that_cannot_be_believed_is_absent_with_its_reason_and_invents_
         assert isinstance(first, Sample)
         assert isinstance(last, Sample)
         threads = 4 if allowed == "0-3" else 2
-        idle_s = 10 if fault == "backwards" else 20  # what lay before the fall is not known
-        expected_j = 10 * (0.25 * threads * idle_s + 0.50 * 5)
+        # What was drawn around a jump is not known.
+        covered_s, expected_j = (0, 0) if jumped else (20, 10 * (0.25 * threads * 20 + 0.50 * 5))
         assert last.energy_j - first.energy_j == pytest.approx(expected_j)
+        assert last.covered_s - first.covered_s == pytest.approx(covered_s)
     finally:
         sampler.close()
 

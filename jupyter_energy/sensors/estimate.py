@@ -26,6 +26,8 @@ from .base import Absence, Accuracy, Discovery, Machine, Sensor
 from .cgroup import Limits, limits
 from .cpu_power import Processor, identity, line, processor, thread_power
 from .cpu_time import TICK_S, Work, machine_threads, work
+from .kernel_file import identity as identity_of_file
+from .kernel_file import is_still
 from .machine_kind import is_laptop, virtual_machine
 
 # Power of a processor as a share of its TDP: 0.25 while a cell runs, and 0.50 more at full load.
@@ -83,9 +85,12 @@ class Estimate:
     restarts: int = 0  # how often the CPU time was not to be believed: the trace leaves that out
     _last: tuple[float, float] = field(init=False)
     _energy_j: float = field(init=False, default=0.0)
+    _identity: tuple[int, int] = field(init=False, default=(0, 0))
 
     def __post_init__(self) -> None:
         self._last = self.clock(), self.busy_s()
+        if self.descriptor >= 0:
+            self._identity = identity_of_file(self.descriptor)
 
     @property
     def step_j(self) -> float:
@@ -125,7 +130,7 @@ class Estimate:
         """Let go of the descriptor."""
         descriptor, self.descriptor = self.descriptor, -1
         self.busy_s = _closed
-        if descriptor >= 0:
+        if descriptor >= 0 and is_still(descriptor, self._identity):
             os.close(descriptor)
 
 

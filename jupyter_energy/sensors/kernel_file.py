@@ -24,7 +24,7 @@ class KernelFile:
         self._same = same
         self._closed = False
         self._descriptor = self._opened()
-        self._identity = _identity(self._descriptor)
+        self._identity = identity(self._descriptor)
 
     def read(self, longest: int) -> bytes:
         """The first `longest` bytes at most. Raises as the class does."""
@@ -46,7 +46,7 @@ class KernelFile:
             os.close(new)
         else:
             self._descriptor = new
-        self._identity = _identity(self._descriptor)
+        self._identity = identity(self._descriptor)
 
     def close(self) -> None:
         """Let go of the descriptor. Never raises."""
@@ -64,10 +64,7 @@ class KernelFile:
     def _is_ours(self) -> bool:
         """Whether the number still is of our file: the user's code may have closed it, and opened
         a file of its own that got the same number."""
-        try:
-            return _identity(self._descriptor) == self._identity
-        except OSError:
-            return False
+        return is_still(self._descriptor, self._identity)
 
 
 def as_sensor_error(error: OSError, path: Path) -> SensorError:
@@ -119,6 +116,16 @@ def is_folder(path: Path) -> bool:
         return False
 
 
-def _identity(descriptor: int) -> tuple[int, int]:
+def identity(descriptor: int) -> tuple[int, int]:
+    """What file a descriptor is of, so that `is_still` can tell it from another. Raises OSError."""
     status = os.fstat(descriptor)
     return status.st_dev, status.st_ino
+
+
+def is_still(descriptor: int, before: tuple[int, int]) -> bool:
+    """Whether a number is of the same file still: the user's code may have closed it, and opened
+    a file of its own that got the same number, which is neither to be read nor closed."""
+    try:
+        return identity(descriptor) == before
+    except OSError:
+        return False

@@ -19,14 +19,14 @@ import platform
 import struct
 import sys
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from ..errors import SensorDenied, SensorError
 from ..model import Domain, Provenance
 from .base import Absence, Accuracy, Discovery, Machine, Sensor
-from .kernel_file import is_file, is_folder, number_of, text_of
+from .kernel_file import identity, is_file, is_folder, is_still, number_of, text_of
 from .powercap import STEPS_PER_RANGE, Tree, exact_step_j
 from .rapl_accuracy import Processor
 
@@ -76,12 +76,18 @@ class PerfPower:
     polls_s: None = None
     spread: None = None
     worker: None = None
+    _identity: tuple[int, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._identity = identity(self._descriptor)
 
     def read(self) -> float:
         """The counter in J; about 1 µs, or 10 µs for another package.
 
         Raises SensorError where the kernel gives no count, or counts no longer.
         """
+        if not is_still(self._descriptor, self._identity):
+            raise SensorError(f"{self._name} could not be read: its file was closed")
         try:
             told = os.read(self._descriptor, COUNT_BYTES)
         except OSError as error:
@@ -105,7 +111,7 @@ class PerfPower:
     def close(self) -> None:
         """Let go of the event."""
         descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
+        if is_still(descriptor, self._identity):
             os.close(descriptor)
 
     @property
