@@ -588,3 +588,12 @@ def test_of_kernels_that_measure_one_device_at_once_the_one_that_ends_later_is_t
 def test_a_result_on_a_machine_with_several_ranks_says_so(start: Start) -> None:
     (note,) = run(start(SLURM_NTASKS_PER_NODE="4"), "rank").warnings
     assert note.startswith("node-level; 4 ranks")
+
+
+def test_a_suspend_within_a_cell_is_told_and_is_no_part_of_its_duration(start: Start) -> None:
+    monitor = start()
+    window = monitor.open_window(Options("slept"))
+    window.start = replace(window.start, asleep_s=window.start.asleep_s - 240)
+    record = monitor.close_window(window, "ok")
+    assert record.warnings == ("the machine slept for 4 min 00 s within it, which is not counted",)
+    assert record.duration_s < LIMIT_S

@@ -571,3 +571,24 @@ def test_a_window_that_is_dropped_leaves_the_quiet_before_the_next_one_as_it_was
     sampler.opening_edge(everything)
     sampler.drop_edge()
     assert sampler.opening_edge(everything).quiet_s == pytest.approx(5)
+
+
+def test_a_machine_that_slept_in_a_window_is_seen_by_its_clocks_and_no_wrap_is_made_of_it(
+    clock: Clock,
+) -> None:
+    slept_s = 0.0
+    counter = FakeSensor(wraps_at_j=1000.0, max_w=30.0)
+    sampler = Sampler(Machine(), lambda: [family(counter)], 1.0, clock, clock.wait, lambda: slept_s)
+    sampler.start()
+    assert sampler.wait_until_found(LIMIT_S)
+    counter.value = 900.0
+    clock.advance(30)
+    opened = sampler.opening_edge(everything)
+    slept_s, counter.value = 240.0, 5.0  # its registers began again at 0 in the meantime
+    clock.advance(4)
+    closed = sampler.closing_edge(everything)
+    sampler.close()
+    assert closed.asleep_s - opened.asleep_s == 240.0
+    first, last = sample(opened, counter), sample(closed, counter)
+    assert last.energy_j == first.energy_j
+    assert last.covered_s == first.covered_s
