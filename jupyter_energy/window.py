@@ -127,11 +127,10 @@ def between(
         # short cell can fall between two of them.
         least_j, most_j = max(0.0, energy_j - sensor.step_j), energy_j + sensor.step_j
         energy = Range(least_j * low, energy_j, most_j * high)
-        # Only ours has one: what narrows this estimate, such as a calibration and its date.
-        partial: str | None = getattr(sensor, "remark", None)
     else:
         energy = _measured(span, coverage)
-        partial = None
+    # Only some have one: a calibration and its date, a slice of a GPU, a counter not believed.
+    partial: str | None = getattr(sensor, "remark", None)
     if coverage <= 0.995:
         partial = f"the sensor saw {coverage:.0%} of the window"
     if sensor.provenance == "integrated" and duration_s < 2 <= 2 * sensor.averages_s:

@@ -185,6 +185,20 @@ def test_a_power_that_is_a_mean_over_a_second_says_so_in_a_short_cell() -> None:
     assert between(sensor, Sample(0, 0, 0), Sample(9, 100, 9), 0, 9.0).reason is None
 
 
+@dataclass(frozen=True, eq=False)
+class Slice(Declared):
+    """A sensor that has something to say of all its figures."""
+
+    remark: str = "whole GPU, MIG slice 2 of 7"
+
+
+def test_what_a_sensor_says_of_its_figures_stands_beside_them() -> None:
+    found = between(Slice(), Sample(0, 0, 0), Sample(1, 100, 1), 0, 1.0)
+    assert found.reason == "whole GPU, MIG slice 2 of 7"
+    partly = between(Slice(), Sample(0, 0, 0), Sample(1, 90, 0.9), 0, 1.0)
+    assert partly.reason == "the sensor saw 90% of the window"
+
+
 def test_no_reason_says_that_a_sensor_saw_all_of_the_window() -> None:
     found = between(Declared(), Sample(0, 0, 0), Sample(1, 30, 0.9985), 0, 1.0)
     assert (found.reason, found.coverage) == (None, 0.9985)

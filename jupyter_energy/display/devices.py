@@ -23,6 +23,7 @@ _LABELS = {
     "psys": "platform",
 }
 _PROVENANCES = {"integrated": "integrated from power"}
+_SAW = "the sensor saw"  # how window.py begins what it says of a coverage
 _SCOPES = {"device": "whole device", "board": "whole board", "process": "this process"}
 
 
@@ -69,6 +70,8 @@ def _row(
     note = f"{', '.join(n for n in notes if n)} ({source})"
     if energy.look == "estimated" and domain["reason"]:
         note += f"; {units.NOT_MEASURED}: {reason}"
+    elif domain["reason"] and not domain["reason"].startswith(_SAW):  # the coverage says that
+        note += f"; {clean(domain['reason'], REASON_LIMIT)}"
     return Row(label, name, energy, watts, note)
 
 
