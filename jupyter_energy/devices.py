@@ -119,3 +119,19 @@ def cuda_numbers(
     uuids = device_uuids()
     order = None if uuids is None else paired(gpus, uuids, parents)
     return cuda_order(gpus, value, parents) if order is None else order
+
+
+def doubts(domains: Sequence[Domain], environ: Mapping[str, str]) -> list[str]:
+    """What is not sure about which GPUs count, in words: CUDA may number unlike GPUs in an order of
+    its own, which it tells only once it is initialised."""
+    from .cuda_library import device_uuids
+    from .sensors.cuda_devices import numbers_are_sure
+
+    value, order = environ.get("CUDA_VISIBLE_DEVICES"), environ.get("CUDA_DEVICE_ORDER")
+    gpus = [d for d in domains if d.kind in WORDS["gpu"]]
+    if numbers_are_sure(gpus, value, order) or device_uuids() is not None:
+        return []
+    return [
+        "the numbers in CUDA_VISIBLE_DEVICES were taken in PCI order, and CUDA may count these "
+        "unlike GPUs otherwise; set CUDA_DEVICE_ORDER=PCI_BUS_ID to be sure"
+    ]

@@ -229,6 +229,8 @@ class Monitor:
         window.warnings += told
         if window.shown:
             window.warnings += self._shared(stop)
+            seen = [s.domain for s in self.sampler.sensors()]
+            window.warnings += devices.doubts(seen, self._environ)
         if not self.sampler.wait_until_found(0):
             window.warnings.append("some sensors have not answered yet")
         peak_w = None if power is None else power.peak_w

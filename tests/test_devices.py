@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jupyter_energy.devices import check, parse, selector
+from jupyter_energy.devices import check, doubts, parse, selector
 from jupyter_energy.errors import WrongUse
 from jupyter_energy.model import Domain
 from jupyter_energy.sensors.base import Absence
@@ -85,3 +85,13 @@ def test_a_gpu_that_was_named_counts_whatever_cuda_sees() -> None:
     counts = selector(parse("gpu:2"), list, lambda: absences, {"CUDA_VISIBLE_DEVICES": "0"})
     assert [d.index for d in GPUS if counts(d)] == [2]
     assert not counts(CPU)
+
+
+def test_numbers_of_unlike_gpus_are_doubted_where_nobody_says_how_cuda_counts() -> None:
+    unlike = [Domain("gpu", 0, "NVIDIA T4"), Domain("gpu", 1, "NVIDIA H100")]
+    named = {"CUDA_VISIBLE_DEVICES": "1"}
+    (doubt,) = doubts(unlike, named)
+    assert "CUDA_DEVICE_ORDER=PCI_BUS_ID" in doubt
+    assert doubts(unlike, {**named, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}) == []
+    assert doubts(unlike, {}) == []
+    assert doubts([unlike[1], unlike[1]], named) == []
