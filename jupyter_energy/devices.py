@@ -18,6 +18,10 @@ WORDS = {
     "dram": ("dram",),
     "psys": ("psys",),
 }
+DOUBT = (
+    "the numbers in CUDA_VISIBLE_DEVICES were taken in PCI order, and CUDA may count these "
+    "unlike GPUs otherwise; set CUDA_DEVICE_ORDER=PCI_BUS_ID to be sure"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,4 @@ def doubts(domains: Sequence[Domain], environ: Mapping[str, str]) -> list[str]:
     gpus = [d for d in domains if d.kind in WORDS["gpu"]]
     if numbers_are_sure(gpus, value, order) or device_uuids() is not None:
         return []
-    return [
-        "the numbers in CUDA_VISIBLE_DEVICES were taken in PCI order, and CUDA may count these "
-        "unlike GPUs otherwise; set CUDA_DEVICE_ORDER=PCI_BUS_ID to be sure"
-    ]
+    return [DOUBT]
