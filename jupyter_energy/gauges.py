@@ -7,6 +7,8 @@ from .sensors.base import Sensor
 # Between readings further apart than this, power is taken to have jumped more than once. Ours,
 # found with tests/coverage.py where half of the readings are missed.
 ONE_JUMP_S = 0.14
+# Readings of the driver's own are one period apart, but for what its clock is off. Ours.
+LEAST_WHOLE = 0.98
 
 
 class Gauge:
@@ -40,10 +42,22 @@ class Gauge:
             return 0.0
         last_s, last_w = last
         dt_s = t_s - last_s
-        # A jump at an unknown moment between two readings leaves (ΔP·h)²/12 (measuring.md 6.4).
-        # A sensor that is renewed every T and sees the last W of it is late by up to T more, and
-        # smooths over W. In a long time it may have jumped more than once.
-        late_s = 0.0 if self.is_stamped else self._period_s
-        unsure_s2 = max(0.0, dt_s**2 * max(1.0, dt_s / ONE_JUMP_S) + late_s**2 - self._mean_s**2)
-        self.missed_j2 += (watts - last_w) ** 2 * unsure_s2 / 12
+        self.missed_j2 += (watts - last_w) ** 2 * self._unsure_s2(dt_s) / 12
         return (last_w + watts) / 2 * dt_s
+
+    def _unsure_s2(self, dt_s: float) -> float:
+        """Twelve times the variance, in s², of the moment of a jump between two readings.
+
+        It is anywhere in the time between them, of which the mean shows a part (measuring.md 6.4
+        has it for a power of the moment); and a reading is late by up to one period.
+        """
+        unseen_s, late_s2 = dt_s - self._mean_s, 0.0
+        if not self.is_stamped:
+            # A mean over many readings is late by the mean of their ages.
+            averages = max(1.0, self._mean_s / dt_s)
+            late_s2 = self._period_s**2 / averages
+        elif dt_s < LEAST_WHOLE * self._period_s:
+            # One of the two was read between two of the driver's, and shows the older of these.
+            unseen_s = self._period_s
+        # In a long time it may have jumped more than once.
+        return (max(0.0, unseen_s) ** 2 + late_s2) * max(1.0, dt_s / ONE_JUMP_S)

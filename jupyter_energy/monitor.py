@@ -79,7 +79,7 @@ class Monitor:
         )
         self._records = Records(
             settings,
-            lambda: self.sampler.absences(),
+            lambda: self.sampler.absences(),  # noqa: PLW0108  a test gives us another sampler
             self.accounts,
             self._outbox,
             (self.session_id, self.host),
@@ -164,7 +164,7 @@ class Monitor:
             warnings += self._recorders.begin(run_id, filter(reads, self.sampler.sensors()))
         try:
             start_utc = datetime.now(UTC)
-            start = _edge(lambda: self.sampler.opening_edge(reads), warnings)
+            start = _edge(lambda: self.sampler.opening_edge(reads, shown), warnings)
         except BaseException:  # Ctrl-C
             self._recorders.drop(run_id)
             raise
@@ -193,7 +193,7 @@ class Monitor:
     def drop_window(self, window: OpenWindow) -> None:
         """End a window without a record."""
         self._recorders.drop(window.run_id)
-        self.sampler.closing_edge(lambda _: False, window.shown)
+        self.sampler.drop_edge(window.shown)
         # It was no cell: its time is between cells.
         self._forget(window, window.start, window.times)
 

@@ -7,6 +7,8 @@ first one with the new, and one T before that as well (measuring.md 6.7).
 
 from __future__ import annotations
 
+import math
+
 from .model import Age
 
 # How far a period may be from what the sensor declares, until it has been seen. Ours.
@@ -38,8 +40,11 @@ class Renewal:
                 # It has not been renewed since, so it was not that old.
                 _narrow(age, 0.0, self._high_s - (t_s - read_s))
             elif t_s - last_s <= self._low_s:  # else there may have been several
-                next_s = last_s - read_s, t_s - read_s  # the next renewal, seen from the reading
-                _narrow(age, self._low_s - next_s[1], self._high_s - next_s[0])
+                next_s = (last_s + t_s) / 2 - read_s  # the next renewal, seen from the reading
+                # When it came and how long T is are independent: their sum is as wide as this.
+                half_s = math.hypot(t_s - last_s, self._high_s - self._low_s) / 2
+                mean_s = (self._low_s + self._high_s) / 2 - next_s
+                _narrow(age, mean_s - half_s, mean_s + half_s)
         if value != last_value:
             self._open = []
         self._last = t_s, value

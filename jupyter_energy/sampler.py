@@ -21,7 +21,7 @@ from . import upkeep
 from .finding import Finder
 from .readers import DRIVER_BUSY, DRIVER_DEADLINE_S, Readers, asleep_s
 from .sensors.base import Absence, Discovery, Family, Machine, Reading, Sensor
-from .settling import Settling, Told, due_s
+from .settling import Settling, Told, settling
 from .window import Edge
 
 __all__ = ["DRIVER_BUSY", "DRIVER_DEADLINE_S", "FORKED", "Sampler"]
@@ -166,6 +166,15 @@ class Sampler:
         self.interrupt_settling(edge)
         return edge
 
+    def drop_edge(self, shown: bool = False) -> None:
+        """A window that was opened is none after all: it is forgotten, as if it had not been."""
+        if os.getpid() == self._pid:
+            with self._wake:
+                ended_s = self._ended_s
+            self._window_ended(shown)
+            with self._wake:
+                self._ended_s = ended_s
+
     def closing_edge(self, wanted: Callable[[Sensor], bool], shown: bool = False) -> Edge:
         """All wanted sensors, read now; its time is the moment before the first read."""
         t_s = self._clock()
@@ -200,15 +209,13 @@ class Sampler:
         """
         if os.getpid() != self._pid or self._thread is None:
             return False
-        sensors = frozenset(s for s, seen in stop.readings.items() if not isinstance(seen, str))
-        due = due_s(stop.t_s, sensors)
+        again = settling(stop, told)
         with self._wake:
-            if due is None or self._open_windows or self._closing:
+            if again is None or self._open_windows or self._closing:
                 return False
-            again = frozenset(s for s in sensors if s.settles_s is not None)
-            self._settling.append(Settling(due, again, told))
+            self._settling.append(again)
             if shown:
-                self._edge_polls_until_s = due
+                self._edge_polls_until_s = again.due_s
             self._reckon()
         return True
 
@@ -218,9 +225,8 @@ class Sampler:
         if not self._settling:
             return
         with self._wake:
-            for settling in self._settling:
-                if not settling.is_over:
-                    settling.edge, settling.is_over = edge, True
+            for waiting in self._settling:
+                waiting.interrupt(edge)
             self._wake.notify_all()
 
     def _window_ended(self, shown: bool) -> None:
@@ -320,9 +326,9 @@ class Sampler:
         readings |= self._readers.read_drivers(sensors.__contains__)
         edge = Edge(self._clock(), readings, self._asleep())
         with self._wake:
-            for settling in due:
-                if not settling.is_over:
-                    settling.edge, settling.is_over = edge, True
+            for waiting in due:
+                if not waiting.is_over:
+                    waiting.edge, waiting.is_over = edge, True
 
     def _taken(self, everything: bool = False) -> list[Settling]:
         """The windows whose last reading is over (or all), taken off the list."""
@@ -332,6 +338,6 @@ class Sampler:
         return over
 
     def _deliver(self, over: list[Settling]) -> None:
-        for settling in over:
+        for settled in over:
             with suppress(Exception):  # told to whoever asked, whose fault it then is
-                settling.told(settling.edge)
+                settled.told(settled.edge)

@@ -22,7 +22,7 @@ from .uncertainty import Range, Spread, Uncertain
 LEAST_COVERAGE = 0.5
 # Standard uncertainties of a power near an edge, as shares of it. All ours, found with
 # tests/coverage.py; the sensor's gain is not in them. On an idle machine, as the device told it:
-U_IDLE = 0.03
+U_IDLE = 0.025
 # as reckoned from the counter over an idle stretch, in which something happens now and then:
 U_RECKONED = 0.10
 # as the device told it while code ran, up to 0.1 s before (of changes that come now and then, the
@@ -30,8 +30,9 @@ U_RECKONED = 0.10
 U_RUNNING = 0.20
 # at the end of running code, by a mean over the second before (nothing was seen of its shape):
 U_LONG_MEAN = 0.13
-# in a moment of which only the mean over some time around it is known:
-U_MEAN = 0.36
+# in a moment of which only the mean over some time around it is known: so much after a long time,
+# and less where power had less time to change than MEAN_S:
+U_MEAN, MEAN_S = 0.43, 1.2
 # From so long a mean on, a power says little of a moment.
 LONG_MEAN_S = 0.5
 
@@ -162,8 +163,9 @@ def _measured(span: Span, coverage: float) -> Uncertain:
     energy_j += after.watts * end_lag_s - before.watts * begin_lag_s
     random = (
         _boundary(span, before, after)
-        + Spread.normal(before.u_w * abs(begin_lag_s))
-        + Spread.normal(after.u_w * abs(end_lag_s))
+        # Of the product of a power and an age, neither of which is known.
+        + Spread.normal(before.u_w * math.hypot(begin_lag_s, start.age.half_s / math.sqrt(3)))
+        + Spread.normal(after.u_w * math.hypot(end_lag_s, last.age.half_s / math.sqrt(3)))
         + Spread.rectangular(before.watts * start.took_s / 2)
         + Spread.rectangular(after.watts * last.took_s / 2)
         + Spread.normal(math.sqrt(_missed_j2(span)))
@@ -198,7 +200,7 @@ def _missed_j2(span: Span) -> float:
     if span.settled is None:
         return missed_j2
     tail_s2 = (span.settled.t_s - span.stop.t_s) ** 2
-    late_s2 = max(0.0, span.sensor.period_s**2 - span.sensor.averages_s**2)
+    late_s2 = span.sensor.period_s**2
     tail_j2 = span.settled.missed_j2 - span.stop.missed_j2
     return missed_j2 + tail_j2 * late_s2 / (tail_s2 + late_s2)
 
@@ -229,7 +231,8 @@ def _before(span: Span) -> Power:
     told = start.t_s - start.power_since_s <= _moment_s(sensor)
     if span.quiet_s >= _moment_s(sensor):
         return Power(start.power_w, start.power_w * (U_IDLE if told else U_RECKONED))
-    return Power(start.power_w, start.power_w * (_u_running(sensor) if told else U_MEAN))
+    u = _u_running(sensor) if told else _u_mean(start.t_s - start.power_since_s)
+    return Power(start.power_w, start.power_w * u)
 
 
 def _after(span: Span) -> Power:
@@ -237,15 +240,16 @@ def _after(span: Span) -> Power:
     else in the window's last moment."""
     last = span.last
     if last.power_w is None:
-        return Power(span.mean_w, span.mean_w * U_MEAN)
+        return Power(span.mean_w, span.mean_w * _u_mean(span.read_s))
     if span.read_s < span.sensor.averages_s:
         return _after_less_than_a_mean(span, last.power_w)
     if last.power_since_s < span.begin_s and span.sensor.averages_s < LONG_MEAN_S:
-        return Power(span.mean_w, span.mean_w * U_MEAN)
+        return Power(span.mean_w, span.mean_w * _u_mean(span.read_s))
     told = last.t_s - last.power_since_s <= _moment_s(span.sensor)
     if span.settled is not None:
         return Power(last.power_w, last.power_w * (U_IDLE if told else U_RECKONED))
-    return Power(last.power_w, last.power_w * (_u_running(span.sensor) if told else U_MEAN))
+    u = _u_running(span.sensor) if told else _u_mean(last.t_s - last.power_since_s)
+    return Power(last.power_w, last.power_w * u)
 
 
 def _after_less_than_a_mean(span: Span, last_w: float) -> Power:
@@ -260,6 +264,14 @@ def _after_less_than_a_mean(span: Span, last_w: float) -> Power:
     missing_j = within_w * span.read_s - (span.stop.energy_j - span.start.energy_j)
     watts = (missing_j + before.watts * lag_s) / lag_s
     return Power(watts, within_w * late_s / lag_s)
+
+
+def _u_mean(seconds: float) -> float:
+    """Standard uncertainty of a power in a moment, as a share of its mean over so many seconds.
+
+    Of a short time the mean itself is not known well, since its ends are not.
+    """
+    return max(U_RUNNING, U_MEAN * math.sqrt(seconds / (seconds + MEAN_S)))
 
 
 def _u_running(sensor: Sensor) -> float:

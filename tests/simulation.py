@@ -19,6 +19,9 @@ from jupyter_energy.model import Domain, Provenance
 from jupyter_energy.sensors.base import Accuracy, Reading
 
 GPU = Domain("gpu", 0, "simulated")
+MOST_W = 700.0
+LONGEST_S = 20.0
+Pieces = Sequence[tuple[float, float]]  # s, W
 
 
 @dataclass(frozen=True)
@@ -172,7 +175,24 @@ class Cell:
         return self.load.energy_j(self.end_s) - self.load.energy_j(self.begin_s)
 
 
-def random_cell(rng: random.Random, back_to_back: bool, longest_s: float = 20.0) -> Cell:
+@dataclass(frozen=True)
+class Result:
+    """One cell: what was drawn and found in J, and whether the intervals hold the truth.
+
+    `repeats` is of the interval for repeats on this machine, `holds` of the absolute one; `width`
+    is the first one's beside the oracle's, None where the oracle has nothing to doubt; `relative`
+    is half of it over the truth.
+    """
+
+    truth_j: float
+    error_j: float
+    repeats: bool
+    holds: bool
+    width: float | None
+    relative: float
+
+
+def random_cell(rng: random.Random, back_to_back: bool, longest_s: float = LONGEST_S) -> Cell:
     """A cell of the published family.
 
     Idle power 20 to 150 W; after the cell up to 30 % above it, since a context stays. The cell
@@ -182,30 +202,60 @@ def random_cell(rng: random.Random, back_to_back: bool, longest_s: float = 20.0)
     time on both sides, or (`back_to_back`) a cell of the same family on both sides.
     """
     idle_w = rng.uniform(20, 150)
-    after_w = idle_w * rng.uniform(1.0, 1.3)
-    duration_s = math.exp(rng.uniform(math.log(0.25), math.log(longest_s)))
+    duration_s = random_duration_s(rng, longest_s)
+    around = (idle_w, idle_w * rng.uniform(1.0, 1.3))
+    pieces = random_pieces(rng, duration_s, idle_w, MOST_W)
+    if not back_to_back:
+        return _cell(rng, around, (), pieces, ())
+    others = [random_pieces(rng, 5.0, idle_w, MOST_W) for _ in range(2)]
+    return _cell(rng, around, others[0], pieces, others[1])
 
-    def pieces(seconds: float) -> list[tuple[float, float]]:
-        mean_s = math.exp(rng.uniform(math.log(0.1), math.log(3.0)))
-        levels = None
-        if rng.random() < 1 / 3:
-            levels = rng.uniform(idle_w, 700), rng.uniform(idle_w, 700)
-        found, left_s = [], seconds
-        while left_s > 1e-9:
-            piece_s = min(left_s, max(0.05, rng.expovariate(1 / mean_s)))
-            level_w = levels[len(found) % 2] if levels else rng.uniform(idle_w, 700)
-            found.append((piece_s, level_w))
-            left_s -= piece_s
-        return found
 
-    before_s = 10.0 + rng.random()
-    whole = [(before_s, idle_w)]
-    if back_to_back:
-        whole += pieces(5.0)
-    begin_s = math.fsum(seconds for seconds, _ in whole)
-    whole += pieces(duration_s)
-    end_s = begin_s + duration_s
-    if back_to_back:
-        whole += pieces(5.0)
-    whole.append((math.inf, after_w))
-    return Cell(Load.of(whole), begin_s, end_s, back_to_back)
+def commensurate_cell(rng: random.Random, back_to_back: bool, period_s: float) -> Cell:
+    """A cell whose power takes two levels in turns, `period_s` for both; the rest as above."""
+    idle_w = rng.uniform(20, 150)
+    levels = rng.uniform(idle_w, MOST_W), rng.uniform(idle_w, MOST_W)
+    first_s = period_s * rng.uniform(0.2, 0.8)
+
+    def pieces(seconds: float) -> Pieces:
+        both = [(first_s, levels[0]), (period_s - first_s, levels[1])]
+        return both * max(1, round(seconds / period_s))
+
+    others = pieces(5.0) if back_to_back else ()
+    return _cell(rng, (idle_w, idle_w), others, pieces(random_duration_s(rng, LONGEST_S)), others)
+
+
+def random_duration_s(rng: random.Random, longest_s: float) -> float:
+    """How long a cell lasts, in s: log-uniform."""
+    return math.exp(rng.uniform(math.log(0.25), math.log(longest_s)))
+
+
+def random_pieces(rng: random.Random, seconds: float, low: float, high: float) -> Pieces:
+    """(s, level) pieces of running code, each level between two others; `random_cell` says how."""
+    mean_s = math.exp(rng.uniform(math.log(0.1), math.log(3.0)))
+    levels = None
+    if rng.random() < 1 / 3:
+        levels = rng.uniform(low, high), rng.uniform(low, high)
+    found: list[tuple[float, float]] = []
+    left_s = seconds
+    while left_s > 1e-9:
+        piece_s = min(left_s, max(0.05, rng.expovariate(1 / mean_s)))
+        level = levels[len(found) % 2] if levels else rng.uniform(low, high)
+        found.append((piece_s, level))
+        left_s -= piece_s
+    return found
+
+
+def _cell(
+    rng: random.Random,
+    around_w: tuple[float, float],
+    before: Pieces,
+    within: Pieces,
+    after: Pieces,
+) -> Cell:
+    """A cell between two others (or none), and those between two powers of an idle machine."""
+    first = [(10.0 + rng.random(), around_w[0]), *before]
+    begin_s = math.fsum(seconds for seconds, _ in first)
+    end_s = begin_s + math.fsum(seconds for seconds, _ in within)
+    whole = [*first, *within, *after, (math.inf, around_w[1])]
+    return Cell(Load.of(whole), begin_s, end_s, bool(before))

@@ -326,5 +326,5 @@ def test_a_counter_that_wraps_in_mid_cell_is_counted_in_full(shell: Shell) -> No
     (cell,) = shell.run_json(path)["cells"]
     package = domains(cell)["package", 0]
     assert int(fake.file("intel-rapl:0").read_text()) < 10_000_000_000  # it did wrap
-    assert package["energy_j"] == pytest.approx(float(told.read_text()), abs=1e-3)
+    assert package["energy_j"] == pytest.approx(float(told.read_text()), abs=0.1)
     assert package["energy_j"] > 10

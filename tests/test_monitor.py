@@ -85,6 +85,12 @@ def run(monitor: Monitor, name: str) -> Record:
     return monitor.close_window(monitor.open_window(Options(name)), "ok")
 
 
+def draw(cpu: FakePowercap, zone: str, energy_uj: int) -> None:
+    """Let a counter rise in a time in which a processor could draw so much."""
+    threading.Event().wait(0.05)
+    cpu.set(zone, energy_uj)
+
+
 def nearly(record: Record, energy_j: float) -> bool:
     """Whether the interval holds it: these windows are hardly longer than the counter's period."""
     measured = record.measurement.measured_j
@@ -94,7 +100,7 @@ def nearly(record: Record, energy_j: float) -> bool:
 def test_a_window_holds_what_the_counters_rose_by(start: Start, cpu: FakePowercap) -> None:
     monitor = start()
     window = monitor.open_window(Options("fit"), shown=True)
-    cpu.set("intel-rapl:0", 3_000_000)
+    draw(cpu, "intel-rapl:0", 3_000_000)
     cpu.set("intel-rapl:0:0", 500_000)
     record = monitor.close_window(window, "ok", "cell-id", 7)
     assert nearly(record, 3.5)
@@ -112,16 +118,16 @@ def test_the_blocks_of_a_repeated_body_are_read_in_the_midst_of_its_window(
     window.repetition = Repetition(asked=3)
     for begun, so_far_uj in ((1, 5_000_000), (2, 7_000_000)):
         window.repetition.begun = begun
-        cpu.set("intel-rapl:0", so_far_uj)
+        draw(cpu, "intel-rapl:0", so_far_uj)
         monitor.mark(window)
     window.repetition.begun = 3
-    cpu.set("intel-rapl:0", 10_000_000)
+    draw(cpu, "intel-rapl:0", 10_000_000)
     record = monitor.close_window(window, "ok")
     assert nearly(record, 10.0)
     assert record.repeats is not None
     assert record.repeats.measured_j is not None
-    assert record.repeats.measured_j.value == pytest.approx(2.5, abs=0.5)
-    assert record.repeats.first_j == pytest.approx(5.0, abs=0.5)
+    assert record.repeats.measured_j.value == pytest.approx(2.5, abs=1.0)
+    assert record.repeats.first_j == pytest.approx(5.0, abs=2.0)
     monitor.flush()
     assert [kept.repeats for kept in stored(tmp_path)] == [record.repeats]
 
@@ -129,7 +135,7 @@ def test_the_blocks_of_a_repeated_body_are_read_in_the_midst_of_its_window(
 def test_only_the_devices_that_were_asked_for_count(start: Start, cpu: FakePowercap) -> None:
     monitor = start()
     window = monitor.open_window(Options(choice=parse("memory")))
-    cpu.set("intel-rapl:0", 3_000_000)
+    draw(cpu, "intel-rapl:0", 3_000_000)
     cpu.set("intel-rapl:0:0", 500_000)
     record = monitor.close_window(window, "ok")
     assert [d.domain.kind for d in record.domains] == ["dram"]
@@ -544,7 +550,7 @@ def test_what_is_drawn_between_two_cells_is_booked_as_idle_and_in_no_cell(
     window = monitor.open_window(Options("second"))
     outer_j = 13_000_000
     inner = monitor.open_window(Options("inner"))
-    cpu.set("intel-rapl:0", outer_j)
+    draw(cpu, "intel-rapl:0", outer_j)
     assert nearly(monitor.close_window(inner, "ok"), 3.0)
     assert nearly(monitor.close_window(window, "ok"), 3.0)
     store = Store(tmp_path / "data/energy.sqlite")
@@ -582,3 +588,12 @@ def test_of_kernels_that_measure_one_device_at_once_the_one_that_ends_later_is_t
 def test_a_result_on_a_machine_with_several_ranks_says_so(start: Start) -> None:
     (note,) = run(start(SLURM_NTASKS_PER_NODE="4"), "rank").warnings
     assert note.startswith("node-level; 4 ranks")
+
+
+def test_a_suspend_within_a_cell_is_told_and_is_no_part_of_its_duration(start: Start) -> None:
+    monitor = start()
+    window = monitor.open_window(Options("slept"))
+    window.start = replace(window.start, asleep_s=window.start.asleep_s - 240)
+    record = monitor.close_window(window, "ok")
+    assert record.warnings == ("the machine slept for 4 min 00 s within it, which is not counted",)
+    assert record.duration_s < LIMIT_S

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -459,3 +460,135 @@ def test_a_plug_in_that_hangs_when_it_is_loaded_hides_no_sensor_before_it(clock:
     finally:
         gate.set()
         sampler.close()
+
+
+# -- after a window --------------------------------------------------------------------------
+
+
+def slow_counter(polls_s: float | None = None) -> FakeSensor:
+    """A counter as NVML's: renewed every 100 ms, and worth a read 150 ms after a window."""
+    counter = FakeSensor(GPU)
+    counter.period_s, counter.settles_s, counter.polls_s = 0.1, 0.15, polls_s
+    return counter
+
+
+def paused(clock: Clock) -> float:
+    """The next pause that ends by itself."""
+    while (pause_s := clock.next_pause()) is None:
+        pass
+    return pause_s
+
+
+def ended(sampler: Sampler, clock: Clock) -> Edge:
+    """The closing edge of a window of a second."""
+    sampler.opening_edge(everything)
+    clock.advance(1)
+    return sampler.closing_edge(everything)
+
+
+def test_a_slow_counter_is_read_once_more_a_moment_after_its_window(
+    start: Start, clock: Clock
+) -> None:
+    slow, quick = slow_counter(), FakeSensor()
+    sampler = start(family(slow, quick))
+    stop = ended(sampler, clock)
+    told: queue.Queue[Edge | None] = queue.Queue()
+    assert sampler.settle(stop, told.put)
+    assert paused(clock) == pytest.approx(0.15)
+    clock.advance(0.15)
+    edge = told.get(timeout=LIMIT_S)
+    assert edge is not None
+    assert edge.t_s - stop.t_s == pytest.approx(0.15)
+    assert list(edge.readings) == [slow]
+    assert isinstance(edge.readings[slow], Sample)
+    assert len(quick.readers) == 2  # its edges alone
+    assert clock.next_pause() is None  # and then the thread sleeps without a timer
+
+
+@pytest.mark.parametrize(("gap_s", "tells"), [(0.05, False), (0.12, True)])
+def test_a_window_that_begins_soon_takes_the_place_of_the_read_after_the_one_before(
+    start: Start, clock: Clock, gap_s: float, tells: bool
+) -> None:
+    slow = slow_counter()
+    sampler = start(family(slow))
+    told: queue.Queue[Edge | None] = queue.Queue()
+    assert sampler.settle(ended(sampler, clock), told.put)
+    clock.advance(gap_s)
+    opened = sampler.opening_edge(everything)
+    # What it read at its start holds where the counter has been renewed by then.
+    assert told.get(timeout=LIMIT_S) == (opened if tells else None)
+    sampler.closing_edge(everything)
+    assert opened.quiet_s == pytest.approx(gap_s)
+
+
+def test_nothing_is_read_after_a_window_that_lies_in_another_or_where_nothing_would_be_told(
+    start: Start, clock: Clock
+) -> None:
+    slow, quick = slow_counter(), FakeSensor()
+    sampler = start(family(slow, quick))
+    sampler.opening_edge(everything)
+    inner = ended(sampler, clock)
+    assert not sampler.settle(inner, lambda _: None)
+    sampler.closing_edge(everything)
+    only_quick = sampler.closing_edge(lambda sensor: sensor is quick)
+    assert not sampler.settle(only_quick, lambda _: None)
+
+
+def test_closing_tells_those_who_still_wait(start: Start, clock: Clock) -> None:
+    sampler = start(family(slow_counter()))
+    told: queue.Queue[Edge | None] = queue.Queue()
+    assert sampler.settle(ended(sampler, clock), told.put)
+    sampler.close()
+    assert told.get(timeout=LIMIT_S) is None
+
+
+def test_a_counter_that_bears_it_is_read_around_the_edges_of_shown_windows_alone(
+    start: Start, clock: Clock
+) -> None:
+    counter = slow_counter(polls_s=0.02)
+    sampler = start(family(counter))
+    sampler.opening_edge(everything)
+    assert clock.waits.empty()  # a silent window: nothing is polled
+    sampler.closing_edge(everything)
+    sampler.opening_edge(everything, shown=True)
+    counter.forget()
+    for _ in range(7):  # 1.3 periods
+        counter.next_read()
+        assert paused(clock) == pytest.approx(0.02)
+        clock.advance(0.02)
+    while paused_s := clock.next_pause():
+        clock.advance(paused_s)
+    assert 7 <= len(counter.readers) <= 9
+    sampler.closing_edge(everything, shown=True)
+
+
+def test_a_window_that_is_dropped_leaves_the_quiet_before_the_next_one_as_it_was(
+    start: Start, clock: Clock
+) -> None:
+    sampler = start(family(FakeSensor()))
+    ended(sampler, clock)
+    clock.advance(5)
+    sampler.opening_edge(everything)
+    sampler.drop_edge()
+    assert sampler.opening_edge(everything).quiet_s == pytest.approx(5)
+
+
+def test_a_machine_that_slept_in_a_window_is_seen_by_its_clocks_and_no_wrap_is_made_of_it(
+    clock: Clock,
+) -> None:
+    slept_s = 0.0
+    counter = FakeSensor(wraps_at_j=1000.0, max_w=30.0)
+    sampler = Sampler(Machine(), lambda: [family(counter)], 1.0, clock, clock.wait, lambda: slept_s)
+    sampler.start()
+    assert sampler.wait_until_found(LIMIT_S)
+    counter.value = 900.0
+    clock.advance(30)
+    opened = sampler.opening_edge(everything)
+    slept_s, counter.value = 240.0, 5.0  # its registers began again at 0 in the meantime
+    clock.advance(4)
+    closed = sampler.closing_edge(everything)
+    sampler.close()
+    assert closed.asleep_s - opened.asleep_s == 240.0
+    first, last = sample(opened, counter), sample(closed, counter)
+    assert last.energy_j == first.energy_j
+    assert last.covered_s == first.covered_s
