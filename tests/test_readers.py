@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from standins.sensors import LIMIT_S, Clock, FakeSensor
 
+from jupyter_energy import upkeep
 from jupyter_energy.model import Domain, Sample
 from jupyter_energy.readers import DRIVER_BUSY, DRIVER_DEADLINE_S, Readers
 from jupyter_energy.sensors.base import Sensor
+from jupyter_energy.window import Edge
 from jupyter_energy.worker import Worker
 
 NVML = "nvml"
@@ -154,3 +156,44 @@ def test_a_driver_that_goes_on_hanging_is_waited_for_once(clock: Clock) -> None:
     for _ in range(5):
         assert set(readers.read_drivers(everything).values()) == {DRIVER_BUSY}
     assert sum(worker.waits) == pytest.approx(DRIVER_DEADLINE_S)
+
+
+class Told(FakeSensor):
+    """A GPU that tells who else uses it."""
+
+    def shared_with(self) -> str:
+        """In words."""
+        return "shared with 1 other process"
+
+
+def test_who_shares_a_device_is_waited_for_with_one_deadline_for_all(clock: Clock) -> None:
+    worker = Hanging(clock)
+    readers = Readers(lambda: {NVML: worker}, clock, lambda: 0.0)
+    sensors = [Told(Domain("gpu", n, "a GPU"), worker=NVML) for n in range(8)]
+    readers.add(sensors, NVML)
+    stop = Edge(clock(), {sensor: Sample(clock(), 0.0, 0.0) for sensor in sensors})
+    assert upkeep.shared(readers, stop, clock) == {}
+    assert sum(worker.waits) <= 0.05 + 1e-9
+
+
+def test_who_shares_a_device_is_not_asked_where_its_driver_hangs(clock: Clock) -> None:
+    worker = Hanging(clock)
+    readers = Readers(lambda: {NVML: worker}, clock, lambda: 0.0)
+    sensors = [Told(Domain("gpu", n, "a GPU"), worker=NVML) for n in range(8)]
+    readers.add(sensors, NVML)
+    stop = Edge(clock(), readers.read_drivers(everything))
+    waited_s = sum(worker.waits)
+    assert upkeep.shared(readers, stop, clock) == {}
+    answered = Edge(clock(), {sensor: Sample(clock(), 0.0, 0.0) for sensor in sensors})
+    assert upkeep.shared(readers, answered, clock) == {}  # those that were read before the hang
+    assert sum(worker.waits) == waited_s
+
+
+def test_who_shares_a_device_is_told_of_those_that_an_edge_has_read(
+    worker: Worker, clock: Clock
+) -> None:
+    readers = Readers(lambda: {NVML: worker}, clock, lambda: 0.0)
+    told, silent = Told(Domain("gpu", 0, "a GPU")), Told(Domain("gpu", 1, "another"))
+    readers.add((told, silent), NVML)
+    stop = Edge(clock(), {told: Sample(clock(), 0.0, 0.0), silent: DRIVER_BUSY})
+    assert upkeep.shared(readers, stop, clock, LIMIT_S) == {told: "shared with 1 other process"}
