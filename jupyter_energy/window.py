@@ -33,6 +33,8 @@ U_LONG_MEAN = 0.13
 # in a moment of which only the mean over some time around it is known: so much after a long time,
 # and less where power had less time to change than MEAN_S:
 U_MEAN, MEAN_S = 0.43, 1.2
+# A counter that has not moved for so long, and for so many of its periods, is broken.
+STILL_S, STILL_PERIODS = 1.0, 10
 # From so long a mean on, a power says little of a moment.
 LONG_MEAN_S = 0.5
 
@@ -119,6 +121,8 @@ def between(
     coverage = min(1.0, (stop.covered_s - start.covered_s) / span.read_s)
     if coverage < LEAST_COVERAGE:
         return none(f"the sensor saw {coverage:.0%} of the window", coverage)
+    if _stood_still(span):
+        return none(f"the counter stood still for {span.read_s:.0f} s", coverage)
     energy: Uncertain | Range
     if sensor.spread is not None:
         energy_j = stop.energy_j - start.energy_j
@@ -138,6 +142,14 @@ def between(
     return DomainEnergy(
         sensor.domain, energy, sensor.provenance, sensor.source, coverage, reason=partial
     )
+
+
+def _stood_still(span: Span) -> bool:
+    """Whether a counter has not moved for so long that it can only be broken: whatever is switched
+    on draws something, and 0 J would be a figure that nobody measured."""
+    sensor, moved_j = span.sensor, span.last.energy_j - span.start.energy_j
+    counts = sensor.kind == "counter" and sensor.spread is None
+    return counts and moved_j <= 0 and span.read_s >= max(STILL_S, STILL_PERIODS * sensor.period_s)
 
 
 def _holding(sensor: Sensor, stop: Sample, end_s: float, settled: Sample | None) -> Sample | None:

@@ -157,6 +157,14 @@ def test_a_counter_that_did_not_move_bounds_what_it_may_have_missed() -> None:
     assert unlimited.energy.u95 > 0.1  # nor next to nothing where no limit is known
 
 
+def test_a_counter_that_stands_still_for_seconds_is_broken_and_gives_no_figure() -> None:
+    still, moved = Sample(10, 500, 10), Sample(12, 500.001, 12)
+    found = between(Declared(), still, replace(moved, energy_j=500), 10, 12)
+    assert (found.energy, found.provenance) == (None, "none")
+    assert found.reason == "the counter stood still for 2 s"
+    assert isinstance(between(Declared(), still, moved, 10, 12).energy, Uncertain)
+
+
 def test_an_estimate_is_a_range_and_carries_no_uncertainty() -> None:
     sensor = Declared(spread=(0.4, 2.5), provenance="estimated")
     found = between(sensor, Sample(0, 0, 0), Sample(1, 10, 1), 0, 1.0)
@@ -224,7 +232,7 @@ def test_a_window_the_sensor_mostly_missed_has_a_reason_and_no_figure() -> None:
     assert "40%" in found.reason
 
 
-@given(st.lists(st.tuples(st.floats(1e-3, 100), st.floats(0, 500)), min_size=2, max_size=20))
+@given(st.lists(st.tuples(st.floats(1e-3, 100), st.floats(0.1, 500)), min_size=2, max_size=20))
 def test_windows_end_to_end_add_up_to_the_whole(steps: list[tuple[float, float]]) -> None:
     sensor = Declared()
     samples = [Sample(0.0, 0.0, 0.0)]
