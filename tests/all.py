@@ -222,6 +222,7 @@ def pytest(options: Options) -> None:
         # the wheel's own tests ran when it was built; those in a browser are a part of their own
         [
             *("pytest", "--ignore=tests/test_wheel.py", "--ignore=tests/browser"),
+            *("-n", "auto", "--maxprocesses=4", "--dist=worksteal"),
             *(["-m", "not slow"] if options.fast else []),
         ],
         JUPYTER_ENERGY_TEST_KERNELS=ready("kernels", [] if options.fast else matrix(options)),

@@ -30,7 +30,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 # Of the long matrix of tests by kernels, each test runs in so many of them, chosen by the seed;
 # those marked `every_kernel` run in all, and so does everything in a whole run.
-SLICE = 2
+SLICE = 1
 SEED = os.environ.get("JUPYTER_ENERGY_TEST_SEED", "1")
 WHOLE = os.environ.get("JUPYTER_ENERGY_TEST_WHOLE") == "1"
 
