@@ -17,6 +17,8 @@ from .uncertainty import Range, Spread, Uncertain, half_width_95
 
 # CPU time comes in ticks of 10 ms, of each thread on its own (measuring.md 5.2).
 LEAST_SHARED_S = 0.5
+# Nor where hardly anything ran: of ten ticks, one more or less is a tenth.
+LEAST_BUSY_S = 0.1
 # From here on the machine was this kernel's alone.
 ALONE = 0.95
 # How far joules for each busy second differ between processes: hyper-threads, slow and fast
@@ -143,7 +145,9 @@ def cpu_share(kernel_s: float | None, machine_s: float | None, duration_s: float
     The kernel's time and the machine's are counted by two clocks of the system's: where the
     part is more than the whole, by a tick, it is the whole.
     """
-    if kernel_s is None or machine_s is None or duration_s < LEAST_SHARED_S:
+    if kernel_s is None or machine_s is None or machine_s < LEAST_BUSY_S:
+        return None
+    if duration_s < LEAST_SHARED_S:
         return None
     return share_of(kernel_s, machine_s)
 

@@ -240,3 +240,8 @@ def test_a_baseline_that_was_too_high_leaves_the_kernel_nothing_and_never_less()
 def test_several_ranks_on_one_machine_are_told(environ: dict[str, str], said: str | None) -> None:
     found = ranks_on_this_node(environ)
     assert found == said or (said is not None and found is not None and found.startswith(said))
+
+
+def test_no_share_is_told_of_a_time_in_which_hardly_anything_ran() -> None:
+    assert cpu_share(0.02, 0.05, 10.0) is None
+    assert cpu_share(0.05, 0.1, 10.0) == pytest.approx(0.5)
