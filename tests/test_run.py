@@ -39,7 +39,7 @@ KEYS = {
             "outcome",
         ),
         *("measured_j", "estimated_j", "above_idle_j", "kernel_share", "kernel_j", "baseline"),
-        *("average_w", "peak_w"),
+        *("average_w", "waited_s", "peak_w", "repeats"),
         *("domains", "carbon_g", "warnings"),
     },
     "domain": {
