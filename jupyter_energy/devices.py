@@ -126,13 +126,15 @@ def cuda_numbers(
 
 
 def doubts(domains: Sequence[Domain], environ: Mapping[str, str]) -> list[str]:
-    """What is not sure about which GPUs count, in words: CUDA may number unlike GPUs in an order of
-    its own, which it tells only once it is initialised."""
+    """What must be known of which GPUs count, in words: that none does, or that CUDA may number
+    unlike GPUs in an order of its own, which it tells only once it is initialised."""
     from .cuda_library import device_uuids
-    from .sensors.cuda_devices import numbers_are_sure
+    from .sensors.cuda_devices import numbers_are_sure, visible
 
     value, order = environ.get("CUDA_VISIBLE_DEVICES"), environ.get("CUDA_DEVICE_ORDER")
     gpus = [d for d in domains if d.kind in WORDS["gpu"]]
-    if numbers_are_sure(gpus, value, order) or device_uuids() is not None:
+    if value is None or device_uuids() is not None:
         return []
-    return [DOUBT]
+    if gpus and not visible(gpus, value):
+        return [f"CUDA_VISIBLE_DEVICES={value!r:.60} hides every GPU, so none is counted"]
+    return [] if numbers_are_sure(gpus, value, order) else [DOUBT]

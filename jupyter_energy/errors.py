@@ -20,7 +20,14 @@ class EnergyError(Exception):
 
 
 class SensorError(EnergyError):
-    """A sensor gave no reading; the text is the reason shown to the user."""
+    """A sensor gave no reading; the text is the reason shown to the user.
+
+    `remedy` is the one thing to do about it, in words, where there is one.
+    """
+
+    def __init__(self, *args: object, remedy: str | None = None) -> None:
+        super().__init__(*args)
+        self.remedy = remedy
 
 
 class SensorAbsent(SensorError):

@@ -63,38 +63,42 @@ def wait_for_gpu(home_pid: int | None = None) -> SyncResult:
         return SyncResult(False, 0.0, "a forked process cannot wait for the GPU")
     begin_s = time.perf_counter()
     notes: list[str] = []
+    used = False  # where no GPU is in use, nothing was waited for
     # JAX first: it hands work to the driver from threads of its own.
     for wait in (_wait_for_jax, _wait_for_cuda, _wait_for_torch, _wait_for_mlx):
         try:
-            wait()
+            used |= wait()
         except _SyncError as reason:
+            used = True
             notes.append(str(reason))
         except Exception as error:  # noqa: BLE001  a framework may raise anything; the cell is sacred
             where = wait.__name__.removeprefix("_wait_for_")
             notes.append(f"GPU work may extend past the cell ({where}: {type(error).__name__})")
-    return SyncResult(not notes, time.perf_counter() - begin_s, "; ".join(notes) or None)
+    waited_s = time.perf_counter() - begin_s if used else 0.0
+    return SyncResult(not notes, waited_s, "; ".join(notes) or None)
 
 
 # --- CUDA, through the driver library ----------------------------------------------------------
 
 
-def _wait_for_cuda() -> None:
-    """Wait for all work of this process on all NVIDIA GPUs that it uses."""
+def _wait_for_cuda() -> bool:
+    """Wait for this process's work on all NVIDIA GPUs that it uses; False where it uses none."""
     cuda = loaded_cuda()
     if cuda is None:
-        return
+        return False
     devices = list(_active_devices(cuda))
     # A context that is no device's primary one (PyCUDA makes such) can be seen where it is current.
     current = ctypes.c_void_p()
     if cuda.cuCtxGetCurrent(ctypes.byref(current)) != SUCCESS:
         current = ctypes.c_void_p()
     if not devices and current.value is None:
-        return
+        return False
     if _torch_is_capturing() or _cupy_is_capturing():
         raise _SyncError(CAPTURING)
     # A thread of its own: Ctrl-C then ends the wait at once instead of when the GPU is done, and
     # the user's thread never has another context than its own.
     _interruptibly(lambda: _synchronize(cuda, devices, current.value))
+    return True
 
 
 def _active_devices(cuda: ctypes.CDLL) -> Iterator[int]:
@@ -202,12 +206,14 @@ def _cupy_is_capturing() -> bool:
     return stream.ptr > 2 and bool(stream.is_capturing())
 
 
-def _wait_for_jax() -> None:
+def _wait_for_jax() -> bool:
     """Wait for what JAX has dispatched, on the CPU too."""
     jax, bridge = _module("jax"), _module("jax._src.xla_bridge")
-    if jax is not None and bridge is not None and bridge.backends_are_initialized():
-        # On another thread, so that Ctrl-C works and nothing joins a trace that this one makes.
-        _interruptibly(lambda: _drain_jax(jax))
+    if jax is None or bridge is None or not bridge.backends_are_initialized():
+        return False
+    # On another thread, so that Ctrl-C works and nothing joins a trace that this one makes.
+    _interruptibly(lambda: _drain_jax(jax))
+    return True
 
 
 def _drain_jax(jax: Any) -> None:
@@ -219,28 +225,35 @@ def _drain_jax(jax: Any) -> None:
     )
 
 
-def _wait_for_torch() -> None:
+def _wait_for_torch() -> bool:
     """Wait for torch on GPUs that are not NVIDIA's: AMD, Intel, Apple."""
     torch = _module("torch")
+    used = False
     if torch is None:
-        return
+        return used
     if getattr(torch.version, "hip", None) and torch.cuda.is_initialized():
         if torch.cuda.is_current_stream_capturing():
             raise _SyncError(CAPTURING)
         for device in range(torch.cuda.device_count()):
             if torch._C._cuda_hasPrimaryContext(device):
                 torch.cuda.synchronize(device)
+                used = True
     xpu = getattr(torch, "xpu", None)
     if xpu is not None and xpu.is_initialized():
         for device in range(xpu.device_count()):
             xpu.synchronize(device)
+            used = True
     # torch does not tell whether Metal is in use; where it is not, this costs one empty queue.
     if sys.platform == "darwin" and torch.backends.mps.is_available():
         torch.mps.synchronize()
+        used = True
+    return used
 
 
-def _wait_for_mlx() -> None:
+def _wait_for_mlx() -> bool:
     """Wait for Apple's MLX."""
     mlx = _module("mlx.core")
-    if mlx is not None:
-        mlx.synchronize()
+    if mlx is None:
+        return False
+    mlx.synchronize()
+    return True

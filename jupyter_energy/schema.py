@@ -32,6 +32,7 @@ from .json_shapes import (
     TotalsJson,
     ValueJson,
 )
+from .missing import without
 from .model import DomainEnergy, Idle, Provenance, Record, Repeats
 from .overlaps import counted_once, device_key
 from .uncertainty import Range, Uncertain, sum_of_ranges, sum_over_devices, sum_over_time
@@ -198,7 +199,7 @@ def totals_from_records(records: Iterable[Record], idles: Iterable[Idle] = ()) -
         "last": utc_text(max(starts)) if starts else None,
         "interrupted": sum(r.outcome in ("interrupted", "lost") for r in runs),
         "idle": idle_json(idles),
-        "warnings": [*told, *_without_grams(once)],
+        "warnings": [*told, *without(runs), *_without_grams(once)],
     }
 
 

@@ -101,6 +101,10 @@ def measured_alone(value: Uncertain, scale: Scale = ENERGY_J) -> str:
     return min(known, quantity(value.value, scale), key=len)
 
 
+# A lower bound below this share of the upper one is told as none.
+LEAST_SHARE_OF_A_RANGE = 1e-3
+
+
 def estimated(value: Range, scale: Scale = ENERGY_J) -> str:
     """An estimate, for example "≈ 12 J (6.0–24 J)": never a ±, never three digits.
 
@@ -114,7 +118,9 @@ def estimated(value: Range, scale: Scale = ENERGY_J) -> str:
     def two(number: float) -> str:
         return _rounded(number / size, 2)
 
-    bounds = f"{two(value.low)}–{two(value.high)}" if value.low > 0 else f"up to {two(value.high)}"
+    # Next to nothing is nothing, in a range.
+    from_nothing = value.low < LEAST_SHARE_OF_A_RANGE * value.high
+    bounds = f"up to {two(value.high)}" if from_nothing else f"{two(value.low)}–{two(value.high)}"
     return f"≈ {two(value.mid)} {symbol} ({bounds} {symbol})"
 
 

@@ -184,6 +184,12 @@ def _measured(span: Span, coverage: float) -> Uncertain:
         + Spread.rectangular((1 - coverage) * span.read_s * span.most_w)
     )
     energy_j = max(0.0, energy_j)
+    # No more can have been drawn than can be drawn in this time: in a window far shorter than the
+    # counter's period that says more than its two values do.
+    most_j = span.most_w * (span.end_s - span.begin_s)
+    if random.u95 > most_j:
+        energy_j = min(energy_j, most_j)
+        random = Spread.rectangular(max(energy_j, most_j - energy_j))
     systematic = Spread.rectangular(sensor.accuracy.gain * energy_j)
     return Uncertain.made(energy_j, random, systematic)
 

@@ -95,3 +95,11 @@ def test_numbers_of_unlike_gpus_are_doubted_where_nobody_says_how_cuda_counts() 
     assert doubts(unlike, {**named, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}) == []
     assert doubts(unlike, {}) == []
     assert doubts([unlike[1], unlike[1]], named) == []
+
+
+@pytest.mark.parametrize("value", ["", "-1", "7", "abc", "NoDevFiles"])
+def test_that_every_gpu_is_hidden_is_told(value: str) -> None:
+    gpus = [Domain("gpu", 0, "NVIDIA T4"), Domain("gpu", 1, "NVIDIA T4")]
+    (told,) = doubts(gpus, {"CUDA_VISIBLE_DEVICES": value})
+    assert told == f"CUDA_VISIBLE_DEVICES={value!r} hides every GPU, so none is counted"
+    assert doubts([], {"CUDA_VISIBLE_DEVICES": value}) == []

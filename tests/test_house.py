@@ -40,6 +40,7 @@ LAYERS = (
     ("sampler", "accounts"),
     # carbon, and how figures are written down
     ("carbon", "carbon_sums", "documents", "overlaps"),
+    ("missing",),
     ("attribution_sums",),
     ("schema", "repeat"),
     # keeping

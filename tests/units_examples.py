@@ -37,7 +37,7 @@ def examples() -> list[dict[str, object]]:
                 half = float(f"{number * share:.6g}")
                 text = units.measured(Uncertain(number, 0.0, half / COVERAGE_FACTOR_95), scale)
                 found.append(_example("measured", scale_name, [number, half], text))
-            for low in (0.0, 0.4):
+            for low in (0.0, 1e-5, 0.4):
                 bounds = [float(f"{number * f:.6g}") for f in (low, 1.0, 2.5)]
                 text = units.estimated(Range(*bounds), scale)
                 found.append(_example("estimated", scale_name, bounds, text))

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TypedDict
 
 from ..errors import EnergyError, SensorError
+from ..model import Domain
 from ..sensors.base import Sensor
 from ..sensors.rapl_access import RECIPE, REMEDY, surroundings
 from ..store import Store
@@ -99,7 +100,7 @@ def findings(context: Context) -> list[Line]:
         lines += [
             Line(
                 family=family,
-                device=absence.domain.name,
+                device=_device(absence.domain),
                 state="absent",
                 detail=absence.reason,
                 remedy=absence.remedy,
@@ -114,21 +115,29 @@ def findings(context: Context) -> list[Line]:
 
 
 def _of_sensor(context: Context, family: str, sensor: Sensor) -> Line:
-    state, detail = _try(context, sensor)
-    return Line(family=family, device=sensor.domain.name, state=state, detail=detail, remedy=None)
+    state, detail, remedy = _try(context, sensor)
+    device = _device(sensor.domain)
+    return Line(family=family, device=device, state=state, detail=detail, remedy=remedy)
 
 
-def _try(context: Context, sensor: Sensor) -> tuple[str, str]:
-    """Reads a sensor once, on the thread that may read it."""
+def _device(domain: Domain) -> str:
+    """A device's name, with its number where a machine may have several of one name."""
+    return f"GPU {domain.index} {domain.name}" if domain.kind == "gpu" else domain.name
+
+
+def _try(context: Context, sensor: Sensor) -> tuple[str, str, str | None]:
+    """Reads a sensor once, on the thread that may read it: its state, details, and a remedy."""
     try:
         context.monitor().sampler.try_once(sensor)
     except SensorError as error:
-        return "failed", str(error)
+        return "failed", str(error), error.remedy
     if sensor.spread is not None:
         low, high = sensor.spread
-        return "estimated", f"{sensor.source}, {low:g} to {high:g} times the figure shown"
+        times = f"{low:.2g} to {high:.2g} times the figure shown"
+        return "estimated", f"{sensor.source}, {times}; used where no sensor measures it", None
     gain = f"±{sensor.accuracy.gain:.0%} ({sensor.accuracy.source})"
-    return "works", "; ".join((f"{sensor.source}, {sensor.provenance}, {gain}", *_times(sensor)))
+    works = "; ".join((f"{sensor.source}, {sensor.provenance}, {gain}", *_times(sensor)))
+    return "works", works, None
 
 
 def _times(sensor: Sensor) -> Iterator[str]:

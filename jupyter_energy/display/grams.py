@@ -43,7 +43,18 @@ def carbon_short(carbon: CarbonJson | None) -> Figure | None:
     """CO2e for a narrow column, "≈ 5.0 mg"; None where it is unknown."""
     if carbon is None or carbon["mid"] is None:
         return None
+    low, high = carbon["low"], carbon["high"]
+    if low is not None and high is not None and low < units.LEAST_SHARE_OF_A_RANGE * high:
+        # Of energy below what the sensor can tell: its middle says nothing.
+        return Figure(f"< {units.quantity(high, units.MASS_G, 2)}", _carbon_look(carbon))
     return Figure(units.about(carbon["mid"], units.MASS_G), _carbon_look(carbon))
+
+
+def _grams(carbon_g: Range) -> str:
+    """Grams with their range; of energy that may as well be none, the most that it can be."""
+    if carbon_g.mid <= 0 < carbon_g.high:
+        return f"< {units.quantity(carbon_g.high, units.MASS_G, 2)}"
+    return units.estimated(carbon_g, units.MASS_G)
 
 
 def _carbon_look(carbon: CarbonJson) -> Look:
@@ -57,7 +68,7 @@ def _carbon_line(carbon: CarbonJson, title: str, command: str) -> CarbonLine:
         return CarbonLine(title, Figure("not known", "unknown"), "no carbon intensity is known")
     share = carbon["estimated_share"] or 0.0
     figure = Figure(
-        units.estimated(Range(low, mid, high), units.MASS_G),
+        _grams(Range(low, mid, high)),
         _carbon_look(carbon),
         clean(f"place: {carbon['how']}", REASON_LIMIT) if carbon["how"] else "",
     )

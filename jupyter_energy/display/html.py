@@ -90,9 +90,9 @@ def _cell_row(cell: CellJson, share: words.Figure | None) -> str:
     name = _text(words.cell_name(cell))
     if cell["outcome"] != "ok":
         name += f" {_span(words.clean(cell['outcome'], 12), _LOOKS['unknown'])}"
-    measured, estimated = cell["measured_j"], cell["estimated_j"]
+    estimated = cell["estimated_j"]
     figures = (
-        None if measured is None else words.measured_figure(measured),
+        words.measured_cell(cell),
         None if estimated is None else words.estimated_figure(estimated),
         words.mean_power(cell),
         share,

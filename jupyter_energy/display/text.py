@@ -111,10 +111,7 @@ def _table(summary: SummaryJson) -> list[str]:
     columns: dict[str, list[str]] = {
         "runs": [str(c["runs"]) for c in cells],
         "time": [units.duration(c["duration_s"]) for c in cells],
-        "measured": [
-            _NONE if c["measured_j"] is None else words.measured_figure(c["measured_j"]).text
-            for c in cells
-        ],
+        "measured": [_text(words.measured_cell(c)) for c in cells],
         "estimated": [
             _NONE if c["estimated_j"] is None else words.estimated_figure(c["estimated_j"]).text
             for c in cells

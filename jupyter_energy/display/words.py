@@ -15,8 +15,10 @@ from typing import Literal
 from .. import units
 from ..attribution import ALONE, BY_CPU_TIME
 from ..json_shapes import BaselineJson, DomainJson
+from ..missing import ACCELERATORS, MOST_TOLD
 from ..model import APART
 from ..schema import CellJson, RangeJson, SummaryJson, TotalsJson, ValueJson
+from ..sensors.nvidia_pci import ASLEEP
 from ..uncertainty import COVERAGE_FACTOR_95, Range, Uncertain
 
 Look = Literal["measured", "estimated", "computed", "unknown"]
@@ -24,6 +26,7 @@ Look = Literal["measured", "estimated", "computed", "unknown"]
 NAME_LIMIT = 40
 REASON_LIMIT = 160
 COMMAND = "%energy"  # how commands are written in a notebook; in a shell "jupyter energy"
+STAR = " *"  # behind a figure that a device is missing in
 INSIDE = "↳ "  # before the name of a row whose energy is part of another row's
 # A wait for the GPU is told from this share of the cell's time on.
 _LEAST_WAIT = 0.01
@@ -146,7 +149,33 @@ def ending(cell: CellJson) -> str:
     if waited_s is not None and waited_s >= _LEAST_WAIT * cell["duration_s"]:
         waited = f" ({units.duration(waited_s)} of it waiting for the GPU to end)"
     outcome = _OUTCOMES.get(cell["outcome"])
-    return f" in {time}{waited}{runs}" + (f", {outcome}" if outcome else "")
+    missed = "".join(f", {label} not measured" for label in unmeasured(cell))
+    return f" in {time}{waited}{runs}" + (f", {outcome}" if outcome else "") + missed
+
+
+def unmeasured(cell: CellJson) -> list[str]:
+    """The devices that a cell's headline leaves out though they draw power: "GPU 0"."""
+    if cell["measured_j"] is None and cell["estimated_j"] is None:
+        return []  # it says so itself
+    known = {d["kind"] for d in cell["domains"] if d["energy_j"] is not None}
+    return [
+        f"{'GPU' if d['kind'] == 'gpu' else clean(d['kind'], 20)} {d['index']}"
+        for d in cell["domains"]
+        if d["energy_j"] is None
+        and d["low_j"] is None
+        and d["reason"] != ASLEEP
+        and (d["kind"] in ACCELERATORS or d["kind"] in known)
+    ][:MOST_TOLD]
+
+
+def measured_cell(cell: CellJson) -> Figure | None:
+    """A cell's measured energy for a table, with a star where a device is missing in it."""
+    if cell["measured_j"] is None:
+        return None
+    figure = measured_figure(cell["measured_j"])
+    return (
+        Figure(f"{figure.text}{STAR}", figure.look, figure.detail) if unmeasured(cell) else figure
+    )
 
 
 def one_run(cell: CellJson) -> tuple[tuple[Figure, ...], str] | None:
@@ -173,10 +202,12 @@ def one_run(cell: CellJson) -> tuple[tuple[Figure, ...], str] | None:
         found.append(Figure(f"{figure.text} a run estimated", figure.look, figure.detail))
     runs = counted(repeats["runs"], "run")
     basis.append(f"mean of {runs} in {counted(repeats['blocks'], 'block')}")
-    if repeats["median_j"] is not None:
+    # Below what the sensor can tell, figures of single blocks say nothing.
+    tells = measured is None or measured["value"] > measured["u95"]
+    if repeats["median_j"] is not None and tells:
         basis.append(f"median {units.quantity(repeats['median_j'], units.ENERGY_J)}")
     first = units.duration(repeats["first_run_s"])
-    if repeats["first_j"] is not None:
+    if repeats["first_j"] is not None and tells and repeats["first_j"] > 0:
         first = units.quantity(repeats["first_j"], units.ENERGY_J)
     left_out = counted(repeats["first_runs"], "run")
     basis.append(f"first block of {left_out}, {first} a run, left out")
@@ -251,6 +282,8 @@ def _share(
     cell: CellJson, measured: ValueJson | None, estimated: RangeJson | None
 ) -> Figure | None:
     if cell["measured_j"] is not None and measured is not None and measured["value"] > 0:
+        if cell["measured_j"]["value"] < cell["measured_j"]["u95"]:
+            return None  # below what the sensor can tell
         part = cell["measured_j"]["value"] / measured["value"]
         return Figure(units.percent(part), "measured")
     if cell["estimated_j"] is not None and estimated is not None and estimated["mid"] > 0:
@@ -295,6 +328,7 @@ LEGEND_ESTIMATED = (
     "≈ is estimated without a sensor; the truth is expected within the range. "
     "est.: share of the estimated total."
 )
+LEGEND_STAR = "* a device was not measured then, and is not in the figure."
 LEGEND_INSIDE = "↳ lies inside another row and is part of its figures."
 
 
@@ -304,6 +338,8 @@ def legend(summary: SummaryJson) -> str:
     said = [LEGEND_MEASURED] if totals["measured_j"] is not None else []
     if totals["estimated_j"] is not None:
         said.append(LEGEND_ESTIMATED)
+    if any(cell["measured_j"] is not None and unmeasured(cell) for cell in summary["cells"]):
+        said.append(LEGEND_STAR)
     if any(cell["inside"] for cell in summary["cells"]):
         said.append(LEGEND_INSIDE)
     return " ".join(said)

@@ -67,4 +67,5 @@ def explain(error: Exception) -> tuple[str, str | None]:
 def as_sensor_error(error: Exception) -> SensorError:
     """An error of NVML's as one of ours, with the reason as its text."""
     kinds = {NO_PERMISSION: SensorDenied, TIMEOUT: SensorTimeout}
-    return kinds.get(code(error), SensorError)(explain(error)[0])
+    reason, remedy = explain(error)
+    return kinds.get(code(error), SensorError)(reason, remedy=remedy)

@@ -64,6 +64,9 @@ export function measuredAlone(value: Measured, scale: Scale = ENERGY_J): string 
   return short.length < known.length ? short : known;
 }
 
+/** A lower bound below this share of the upper one is told as none. */
+const LEAST_SHARE_OF_A_RANGE = 1e-3;
+
 /** An estimate, for example "≈ 12 J (6.0–24 J)" or "≈ 0.85 mJ (up to 65 mJ)"; never a ±. */
 export function estimated([low, mid, high]: Range, scale: Scale = ENERGY_J): string {
   if (high === 0) {
@@ -72,7 +75,11 @@ export function estimated([low, mid, high]: Range, scale: Scale = ENERGY_J): str
   // middle and upper bound share a unit that suits both, so it is one for what lies between
   const [size, symbol] = unitFor(Math.sqrt(mid * high) || high, scale);
   const two = (number: number): string => rounded(number / size, 2);
-  const bounds = low > 0 ? `${two(low)}–${two(high)}` : `up to ${two(high)}`;
+  // Next to nothing is nothing, in a range.
+  const bounds =
+    low < LEAST_SHARE_OF_A_RANGE * high
+      ? `up to ${two(high)}`
+      : `${two(low)}–${two(high)}`;
   return `≈ ${two(mid)} ${symbol} (${bounds} ${symbol})`;
 }
 
