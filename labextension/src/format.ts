@@ -77,9 +77,7 @@ export function estimated([low, mid, high]: Range, scale: Scale = ENERGY_J): str
   const two = (number: number): string => rounded(number / size, 2);
   // Next to nothing is nothing, in a range.
   const bounds =
-    low < LEAST_SHARE_OF_A_RANGE * high
-      ? `up to ${two(high)}`
-      : `${two(low)}–${two(high)}`;
+    low < LEAST_SHARE_OF_A_RANGE * high ? `up to ${two(high)}` : `${two(low)}–${two(high)}`;
   return `≈ ${two(mid)} ${symbol} (${bounds} ${symbol})`;
 }
 
