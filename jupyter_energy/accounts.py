@@ -43,6 +43,7 @@ LEAST_SEEN = 0.99
 LEAST_SLEEP_S = 0.2
 # A GPU's idle power with a live context decays over seconds (measuring.md 5.3).
 SETTLED_AFTER_S = 2.0
+NOT_SEEN = "the sensor saw nothing of it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +90,16 @@ class Between:
         found = []
         for sensor, last in self.edge.readings.items():
             first = self.rest.edge.readings.get(sensor)
+            drawn = None
             if isinstance(first, Sample) and isinstance(last, Sample):
                 drawn = _drawn(sensor, first, last, duration_s)
-                found += [] if drawn is None else [drawn]
+            if drawn is None and first is not None and sensor.spread is None:
+                why = next((r for r in (first, last) if isinstance(r, str)), NOT_SEEN)
+                drawn = DomainEnergy(sensor.domain, None, "none", sensor.source, 0.0, why)
+            found += [] if drawn is None else [drawn]
         measured = {d.domain.kind for d in found if isinstance(d.energy, Uncertain)}
         kept = (
-            d for d in found if isinstance(d.energy, Uncertain) or d.domain.kind not in measured
+            d for d in found if not isinstance(d.energy, Range) or d.domain.kind not in measured
         )
         return Measurement(self.rest.start, duration_s, tuple(kept))
 

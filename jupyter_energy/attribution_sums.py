@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from .attribution import share_of
 from .json_shapes import BaselineJson
+from .missing import missing
 from .model import Idle, Record
 from .overlaps import device_key
 from .uncertainty import Range, Uncertain, sum_of_ranges, sum_over_devices, sum_over_time
@@ -75,6 +76,9 @@ def idle_energies(
     seen_s: dict[tuple[str, str], float] = {}
     estimates: list[Range] = []
     for idle in spans:
+        known = frozenset(d.domain.kind for d in idle.measurement.counted())
+        for domain in missing(idle.measurement.domains, known):
+            seen_s.setdefault(device_key(idle.host, domain), 0.0)
         for d in idle.measurement.counted():
             key = device_key(idle.host, d.domain)
             known_s = d.coverage * idle.measurement.duration_s

@@ -26,10 +26,11 @@ from jupyter_energy.calibration import Baselines, IdlePower, save
 from jupyter_energy.errors import StoreError
 from jupyter_energy.identity import NotebookRef
 from jupyter_energy.idle_book import IdleBook
-from jupyter_energy.model import Domain, DomainEnergy, Measurement, Sample
+from jupyter_energy.model import Domain, DomainEnergy, Idle, Measurement, Sample
 from jupyter_energy.outbox import Outbox
 from jupyter_energy.overlaps import Spell
 from jupyter_energy.process_tree import CpuTimes
+from jupyter_energy.schema import idle_json
 from jupyter_energy.sensors.base import Accuracy, Machine
 from jupyter_energy.store import Store
 from jupyter_energy.uncertainty import Range, Uncertain
@@ -144,13 +145,21 @@ def test_of_a_gap_only_the_time_that_a_trace_covers_is_booked(scene: Scene) -> N
     assert scene.idle_w(CPU) is None
 
 
-def test_a_device_that_has_no_reading_at_one_of_the_ends_is_not_booked(scene: Scene) -> None:
+def test_a_device_that_has_no_reading_at_one_of_the_ends_has_no_figure_and_is_missed(
+    scene: Scene,
+) -> None:
     scene.rest()
     scene.run(60)
     edge = Edge(scene.t_s, {**scene.edge().readings, scene.gpu: "the driver did not answer"})
     between = scene.accounts.begins(edge, CpuTimes())
     assert between is not None
-    assert [d.domain for d in between.measurement().domains] == [CPU]
+    found = between.measurement()
+    assert [d.domain for d in found.domains if d.energy is not None] == [CPU]
+    (gpu,) = (d for d in found.domains if d.energy is None)
+    assert gpu.reason == "the driver did not answer"
+    told = idle_json([Idle("i", "n", "s", "h", found)])
+    assert told is not None
+    assert told["coverage"] == 0.0
 
 
 def test_an_estimate_is_booked_as_an_estimate_and_not_beside_a_measurement(tmp_path: Path) -> None:
