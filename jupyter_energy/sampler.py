@@ -236,6 +236,7 @@ class Sampler:
             self._ended_s = self._clock()
             if not self._open_windows:
                 self._rests_at_s = self._ended_s + REST_AFTER_S
+                self._reckon()
 
     def _longest_period_s(self) -> float:
         return max((s.period_s for s in self.sensors() if s.polls_s is not None), default=0.0)

@@ -13,7 +13,13 @@ from standins.sensors import LIMIT_S, Clock, FakeSensor, family
 
 from jupyter_energy.errors import SensorDenied, SensorTimeout
 from jupyter_energy.model import Domain, Sample
-from jupyter_energy.sampler import DRIVER_BUSY, GUARD_LINGERS_S, GUARD_PERIOD_S, Sampler
+from jupyter_energy.sampler import (
+    DRIVER_BUSY,
+    GUARD_LINGERS_S,
+    GUARD_PERIOD_S,
+    REST_AFTER_S,
+    Sampler,
+)
 from jupyter_energy.sensors.base import Absence, Family, Machine, Sensor
 from jupyter_energy.window import Edge
 
@@ -592,3 +598,34 @@ def test_a_machine_that_slept_in_a_window_is_seen_by_its_clocks_and_no_wrap_is_m
     first, last = sample(opened, counter), sample(closed, counter)
     assert last.energy_j == first.energy_j
     assert last.covered_s == first.covered_s
+
+
+class Restful(FakeSensor):
+    """A sensor behind a driver that keeps its device awake until it is let go of."""
+
+    def __init__(self) -> None:
+        super().__init__(GPU, worker="nvml")
+        self.rested: queue.Queue[str] = queue.Queue()
+
+    def rest(self) -> None:
+        """Noted."""
+        self.rested.put(threading.current_thread().name)
+
+
+def test_a_driver_that_keeps_its_device_awake_is_let_go_of_once_some_time_after_the_last_window(
+    clock: Clock,
+) -> None:
+    gpu = Restful()
+    sampler = Sampler(
+        Machine(), lambda: [family(gpu, worker="nvml")], 1.0, clock, clock.wait, lambda: 0.0
+    )
+    sampler.start()
+    assert sampler.wait_until_found(LIMIT_S)
+    ended(sampler, clock)
+    assert paused(clock) <= REST_AFTER_S
+    clock.advance(REST_AFTER_S)
+    assert gpu.rested.get(timeout=LIMIT_S) == "jupyter-energy-nvml"
+    while clock.next_pause() is not None:
+        clock.advance(REST_AFTER_S)
+    assert gpu.rested.empty()  # once, and then the thread sleeps without a timer
+    sampler.close()
