@@ -184,18 +184,38 @@ def running(python: str, home: Path, more: Mapping[str, str] | None = None) -> I
             }
         )
     )
-    spec_manager = KernelSpecManager(kernel_dirs=[str(home / "specs")], ensure_native_kernel=False)
-    manager = KernelManager(kernel_name="tested", kernel_spec_manager=spec_manager)
-    manager.start_kernel(env=environment(home, more), cwd=str(home))
-    client = manager.client()
-    client.start_channels()
+    manager, client = started(home, environment(home, more))
     try:
-        client.wait_for_ready(timeout=LIMIT_S)
         yield Kernel(manager, client, home)
     finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
-        manager.cleanup_resources()
+        ended(manager, client)
+
+
+def started(home: Path, env: dict[str, str]) -> tuple[KernelManager, BlockingKernelClient]:
+    """A kernel that answers. Its ports are free when they are chosen, but another test that runs at
+    the same time may take one before the kernel does: then it dies, and is started once more."""
+    specs = KernelSpecManager(kernel_dirs=[str(home / "specs")], ensure_native_kernel=False)
+    for is_last in (False, False, True):
+        manager = KernelManager(kernel_name="tested", kernel_spec_manager=specs)
+        manager.start_kernel(env=env, cwd=str(home))
+        client = manager.client()
+        client.start_channels()
+        try:
+            client.wait_for_ready(timeout=LIMIT_S)
+        except RuntimeError:
+            ended(manager, client)
+            if is_last:
+                raise
+        else:
+            return manager, client
+    raise AssertionError  # the last attempt returns or raises
+
+
+def ended(manager: KernelManager, client: BlockingKernelClient) -> None:
+    """End a kernel."""
+    client.stop_channels()
+    manager.shutdown_kernel(now=True)
+    manager.cleanup_resources()
 
 
 def drain(client: BlockingKernelClient) -> None:

@@ -246,6 +246,7 @@ def test_unloading_leaves_threads_descriptors_hooks_and_transformers_as_before(
         # IPython's own, which comes and goes as it writes, and ipykernel's pipe of every thread
         # that has sent something: it closes those of ended threads every 10 s.
         "     and 'history.sqlite' not in os.readlink(f'/proc/self/fd/{n}')"
+        "     and not os.readlink(f'/proc/self/fd/{n}').endswith('profile_default')"
         "     and 'eventfd' not in os.readlink(f'/proc/self/fd/{n}')),"
         " 'hooks': {k: len(v) for k, v in get_ipython().events.callbacks.items()},"
         " 'transformers': len(get_ipython().input_transformers_cleanup),"
