@@ -38,6 +38,8 @@ const REASON_LIMIT = 160;
 const CELLS_LIMIT = 5000;
 /** A kernel that is busy tells of the cell that it runs well within this time. */
 const NEWS_S = 4;
+/** What the server says of a kernel in a session of its own. */
+const OF_SERVER: ReadonlySet<string> = new Set(['restarting', 'autorestarting', 'dead']);
 /** Edits come in bursts: one hello for those that follow each other within this time. */
 const EDITS_MS = 1000;
 
@@ -145,6 +147,7 @@ export class LiveKernel implements IDisposable {
   private _onIOPub(_: unknown, message: KernelMessage.IIOPubMessage): void {
     if (
       this._isDisposed ||
+      !this._isOfThisProcess(message) ||
       !KernelMessage.isCommMsgMsg(message) ||
       message.content.comm_id !== COMM_ID
     ) {
@@ -161,6 +164,30 @@ export class LiveKernel implements IDisposable {
     } else {
       this._onLive(live);
     }
+  }
+
+  /**
+   * Whether a message is not a late word of a process that was before. A restart that another page
+   * asked for may be over before this one is connected again, so that nothing tells of it but the
+   * session in what the new process says.
+   */
+  private _isOfThisProcess(message: KernelMessage.IIOPubMessage): boolean {
+    const isOfServer =
+      KernelMessage.isStatusMsg(message) && OF_SERVER.has(message.content.execution_state);
+    const { session } = message.header;
+    if (isOfServer || !session || session === this._process) {
+      return true;
+    }
+    if (this._formerly.has(session)) {
+      return false;
+    }
+    if (this._process !== null) {
+      this._formerly.add(this._process);
+      this._forget('waiting');
+      this._askIfOwed();
+    }
+    this._process = session;
+    return true;
   }
 
   private _onLive(live: Live): void {
@@ -358,5 +385,8 @@ export class LiveKernel implements IDisposable {
   private _turn = 0;
   private _staleTimer: ReturnType<typeof setTimeout> | undefined;
   private _editTimer: ReturnType<typeof setTimeout> | undefined;
+  /** The session of the kernel's process, and those of the ones before. */
+  private _process: string | null = null;
+  private readonly _formerly = new Set<string>();
   private _isDisposed = false;
 }

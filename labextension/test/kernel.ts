@@ -61,11 +61,22 @@ export class FakeKernel {
     return { done: this.pause.then(() => ({ content: this.loadReply })) };
   }
 
+  /** What the messages of its process have in common; another one after a restart. */
+  process = 'first';
+
   /** The kernel publishes a message on a comm. */
-  say(data: unknown, comm_id = COMM_ID, msg_type = 'comm_msg'): void {
+  say(data: unknown, comm_id = COMM_ID, msg_type = 'comm_msg', session = this.process): void {
     this.iopubMessage.emit({
-      header: { msg_type },
+      header: { msg_type, session },
       content: { comm_id, data }
+    } as unknown as KernelMessage.IIOPubMessage);
+  }
+
+  /** A status message, as the kernel's process or the server publishes it. */
+  publish(execution_state: string, session = this.process): void {
+    this.iopubMessage.emit({
+      header: { msg_type: 'status', session },
+      content: { execution_state }
     } as unknown as KernelMessage.IIOPubMessage);
   }
 

@@ -301,6 +301,22 @@ describe('a kernel that begins anew', () => {
     expect(live.state.phase).toBe('absent');
   });
 
+  it('is known by its messages where nothing told of the restart, and its last words are not heard', async () => {
+    await attach();
+    kernel.say(golden('gpu_asleep'));
+    kernel.publish('restarting', 'the server');
+    expect(live.state.phase).toBe('live');
+    kernel.isLoaded = false;
+    kernel.process = 'second';
+    kernel.publish('idle');
+    expect(live.state).toMatchObject({ phase: 'waiting', message: null, totals: null });
+    kernel.say(golden('gpu_asleep'), undefined, undefined, 'first');
+    expect(live.state.phase).toBe('waiting');
+    await settle();
+    expect(kernel.asked).toEqual(['comm_info', 'hello', 'comm_info']);
+    expect(live.state.phase).toBe('absent');
+  });
+
   it('shows nothing once it is dead', async () => {
     await attach();
     kernel.say(golden('idle'));
