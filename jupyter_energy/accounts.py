@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -30,6 +29,7 @@ from .attribution import (
 from .calibration import load
 from .model import Domain, DomainEnergy, Measurement, Sample
 from .process_tree import CpuTimes, ProcessTree, kernel_s, machine_s
+from .readers import asleep_s
 from .sensors.base import Machine, Sensor
 from .uncertainty import Range, Spread, Uncertain
 from .window import Edge
@@ -114,7 +114,7 @@ class Accounts:
     def __init__(self, machine: Machine, slept_s: Callable[[], float] | None = None) -> None:
         self._tree = ProcessTree(machine)
         self._supplies = machine.sysfs / "class/power_supply"
-        self._slept_s = slept_s or suspended_s
+        self._slept_s = slept_s or asleep_s
         self._pid = os.getpid()
         self._rest: Rest | None = None
         self._on_mains: bool | None = None
@@ -244,14 +244,6 @@ class Accounts:
         if cpu_share(ours_s, all_s, measurement.duration_s) is None:
             ours_s = all_s = None
         return Whose(measurement, ours_s, all_s, all_devices(counted))
-
-
-def suspended_s() -> float:
-    """For how many s this machine has been suspended since it was started; 0 where unknown."""
-    boottime = getattr(time, "CLOCK_BOOTTIME", None)
-    if boottime is None:
-        return 0.0
-    return time.clock_gettime(boottime) - time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 def _above(found: DomainEnergy, baseline: Baseline | None, duration_s: float) -> DomainEnergy:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from . import devices
 from .accounts import Accounts
 from .config import Energy
+from .finding import failed
 from .idle_book import IdleBook
 from .model import CarbonIntensity, Measurement, Outcome, Record
 from .open_window import Ending, OpenWindow, Options, still_open
@@ -31,7 +32,7 @@ from .outbox import Outbox
 from .power.document import PowerTrace
 from .power.recorder import Recorders
 from .process_tree import CpuTimes
-from .records import Records, failed
+from .records import Records
 from .sampler import FORKED, Sampler
 from .sensors import families
 from .sensors.base import Sensor
@@ -256,7 +257,7 @@ class Monitor:
                     made = self._records.made(window, ending, edge)
                     if made.measurement != first.measurement:
                         record = replace(made, warnings=first.warnings)
-                        self._outbox.put(record, window.notebook)
+                        self._outbox.put(record, window.notebook, again=True)
                     self.accounts.settled(edge.readings)
             finally:
                 self._unsettled.pop(window.run_id, None)

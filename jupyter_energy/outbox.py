@@ -93,15 +93,18 @@ class Outbox:
         if not self._closed:
             self._traces.append((run_id, trace))
 
-    def put(self, record: Record, key: str | None = None) -> None:
-        """Hand a record to the store; what it cannot take waits here and is tried again."""
+    def put(self, record: Record, key: str | None = None, again: bool = False) -> None:
+        """Hand a record to the store; what it cannot take waits here and is tried again.
+
+        One that is made `again` takes the place of the first, wherever that is by now.
+        """
         if self._closed:
             text = "jupyter-energy has been unloaded: a record that came since is lost"
             self._tell("closed", text)
             return
         with self._lock:
-            # One that is made again takes the place of the first, wherever that is by now.
-            same = [n for n, (r, _) in enumerate(self._pending) if r.run_id == record.run_id]
+            waiting = enumerate(self._pending) if again else ()
+            same = [n for n, (r, _) in waiting if r.run_id == record.run_id]
             if same:
                 self._pending[same[0]] = record, key
             else:

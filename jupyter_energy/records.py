@@ -11,6 +11,7 @@ from .carbon import intensity
 from .carbon.emissions import emissions
 from .config import Energy
 from .errors import EnergyError
+from .finding import failed
 from .model import CarbonIntensity, Measurement, Record
 from .open_window import Ending, OpenWindow, still_open
 from .outbox import Outbox
@@ -126,11 +127,6 @@ class Records:
         if asked not in self._intensities:
             self._intensities[asked] = intensity(*asked, self._environ)
         return self._intensities[asked]
-
-
-def failed(error: Exception) -> str:
-    """A failure of ours, in words."""
-    return f"failed: {type(error).__name__}: {error}"
 
 
 def _slept(start: Edge, stop: Edge) -> list[str]:

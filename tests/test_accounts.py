@@ -20,7 +20,7 @@ from standins.procfs import INIT, ROOT, FakeProcfs
 from standins.sensors import LIMIT_S, FakeSensor
 from strategies import a_record
 
-from jupyter_energy.accounts import Accounts, suspended_s
+from jupyter_energy.accounts import Accounts
 from jupyter_energy.attribution import Baseline
 from jupyter_energy.calibration import Baselines, IdlePower, save
 from jupyter_energy.errors import StoreError
@@ -30,6 +30,7 @@ from jupyter_energy.model import Domain, DomainEnergy, Idle, Measurement, Sample
 from jupyter_energy.outbox import Outbox
 from jupyter_energy.overlaps import Spell
 from jupyter_energy.process_tree import CpuTimes
+from jupyter_energy.readers import asleep_s
 from jupyter_energy.schema import idle_json
 from jupyter_energy.sensors.base import Accuracy, Machine
 from jupyter_energy.store import Store
@@ -359,8 +360,8 @@ def test_the_cpu_times_are_kept_where_they_tell_a_share(scene: Scene) -> None:
 
 
 def test_the_time_that_a_machine_was_suspended_never_falls() -> None:
-    assert suspended_s() + 0.001 >= 0
-    assert suspended_s() <= suspended_s() + 0.001
+    assert asleep_s() + 0.001 >= 0
+    assert asleep_s() <= asleep_s() + 0.001
 
 
 # -- to the store ----------------------------------------------------------------------------
