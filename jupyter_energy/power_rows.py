@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
-
 from .documents import to_json
 from .migrations import Connection
 from .power.document import PowerTrace
+from .seal import opened, sealed
 
 
 def keep(connection: Connection, run_id: str, trace: PowerTrace) -> None:
     """Keep the trace of a run; a second one of the same run changes nothing."""
+    # With the id of its run: a document that is found without its row tells what it is of.
+    document = to_json({"run_id": run_id, **trace.to_document()})
     connection.execute(
         "INSERT INTO power_trace (run_id, document) VALUES (?, ?) ON CONFLICT DO NOTHING",
-        (run_id, to_json(trace.to_document())),
+        (run_id, sealed(document)),
     )
 
 
@@ -22,7 +23,7 @@ def find(connection: Connection, run_id: str) -> PowerTrace | None:
     rows = connection.execute("SELECT document FROM power_trace WHERE run_id = ?", (run_id,))
     for (document,) in rows:
         try:
-            return PowerTrace.from_document(json.loads(document))
+            return PowerTrace.from_document(opened(document))
         except (KeyError, TypeError, ValueError):
             return None
     return None

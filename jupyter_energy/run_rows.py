@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from .migrations import Connection
 from .model import Idle, Record
 from .overlaps import Spell, spell_of
 from .process_tree import began_at
+from .seal import opened, sealed
 
 
 def record_row(record: Record) -> tuple[str, ...]:
@@ -36,7 +38,7 @@ def record_row(record: Record) -> tuple[str, ...]:
         record.host,
         utc_text(record.start + timedelta(seconds=record.duration_s)),
         json.dumps(sorted(spell.devices)),
-        to_json(record_to_document(record)),
+        sealed(to_json(record_to_document(record))),
     )
 
 
@@ -70,13 +72,13 @@ def readable(documents: Sequence[str]) -> list[Record]:
     records = []
     for document in documents:
         try:
-            records.append(record_from_document(json.loads(document)))
+            records.append(record_from_document(opened(document)))
         except (KeyError, TypeError, ValueError):
             continue
     return records
 
 
-def _ended(connection: Connection, host: str, start: datetime, stop: datetime) -> Iterator[Spell]:
+def _ended(connection: Connection, host: str, start: datetime, stop: datetime) -> list[Spell]:
     """When which runs of this host drew from which devices, of those within a stretch of time.
 
     Runs that an older version kept are left out: it did not write down when they ended.
@@ -86,15 +88,14 @@ def _ended(connection: Connection, host: str, start: datetime, stop: datetime) -
         "WHERE host = ? AND ended > ? AND started < ?",
         (host, utc_text(start), utc_text(stop)),
     )
+    found = []
     for notebook_id, session_id, started, ended, devices in rows:
-        yield Spell(
-            notebook_id,
-            session_id,
-            host,
-            datetime.fromisoformat(started).timestamp(),
-            datetime.fromisoformat(ended).timestamp(),
-            frozenset(json.loads(devices)),
-        )
+        with suppress(TypeError, ValueError):  # damaged: its document has its own checksum
+            start_s = datetime.fromisoformat(started).timestamp()
+            end_s = datetime.fromisoformat(ended).timestamp()
+            held = frozenset(json.loads(devices))
+            found.append(Spell(notebook_id, session_id, host, start_s, end_s, held))
+    return found
 
 
 def meanwhile(connection: Connection, records: Sequence[Record], procfs: Path) -> Iterator[Spell]:
@@ -107,16 +108,20 @@ def meanwhile(connection: Connection, records: Sequence[Record], procfs: Path) -
         yield from _under_way(connection, host, procfs)
 
 
-def _under_way(connection: Connection, host: str, procfs: Path) -> Iterator[Spell]:
+def _under_way(connection: Connection, host: str, procfs: Path) -> list[Spell]:
+    """Those of the runs of a host that have not ended."""
     rows = connection.execute(
         "SELECT notebook_id, session_id, started, devices, pid, began FROM running WHERE host = ?",
         (host,),
     )
+    found = []
     for notebook_id, session_id, started, devices, pid, began in rows:
-        if began_at(pid, procfs) == began:
-            start_s = datetime.fromisoformat(started).timestamp()
-            held = frozenset(json.loads(devices))
-            yield Spell(notebook_id, session_id, host, start_s, math.inf, held)
+        with suppress(TypeError, ValueError):
+            if began_at(pid, procfs) == began:
+                start_s = datetime.fromisoformat(started).timestamp()
+                held = frozenset(json.loads(devices))
+                found.append(Spell(notebook_id, session_id, host, start_s, math.inf, held))
+    return found
 
 
 def announce(connection: Connection, spell: Spell, pid: int, began: int) -> None:
@@ -138,7 +143,7 @@ def add_idle(connection: Connection, idle: Idle) -> None:
     """Keep what was drawn between two cells; the same a second time changes nothing."""
     row = (
         *(idle.idle_id, idle.notebook_id, idle.session_id),
-        *(utc_text(idle.measurement.start), to_json(idle_to_document(idle))),
+        *(utc_text(idle.measurement.start), sealed(to_json(idle_to_document(idle)))),
     )
     connection.execute("INSERT INTO idle VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", row)
 
@@ -153,7 +158,7 @@ def idles(connection: Connection, notebook_id: str, session_id: str | None) -> l
     found = []
     for (document,) in rows:
         try:
-            found.append(idle_from_document(json.loads(document)))
+            found.append(idle_from_document(opened(document)))
         except (KeyError, TypeError, ValueError):
             continue
     return found

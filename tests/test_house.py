@@ -26,7 +26,7 @@ PACKAGE = ROOT / "jupyter_energy"
 LAYERS = (
     # words: numbers and what can go wrong with them
     ("errors", "version", "filesystem", "uncertainty"),
-    ("units", "json_file", "json_shapes", "attribution"),
+    ("units", "json_file", "json_shapes", "attribution", "seal"),
     ("model", "settings", "calibration"),
     # reading the machine
     ("cuda_library",),
