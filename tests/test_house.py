@@ -25,8 +25,9 @@ PACKAGE = ROOT / "jupyter_energy"
 # Imports go down this list and never up; within one entry, as they like. A folder is one entry.
 LAYERS = (
     # words: numbers and what can go wrong with them
-    ("errors", "version", "filesystem", "uncertainty"),
+    ("errors", "version", "filesystem", "uncertainty", "aside"),
     ("units", "json_file", "json_shapes", "attribution", "seal"),
+    ("carving",),
     ("model", "settings", "calibration"),
     # reading the machine
     ("cuda_library",),
@@ -46,6 +47,8 @@ LAYERS = (
     # keeping
     ("identity", "migrations", "saved", "tally", "live_message"),
     ("notebook_rows", "run_rows", "pages", "power_rows"),
+    ("recovered_rows",),
+    ("recovery",),
     ("store", "summary"),
     # putting together; the settings name what lies below, so they lie above it
     ("config", "outbox"),
