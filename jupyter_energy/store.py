@@ -54,7 +54,7 @@ PERHAPS_DAMAGE = (
 )
 TABLES = "SELECT name, sql FROM sqlite_master"
 # How many thousands of steps SQLite may take in a damaged file: so many, and one for each kB.
-TICK, LEAST_TICKS = 1000, 100_000
+TICK, LEAST_TICKS = 1000, 10_000
 
 
 def default_path() -> Path:
