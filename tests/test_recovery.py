@@ -33,6 +33,7 @@ from jupyter_energy.errors import StoreError
 from jupyter_energy.identity import NotebookRef
 from jupyter_energy.model import Idle, Record
 from jupyter_energy.power.document import PowerTrace
+from jupyter_energy.recovery import rows
 from jupyter_energy.seal import MARK
 from jupyter_energy.store import Store
 
@@ -216,6 +217,25 @@ def test_a_record_that_came_since_is_not_replaced_by_what_was_recovered(path: Pa
     store, (records, _, _) = after(sound, path)
     assert records == sound.records | {one.run_id: replace(one, outcome="error")}
     store.close()
+
+
+def test_a_table_is_read_around_everything_that_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE held (said TEXT)")
+        texts = [f"<{n}>" + "." * 900 for n in range(400)]
+        connection.executemany("INSERT INTO held VALUES (?)", [(t,) for t in texts])
+        connection.commit()
+    torn = bytearray(path.read_bytes())
+    for n in (0, 90, 91, 200, 310, 399):
+        page = torn.find(f"<{n}>".encode()) // PAGE * PAGE
+        torn[page : page + PAGE] = bytes(PAGE)
+    path.write_bytes(torn)
+    with closing(sqlite3.connect(path)) as connection:
+        found = [row[0] for row in rows(connection, "held", "said")]
+    assert len(found) == len(set(found))
+    assert set(found) == {t for t in texts if t.encode() in torn}
+    assert 370 < len(found) < 390
 
 
 # --- who reads it, and how often -------------------------------------------------------------
