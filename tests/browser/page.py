@@ -29,7 +29,7 @@ expect.set_options(timeout=LIMIT_MS)
 
 # In every page before its own code: what the tests call there, and a log of kernel statuses.
 _HELPERS = """
-const ASK_AGAIN_MS = 3000;
+const ASK_AGAIN_MS = 10000;
 window.harness = {
   statuses: [],
   widgets: () => [...(window.jupyterapp?.shell?.widgets('main') ?? [])],
@@ -50,14 +50,15 @@ window.harness = {
     }
   },
   // A kernel answers what it is only when it is idle. JupyterLab asks once on each connection, and
-  // never again where the question or the answer is lost, or the kernel's restart drops both.
+  // never again where the question or the answer is lost, or the kernel's restart drops both. Of
+  // several questions the last counts: what comes of the others has come before.
   async answered(context) {
-    for (let kernel; (kernel = context.session?.kernel); ) {
-      const told = kernel.info.then(() => true);
-      if (await Promise.race([told, new Promise(done => setTimeout(done, ASK_AGAIN_MS))])) {
+    const kernel = () => context.session?.kernel;
+    for (let asked = kernel()?.info; asked; asked = kernel()?.requestKernelInfo()) {
+      const later = new Promise(done => setTimeout(done, ASK_AGAIN_MS));
+      if (await Promise.race([asked.then(told => told ?? later, () => later), later])) {
         return;
       }
-      kernel.requestKernelInfo().catch(() => {}); // of a kernel that has just been replaced
     }
   },
   // What a test asks of the page; Playwright itself would wait for its answer for ever.

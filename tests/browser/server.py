@@ -208,7 +208,7 @@ def serving(
         yield server
     finally:
         _end(process)
-        reader.join()
+        reader.join(LIMIT_S)  # a kernel that outlives its server holds the pipe open
 
 
 def _no_news(settings: Path) -> None:

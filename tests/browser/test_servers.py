@@ -35,12 +35,12 @@ def hub_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield lab
 
 
-# A server with a gateway names no protocol for a kernel's websocket though JupyterLab asked for one,
-# so the browser gives that socket up and JupyterLab opens a second one. The server has both
-# connected to the gateway, under one identity: where the first is the last to come to a kernel that
-# still starts, the kernel answers into it for ever, and JupyterLab gets no reply to anything.
-# (jupyter_server 2.21: gateway/connections.py, disconnect, cannot cancel a connection that is being
-# made; services/kernels/connection/channels.py, create_stream.) So none is asked for here.
+# JupyterLab asks for a protocol on a kernel's websocket, and a server with a gateway names none:
+# the browser gives that socket up and JupyterLab opens a second one. The server connects both to
+# the gateway, under one identity: where the first is the last to come to a kernel that still
+# starts, the kernel answers into it for ever, and JupyterLab gets no reply to anything.
+# (jupyter_server 2.21: gateway/connections.py, `disconnect`, cannot end a connection that is being
+# made; services/kernels/connection/channels.py, `create_stream`.) So none is asked for here.
 ASK_FOR_NO_PROTOCOL = """
 window.WebSocket = class extends WebSocket {
   constructor(url) {
