@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 from .documents import to_json
+from .foreign import loads
 from .migrations import Connection
 from .power.document import PowerTrace
 
@@ -22,7 +21,7 @@ def find(connection: Connection, run_id: str) -> PowerTrace | None:
     rows = connection.execute("SELECT document FROM power_trace WHERE run_id = ?", (run_id,))
     for (document,) in rows:
         try:
-            return PowerTrace.from_document(json.loads(document))
+            return PowerTrace.from_document(loads(document))
         except (KeyError, TypeError, ValueError):
             return None
     return None
