@@ -27,6 +27,7 @@ from .model import Outcome
 from .monitor import Monitor
 from .open_window import OpenWindow, Options
 from .pages import Key, Pages
+from .plain_text import message
 from .repeat import Repetition, block_s
 from .results import Result
 from .runs import runs
@@ -210,7 +211,7 @@ class CellHooks:
         try:
             for text in self.monitor.to_tell():
                 if sys.stderr is not None:  # print would then take stdout
-                    print(f"jupyter-energy: {text}", file=sys.stderr)
+                    print(f"jupyter-energy: {message(text)}", file=sys.stderr)
         except (Exception, KeyboardInterrupt):  # noqa: BLE001  there is no way left to tell
             return
 

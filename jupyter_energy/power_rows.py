@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 from .documents import to_json
+from .foreign import loads
 from .migrations import Connection
 from .power.document import PowerTrace
 
@@ -31,7 +30,7 @@ def find(connection: Connection, run_id: str) -> PowerTrace | None:
 def readable(document: str) -> PowerTrace | None:
     """The trace of a document; None of one that this version cannot read."""
     try:
-        return PowerTrace.from_document(json.loads(document))
+        return PowerTrace.from_document(loads(document))
     except (KeyError, TypeError, ValueError):
         return None
 

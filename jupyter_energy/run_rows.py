@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
+from . import foreign
 from .documents import (
     idle_from_document,
     idle_to_document,
@@ -82,7 +84,7 @@ def readable(documents: Sequence[str]) -> list[Record]:
     records = []
     for document in documents:
         try:
-            records.append(record_from_document(json.loads(document)))
+            records.append(record_from_document(foreign.loads(document)))
         except (KeyError, TypeError, ValueError):
             continue
     return records
@@ -99,14 +101,10 @@ def _ended(connection: Connection, host: str, start: datetime, stop: datetime) -
         (host, utc_text(start), utc_text(stop)),
     )
     for notebook_id, session_id, started, ended, devices in rows:
-        yield Spell(
-            notebook_id,
-            session_id,
-            host,
-            datetime.fromisoformat(started).timestamp(),
-            datetime.fromisoformat(ended).timestamp(),
-            frozenset(json.loads(devices)),
-        )
+        spell = _spell((notebook_id, session_id, host), started, devices)
+        end = foreign.moment(ended)
+        if spell is not None and end is not None:
+            yield replace(spell, end_s=end.timestamp())
 
 
 def meanwhile(connection: Connection, records: Sequence[Record], procfs: Path) -> Iterator[Spell]:
@@ -125,10 +123,23 @@ def _under_way(connection: Connection, host: str, procfs: Path) -> Iterator[Spel
         (host,),
     )
     for notebook_id, session_id, started, devices, pid, began in rows:
-        if began_at(pid, procfs) == began:
-            start_s = datetime.fromisoformat(started).timestamp()
-            held = frozenset(json.loads(devices))
-            yield Spell(notebook_id, session_id, host, start_s, math.inf, held)
+        # A column's type is no promise in SQLite, and the number becomes a part of a path.
+        if isinstance(pid, int) and began_at(pid, procfs) == began:
+            spell = _spell((notebook_id, session_id, host), started, devices)
+            if spell is not None:
+                yield spell
+
+
+def _spell(whose: tuple[str, str, str], started: object, devices: object) -> Spell | None:
+    """A run that goes on, of what two columns hold; None where that is not ours."""
+    start = foreign.moment(started)
+    try:
+        held = foreign.items(foreign.loads(devices))
+    except ValueError:
+        return None
+    if start is None or not all(isinstance(device, str) for device in (*whose, *held)):
+        return None
+    return Spell(*whose, start.timestamp(), math.inf, frozenset(held))
 
 
 def announce(connection: Connection, spell: Spell, pid: int, began: int) -> None:
@@ -165,7 +176,7 @@ def idles(connection: Connection, notebook_id: str, session_id: str | None) -> l
     found = []
     for (document,) in rows:
         try:
-            found.append(idle_from_document(json.loads(document)))
+            found.append(idle_from_document(foreign.loads(document)))
         except (KeyError, TypeError, ValueError):
             continue
     return found

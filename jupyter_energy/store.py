@@ -6,7 +6,6 @@ at once, and the caller keeps the record or its journal does: the store never ma
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from . import notebook_rows, power_rows, run_rows
 from .database import Database
 from .documents import idle_from_document
 from .errors import StoreError
+from .foreign import loads
 from .identity import Known, Notebook, NotebookRef, is_cell_id, match
 from .journal import Entry, Journal
 from .journals import Described, Journals
@@ -165,7 +165,7 @@ class Store:
         known = {idle.idle_id for idle in found}
         for name, entry in loose.items():
             with suppress(KeyError, TypeError, ValueError):
-                idle = idle_from_document(json.loads(entry.document))
+                idle = idle_from_document(loads(entry.document))
                 found += [] if name in known else [replace(idle, notebook_id=notebook_id)]
         return found
 
