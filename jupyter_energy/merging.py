@@ -63,7 +63,8 @@ def _add(
     for entry in part:
         with suppress(KeyError, TypeError, ValueError, RecursionError):
             if entry.kind == "power":
-                power_rows.keep_document(connection, entry.name, entry.document)
+                if (trace := power_rows.readable(entry.document)) is not None:
+                    power_rows.keep(connection, entry.name, trace)
                 continue
             document = loads(entry.document) | {"notebook_id": owner(connection, entry)}
             if entry.kind == "idle":

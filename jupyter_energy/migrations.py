@@ -114,7 +114,8 @@ def applied(connection: Connection) -> tuple[str, ...]:
         if tables:
             raise StoreError(
                 "cannot be used: it is another program's database; set JUPYTER_ENERGY_STORE to "
-                "another file"
+                "another file",
+                "foreign",
             )
         return ()
     rows = connection.execute("SELECT name FROM energy_migration ORDER BY name")
@@ -136,6 +137,9 @@ def migrate(connection: Connection, steps: Sequence[Step] = STEPS) -> tuple[str,
 def _checked(connection: Connection, steps: Sequence[Step]) -> frozenset[str]:
     done = frozenset(applied(connection))
     unknown = sorted(done.difference(step.name for step in steps))
+    if unknown and steps and unknown[-1][:4] <= max(step.name for step in steps)[:4]:
+        # A newer version has all steps of this one, and more behind them.
+        raise StoreError(f"it is damaged: it has had a step {unknown[-1]!r}", "damaged")
     if unknown:
         raise StoreError(
             f"was changed by a newer jupyter-energy ({unknown[-1]}); this one keeps its records "

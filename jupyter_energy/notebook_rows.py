@@ -8,12 +8,25 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from .documents import utc_text
 from .identity import Known, Match, Notebook, NotebookRef
 from .migrations import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A notebook's row."""
+
+    id: str
+    path: str | None
+    name: str
+    host: str
+    kernel_id: str | None
+    copied_from: str | None
+    first_seen: str
 
 
 def candidates(connection: Connection, ref: NotebookRef) -> list[Known]:
@@ -92,6 +105,26 @@ def place(connection: Connection, notebook_id: str, path: str, name: str, host: 
         "UPDATE notebook SET path = ?, name = ?, host = ? WHERE id = ?",
         (column, _to_column(name), host, notebook_id),
     )
+
+
+def restore(connection: Connection, kept: Kept) -> int:
+    """Write a notebook's row that another store had; 1, or 0 where the notebook has one here."""
+    known = connection.execute("SELECT 1 FROM notebook WHERE id = ?", (kept.id,))
+    if next(iter(known), None) is not None:
+        return 0
+    connection.execute(
+        "INSERT INTO notebook (id, name, host, copied_from, first_seen) VALUES (?, ?, ?, ?, ?)",
+        (kept.id, _to_column(kept.name), kept.host, kept.copied_from, kept.first_seen),
+    )
+    # A kernel that has run here since keeps to the notebook that it has now.
+    connection.execute(
+        "UPDATE notebook SET kernel_id = ?1 WHERE id = ?2 "
+        "AND NOT EXISTS (SELECT 1 FROM notebook WHERE kernel_id = ?1)",
+        (kept.kernel_id, kept.id),
+    )
+    if kept.path is not None:
+        place(connection, kept.id, kept.path, kept.name, kept.host)
+    return 1
 
 
 def add_cells(connection: Connection, notebook_id: str, cell_ids: Iterable[str]) -> None:

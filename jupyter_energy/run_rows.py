@@ -26,6 +26,7 @@ from .migrations import Connection
 from .model import Idle, Record
 from .overlaps import Spell, spell_of
 from .process_tree import began_at
+from .seal import opened, sealed
 
 
 def record_row(record: Record) -> tuple[str, ...]:
@@ -39,7 +40,7 @@ def record_row(record: Record) -> tuple[str, ...]:
         record.host,
         utc_text(record.start + timedelta(seconds=record.duration_s)),
         json.dumps(sorted(spell.devices)),
-        to_json(record_to_document(record)),
+        sealed(to_json(record_to_document(record))),
     )
 
 
@@ -84,7 +85,7 @@ def readable(documents: Sequence[str]) -> list[Record]:
     records = []
     for document in documents:
         try:
-            records.append(record_from_document(foreign.loads(document)))
+            records.append(record_from_document(opened(document)))
         except (KeyError, TypeError, ValueError):
             continue
     return records
@@ -118,6 +119,7 @@ def meanwhile(connection: Connection, records: Sequence[Record], procfs: Path) -
 
 
 def _under_way(connection: Connection, host: str, procfs: Path) -> Iterator[Spell]:
+    """Those of the runs of a host that have not ended."""
     rows = connection.execute(
         "SELECT notebook_id, session_id, started, devices, pid, began FROM running WHERE host = ?",
         (host,),
@@ -161,7 +163,7 @@ def add_idle(connection: Connection, idle: Idle) -> None:
     """Keep what was drawn between two cells; the same a second time changes nothing."""
     row = (
         *(idle.idle_id, idle.notebook_id, idle.session_id),
-        *(utc_text(idle.measurement.start), to_json(idle_to_document(idle))),
+        *(utc_text(idle.measurement.start), sealed(to_json(idle_to_document(idle)))),
     )
     connection.execute("INSERT INTO idle VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", row)
 
@@ -176,7 +178,7 @@ def idles(connection: Connection, notebook_id: str, session_id: str | None) -> l
     found = []
     for (document,) in rows:
         try:
-            found.append(idle_from_document(foreign.loads(document)))
+            found.append(idle_from_document(opened(document)))
         except (KeyError, TypeError, ValueError):
             continue
     return found

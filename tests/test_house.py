@@ -25,8 +25,9 @@ PACKAGE = ROOT / "jupyter_energy"
 # Imports go down this list and never up; within one entry, as they like. A folder is one entry.
 LAYERS = (
     # words: numbers and what can go wrong with them
-    ("errors", "version", "filesystem", "uncertainty", "foreign", "plain_text"),
-    ("units", "json_file", "json_shapes", "attribution"),
+    ("errors", "version", "filesystem", "uncertainty", "foreign", "plain_text", "aside", "journal"),
+    ("units", "json_file", "json_shapes", "attribution", "seal"),
+    ("carving",),
     ("model", "settings", "calibration"),
     # reading the machine
     ("cuda_library",),
@@ -45,10 +46,15 @@ LAYERS = (
     ("schema", "repeat"),
     # keeping
     ("identity", "migrations", "saved", "tally", "live_message"),
-    ("notebook_rows", "run_rows", "pages", "power_rows"),
+    ("notebook_rows", "run_rows", "pages", "power_rows", "journals"),
+    ("merging",),
+    ("recovered_rows",),
+    ("recovery",),
+    ("database",),
     ("store", "summary"),
     # putting together; the settings name what lies below, so they lie above it
-    ("config", "outbox"),
+    ("config", "logbook"),
+    ("outbox",),
     ("idle_book",),
     ("open_window",),
     ("records",),
@@ -205,7 +211,7 @@ def test_every_import_that_may_go_up_does() -> None:
 
 def test_only_the_store_imports_sqlite3() -> None:
     users = {n for n in MODULES for t, _ in imported_by(n) if t.split(".")[0] == "sqlite3"}
-    assert users == {"store"}
+    assert users == {"database"}
 
 
 # -- registers -------------------------------------------------------------------------------

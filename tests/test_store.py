@@ -228,7 +228,8 @@ def test_a_file_that_is_no_database_is_set_aside_whole_and_told_once(store: Stor
     (aside,) = store.path.parent.glob("energy.sqlite.corrupt-*")
     assert aside.read_bytes() == b"my shopping list" * 100
     assert store.warnings == [
-        f"the store {store.path} was damaged; it is kept as {aside.name}, a new one made"
+        f"the store {store.path} was damaged; it is kept as {aside.name}; none of its records were "
+        "recovered; whether there were more is not known"
     ]
 
 
