@@ -28,7 +28,7 @@ LARGEST_FILE_BYTES = 8 * 2**30
 CHUNK_BYTES = 2**20
 # What is read of a document besides its place: no hostile file has itself read over and over.
 READ_AGAIN = 4
-_MARK = MARK.encode("ascii")
+_MARK = b'{"crc32": "'  # MARK, as bytes
 _RUN = re.compile(rb"[ -~]*")  # a document is plain ASCII
 
 
