@@ -1,0 +1,145 @@
+"""Whatever fails of ours, and whenever, a program of cells is byte for byte what it is without us;
+one plain line tells of it, no record is lost, none has a figure that nobody measured (promises
+5.1, 5.2).
+
+CI runs a slice; JUPYTER_ENERGY_TEST_WHOLE=1 runs all of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import SEED, WHOLE
+from fault_kernel import GPU
+from fault_matrix import CASES, FAULTS, MOMENTS, PARTS, REASONS, Case
+from fault_program import LAST, NOT_MEASURED, PROGRAM, SHOWN, Seen, run_program, unlike
+from harness import LIMIT_S, LOAD, Kernel, running
+from standins import HERE, FakeNvml, build_nvml, compile_library
+from standins.faults import Page
+from standins.powercap import FakePowercap
+
+from jupyter_energy.store import Store
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the stand-ins are Linux's")
+
+IN_A_SLICE = 8
+CHOSEN = CASES if WHOLE else random.Random(SEED).sample(CASES, IN_A_SLICE)
+
+
+@pytest.fixture(scope="session")
+def libraries(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The library to preload, and the stand-in of NVIDIA's driver."""
+    folder = tmp_path_factory.mktemp("libraries")
+    return compile_library("faults.c", folder / "libfaults.so", "-ldl"), build_nvml(folder)
+
+
+@contextmanager
+def kernel_in(python: str, folder: Path, libraries: tuple[Path, Path]) -> Iterator[Kernel]:
+    """A kernel on a machine with a counter of the kernel's and a GPU, which can be made to fail."""
+    faults, nvml = libraries
+    folder.mkdir()
+    tree = FakePowercap(folder / "sys")
+    tree.zone("package-0", energy_uj=10**9)
+    driver = FakeNvml(nvml, folder)
+    driver.set(GPU)
+    path = os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
+    more = {
+        "JUPYTER_ENERGY_SYSFS": str(tree.root),
+        "JUPYTER_ENERGY_STORE": str(folder / "store" / "energy.sqlite"),
+        "PYTHONPATH": path,
+        **Page(folder / "page").environ(faults),
+        **driver.environ,
+    }
+    with tree.run({"intel-rapl:0": 50.0}), running(python, folder / "home", more) as kernel:
+        yield kernel
+
+
+class References:
+    """What kernels without us give, each run when first asked for."""
+
+    def __init__(self, python: str, folder: Path, libraries: tuple[Path, Path]) -> None:
+        self._how = python, folder, libraries
+        self._known: dict[str, dict[str, Any]] = {}
+
+    def of(self, case: Case | None, again: bool = False) -> dict[str, Any]:
+        """The cells of a kernel without us, in which a fault strikes that is felt without us."""
+        felt = case if case is not None and case.is_felt else None
+        name = f"{'' if felt is None else felt.name} {again}"
+        if name not in self._known:
+            python, folder, libraries = self._how
+            with kernel_in(python, folder / str(len(self._known)), libraries) as kernel:
+                self._known[name] = run_program(kernel, felt, "pass").cells
+        return self._known[name]
+
+
+@pytest.fixture(scope="session")
+def references(
+    python: str, libraries: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+) -> References:
+    return References(python, tmp_path_factory.mktemp("references"), libraries)
+
+
+def test_every_combination_is_a_case_or_has_its_reason() -> None:
+    for part, fault in product(PARTS, FAULTS):
+        found = [m for m in MOMENTS if any(case.covers(part, fault, m) for case in CASES)]
+        assert found == ([] if (part, fault) in REASONS else list(MOMENTS)), (part, fault)
+    assert len({case.name for case in CASES}) == len(CASES)
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in CHOSEN])
+def test_a_fault_changes_nothing_that_a_front_end_sees_and_loses_no_record(
+    case: Case, python: str, libraries: tuple[Path, Path], references: References, tmp_path: Path
+) -> None:
+    with kernel_in(python, tmp_path / "kernel", libraries) as kernel:
+        seen = run_program(kernel, case, LOAD)
+        message = wait_for_idle(kernel)
+        threads = kernel.value(OUR_THREADS.format(unload="get_ipython().run_line_magic('unload_ext', 'jupyter_energy')"))
+    without, again = references.of(case), references.of(None, again=True)
+    if case.is_felt:
+        again = references.of(case, again=True)
+    assert unlike(seen.cells, without, again) == {}
+    assert len(seen.told) <= 1, seen.told
+    assert [LAST] == [cell["name"] for cell in seen.shown[LAST]]
+    assert message["state"] == "idle"
+    assert threads == []
+    records = kept_in(tmp_path / "kernel" / "store" / "energy.sqlite")
+    names = ["first", *(name for name in PROGRAM if name not in NOT_MEASURED), LAST]
+    cells = [record["cell_id"].removesuffix("-0001").replace("-", " ") for record in records]
+    assert [name for name in cells if name in names] == names
+    print(case.name, seen.told, [len(seen.shown.get(n, ())) for n in SHOWN])
+
+
+OUR_THREADS = (
+    "[{unload}, [t.name for t in __import__('threading').enumerate() if 'energy' in t.name]][1]"
+)
+
+
+def wait_for_idle(kernel: Kernel) -> dict[str, Any]:
+    """The live channel's message that nothing runs any more: it is sent a moment after a cell."""
+    kernel.client.shell_channel.send(
+        kernel.client.session.msg(
+            "comm_msg", {"comm_id": "jupyter-energy", "data": {"op": "hello", "v": 1}}
+        )
+    )
+    while True:
+        message = kernel.client.get_iopub_msg(timeout=LIMIT_S)
+        if message["msg_type"] == "comm_msg" and message["content"]["data"]["state"] == "idle":
+            return dict(message["content"]["data"])
+
+
+def kept_in(store: Path) -> list[dict[str, Any]]:
+    """All records, in their order; whoever opens the store takes in what dead kernels left."""
+    Store(store).open()
+    with closing(sqlite3.connect(store)) as connection:
+        rows = connection.execute("SELECT document FROM record ORDER BY rowid").fetchall()
+    return [json.loads(document) for (document,) in rows]
