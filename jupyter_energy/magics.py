@@ -22,6 +22,7 @@ from .magic_line import BEGIN, MAGIC, RUNS, Shown, parse, split
 from .model import Outcome
 from .open_window import Options
 from .repeated_code import RepeatedCode, repeated
+from .signals import signal_of
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -74,8 +75,10 @@ class EnergyExtension(CellHooks):
             if silent is not None:
                 self.monitor.drop_window(silent)
             quote(line)
-            self._open(frame, options, shown)
-        except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
+            self._try_to_open(frame, options, shown)
+        except Exception as error:  # ours must not reach the user's cell
+            if signal_of(error) is not None:
+                raise  # the user's own, and this is the first line of their cell
             self._failed(error)
 
     def runs(self, line: str) -> Iterator[tuple[()]]:

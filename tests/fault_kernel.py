@@ -281,7 +281,7 @@ def whole_process(rig: Rig, fault: str, way: str) -> tuple[Act, Act]:
 
 def clock_jumps(rig: Rig, way: str) -> tuple[Act, Act]:
     by_ns = HOUR_NS if way.endswith("forwards") else -HOUR_NS
-    clock = {f"{way.split()[0]}_ns": by_ns}
+    clock = {f"{way.split(maxsplit=1)[0]}_ns": by_ns}
     return lambda: rig.page.jump(**clock), rig.page.lift
 
 

@@ -25,7 +25,7 @@ PACKAGE = ROOT / "jupyter_energy"
 # Imports go down this list and never up; within one entry, as they like. A folder is one entry.
 LAYERS = (
     # words: numbers and what can go wrong with them
-    ("errors", "version", "filesystem", "uncertainty"),
+    ("errors", "version", "filesystem", "uncertainty", "signals"),
     ("units", "json_file", "json_shapes", "attribution"),
     ("model", "settings", "calibration"),
     # reading the machine

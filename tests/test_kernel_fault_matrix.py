@@ -12,8 +12,9 @@ import os
 import random
 import sqlite3
 import sys
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ import pytest
 from conftest import SEED, WHOLE
 from fault_kernel import GPU
 from fault_matrix import CASES, FAULTS, MOMENTS, PARTS, REASONS, Case
-from fault_program import LAST, NOT_MEASURED, PROGRAM, SHOWN, Seen, run_program, unlike
+from fault_program import LAST, NOT_MEASURED, PROGRAM, run_program, unlike
 from harness import LIMIT_S, LOAD, Kernel, running
 from standins import HERE, FakeNvml, build_nvml, compile_library
 from standins.faults import Page
@@ -100,28 +101,34 @@ def test_every_combination_is_a_case_or_has_its_reason() -> None:
 def test_a_fault_changes_nothing_that_a_front_end_sees_and_loses_no_record(
     case: Case, python: str, libraries: tuple[Path, Path], references: References, tmp_path: Path
 ) -> None:
-    with kernel_in(python, tmp_path / "kernel", libraries) as kernel:
+    folder = tmp_path / "kernel"
+    with kernel_in(python, folder, libraries) as kernel:
         seen = run_program(kernel, case, LOAD)
         message = wait_for_idle(kernel)
-        threads = kernel.value(OUR_THREADS.format(unload="get_ipython().run_line_magic('unload_ext', 'jupyter_energy')"))
-    without, again = references.of(case), references.of(None, again=True)
-    if case.is_felt:
-        again = references.of(case, again=True)
-    assert unlike(seen.cells, without, again) == {}
-    assert len(seen.told) <= 1, seen.told
-    assert [LAST] == [cell["name"] for cell in seen.shown[LAST]]
-    assert message["state"] == "idle"
-    assert threads == []
-    records = kept_in(tmp_path / "kernel" / "store" / "energy.sqlite")
-    names = ["first", *(name for name in PROGRAM if name not in NOT_MEASURED), LAST]
-    cells = [record["cell_id"].removesuffix("-0001").replace("-", " ") for record in records]
-    assert [name for name in cells if name in names] == names
-    print(case.name, seen.told, [len(seen.shown.get(n, ())) for n in SHOWN])
+        threads = kernel.value(LEFT_AFTER_UNLOADING)
+    problems = {
+        "cells": unlike(seen.cells, references.of(case), references.of(case, again=True)),
+        "told": seen.told if len(seen.told) > 1 else [],
+        "last cell": [] if LAST in seen.shown else ["shows nothing"],
+        "live": [] if message["state"] == "idle" else [message],
+        "threads": threads,
+        "records": lost_or_doubled(kept_in(folder / "store")),
+    }
+    assert {about: found for about, found in problems.items() if found} == {}
 
 
-OUR_THREADS = (
-    "[{unload}, [t.name for t in __import__('threading').enumerate() if 'energy' in t.name]][1]"
+LEFT_AFTER_UNLOADING = (
+    "[get_ipython().run_line_magic('unload_ext', 'jupyter_energy'),"
+    " [t.name for t in __import__('threading').enumerate() if 'energy' in t.name]][1]"
 )
+
+
+def lost_or_doubled(records: list[dict[str, Any]]) -> dict[str, int]:
+    """The cells that are not there exactly once, and how often they are."""
+    found = Counter(record["cell_id"].removesuffix("-0001") for record in records)
+    wanted = ["first", *(name for name in PROGRAM if name not in NOT_MEASURED), LAST]
+    names = [name.replace(" ", "-") for name in wanted]
+    return {name: found[name] for name in names if found[name] != 1}
 
 
 def wait_for_idle(kernel: Kernel) -> dict[str, Any]:
@@ -137,9 +144,14 @@ def wait_for_idle(kernel: Kernel) -> dict[str, Any]:
             return dict(message["content"]["data"])
 
 
-def kept_in(store: Path) -> list[dict[str, Any]]:
-    """All records, in their order; whoever opens the store takes in what dead kernels left."""
-    Store(store).open()
-    with closing(sqlite3.connect(store)) as connection:
-        rows = connection.execute("SELECT document FROM record ORDER BY rowid").fetchall()
-    return [json.loads(document) for (document,) in rows]
+def kept_in(folder: Path) -> list[dict[str, Any]]:
+    """All records, those of a file that was set aside too; whoever opens the store takes in what
+    dead kernels left."""
+    Store(folder / "energy.sqlite").open()
+    documents = []
+    for file in folder.glob("energy.sqlite*"):
+        if not file.is_file() or file.name.endswith(("-wal", "-shm", "-journal")):
+            continue
+        with closing(sqlite3.connect(file)) as connection, suppress(sqlite3.DatabaseError):
+            documents += connection.execute("SELECT document FROM record ORDER BY rowid")
+    return [json.loads(document) for (document,) in documents]
