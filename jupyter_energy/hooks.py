@@ -77,6 +77,7 @@ class CellHooks:
         kernel = getattr(shell, "kernel", None)
         self.silent = True
         self._frames: dict[int, list[Frame]] = {}
+        self._untold: list[str] = []  # lines that stderr did not take
         self.live: Live | None = None
         if kernel is not None:  # a shell in a terminal has no front end
             self.live = Live(
@@ -231,11 +232,16 @@ class CellHooks:
         )
 
     def _tell(self) -> None:
-        """Show what there is to tell, on stderr; a closed stderr is no reason to fail."""
+        """Show what there is to tell, on stderr; where that is closed, when it is open again."""
         try:
-            for text in self.monitor.to_tell():
-                if sys.stderr is not None:  # print would then take stdout
+            self._untold += self.monitor.to_tell()
+            while self._untold and sys.stderr is not None:  # print would then take stdout
+                text = self._untold.pop(0)
+                try:
                     print(f"jupyter-energy: {text}", file=sys.stderr)
+                except Exception:
+                    self._untold.insert(0, text)
+                    raise
         except (Exception, KeyboardInterrupt):  # noqa: BLE001  there is no way left to tell
             return
 

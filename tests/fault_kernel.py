@@ -52,6 +52,7 @@ class Rig:
         self.main = os.getpid()
         self.on = False
         self.moment = ""
+        self.is_loaded = False
         self.count = 0
         self._strike, self._lift = nothing, nothing
 
@@ -67,6 +68,7 @@ class Rig:
     def loaded(self) -> None:
         """The extension has been loaded: its hooks are registered by now."""
         self.shell.events.register("post_run_cell", self.after_ours)
+        self.is_loaded = True
 
     def strike(self) -> None:
         """From now on it fails."""
@@ -99,7 +101,7 @@ class Rig:
     def after_cell(self, *_: object) -> None:
         """A cell has ended; our hook has not been called."""
         self.lift()
-        if self.moment == "end":
+        if self.moment == "end" and self.is_loaded:
             self.strike()
 
     def after_ours(self, *_: object) -> None:
@@ -152,7 +154,7 @@ def store(rig: Rig, fault: str, way: str) -> tuple[Act, Act]:
     """The folder that the store's file lies in, and all beside it."""
     if fault == "thread dies" and way in WAYS_TO_DIE:
         return lambda: rig.kill("store", WAYS_TO_DIE[way]), nothing
-    folder = [str(rig.folder / "store")]
+    folder = [str(rig.folder / "home" / "data" / "jupyter-energy")]
     return lambda: rig.page.strike(folder, *FILE_FAULTS[fault]), rig.page.lift
 
 

@@ -72,6 +72,32 @@ class Case:
         """Whether the user's cells would feel it without us: then that is what to compare with."""
         return self.part in ("all", "renderer")
 
+    @property
+    def loses_all(self) -> bool:
+        """Whether there is no place at all for records: they are lost with the kernel, as told."""
+        return (self.fault, self.moment) == ("no home", "load")
+
+    @property
+    def must_tell(self) -> bool:
+        """Whether it cannot but be noticed: it strikes when a record is kept, or a result shown."""
+        if self.moment != "end":
+            return self.loses_all
+        in_store = self.part == "store" and self.fault in (
+            "raises",
+            "permission denied",
+            "disk full",
+        )
+        return in_store or (self.part, self.fault) == ("renderer", "raises")
+
+    @property
+    def silent_kinds(self) -> tuple[str, ...]:
+        """The kinds of devices that were not read at an edge of a cell, each with its reason."""
+        if self.part != "sensor" or self.fault == "thread dies":
+            return ()
+        if self.moment not in ("start", "end"):
+            return ()
+        return ("gpu",) if self.fault == "hangs" else ("gpu", "package")
+
 
 def _cases() -> list[Case]:
     found = []

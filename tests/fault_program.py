@@ -59,7 +59,7 @@ PROGRAM = {
 }
 SHOWN = ("shows", "raises", "awaits", "forks", "recurses", "rests", "exits")
 NOT_MEASURED = ("syntax",)  # no code of it has run
-LAST = "last of all"
+LAST = "last-of-all"
 
 
 @dataclass(frozen=True)
@@ -78,22 +78,22 @@ def run_program(kernel: Kernel, case: Case | None, load: str) -> Seen:
         part, fault, way, moment = case.part, case.fault, case.way, case.moment
     # Of the test's own, so that it runs neither before nor after anything else of ours.
     cells = {
-        "makes the rig": (
+        "makes-the-rig": (
             "import os, pathlib, fault_kernel\n"
             "rig = fault_kernel.Rig(get_ipython(), pathlib.Path(os.environ['FAULTS_PAGE']).parent)"
         ),
-        "sets up": f"rig.set_up({part!r}, {fault!r}, {way!r}, {moment!r})",
+        "sets-up": f"rig.set_up({part!r}, {fault!r}, {way!r}, {moment!r})",
         "loads": load,
-        "is loaded": "rig.loaded()",
+        "is-loaded": "rig.loaded()",
         "first": "# %%energy -n first\nfirst = 1",
         **{name: source(name) for name in PROGRAM},
-        "ends the fault": "rig.finish()",
+        "ends-the-fault": "rig.finish()",
         LAST: f"# %%energy -n '{LAST}'\nsum(range(10**5))",
     }
     results = {}
     for name, code in cells.items():
         with_us = code.removeprefix("# ") if load != "pass" else code
-        results[name] = kernel.run(with_us, cell_id=f"{name.replace(' ', '-')}-0001")
+        results[name] = kernel.run(with_us, cell_id=f"{name}-0001")
     return Seen(
         cells={name: visible(result) for name, result in results.items()},
         told=[line for result in results.values() for line in OURS.findall(result.stderr)],
@@ -117,10 +117,10 @@ def visible(result: Result) -> dict[str, Any]:
 
 # -- comparing -------------------------------------------------------------------------------
 
-Path = tuple[Any, ...]
+Place = tuple[Any, ...]
 
 
-def texts(seen: Any, at: Path = ()) -> Iterable[tuple[Path, str]]:
+def texts(seen: Any, at: Place = ()) -> Iterable[tuple[Place, str]]:
     """All that is in it, as words by where they stand."""
     if isinstance(seen, dict):
         for key, value in seen.items():
@@ -134,7 +134,7 @@ def texts(seen: Any, at: Path = ()) -> Iterable[tuple[Path, str]]:
             yield (*at, number), word
 
 
-def differences(one: dict[str, Any], other: dict[str, Any]) -> dict[Path, tuple[str, str]]:
+def differences(one: dict[str, Any], other: dict[str, Any]) -> dict[Place, tuple[str, str]]:
     """Where two runs differ, word by word."""
     first, second = dict(texts(one)), dict(texts(other))
     return {
@@ -142,12 +142,3 @@ def differences(one: dict[str, Any], other: dict[str, Any]) -> dict[Path, tuple[
         for at in first.keys() | second.keys()
         if first.get(at) != second.get(at)
     }
-
-
-def unlike(
-    seen: dict[str, Any], without: dict[str, Any], again: dict[str, Any]
-) -> dict[Path, tuple[str, str]]:
-    """Where a run differs from one without us in what two such runs have in common."""
-    by_chance = differences(without, again)
-    found = differences(seen, without)
-    return {at: words for at, words in found.items() if at not in by_chance}
