@@ -129,6 +129,7 @@ class CellHooks:
         """Begin a cell's window, and tell the pages so."""
         frame.shown = shown
         frame.window = self.monitor.open_window(options, shown is not None, frame.notebook)
+        frame.window.cell_id = frame.cell_id
         if self.live is not None and not frame.is_told:
             frame.is_told = True
             self.live.begin(frame.notebook)

@@ -15,7 +15,7 @@ from .errors import StoreError
 
 
 class Connection(Protocol):
-    """As much of a database connection as a step needs; only store.py imports sqlite3."""
+    """As much of a database connection as a step needs; only database.py imports sqlite3."""
 
     def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Iterable[Any]:
         """The rows of one statement."""
@@ -113,7 +113,8 @@ def applied(connection: Connection) -> tuple[str, ...]:
     if "energy_migration" not in tables:
         if tables:
             raise StoreError(
-                "it is another program's database; set JUPYTER_ENERGY_STORE to another file"
+                "cannot be used: it is another program's database; set JUPYTER_ENERGY_STORE to "
+                "another file"
             )
         return ()
     rows = connection.execute("SELECT name FROM energy_migration ORDER BY name")
@@ -137,7 +138,9 @@ def _checked(connection: Connection, steps: Sequence[Step]) -> frozenset[str]:
     unknown = sorted(done.difference(step.name for step in steps))
     if unknown:
         raise StoreError(
-            f"it was changed by a newer jupyter-energy ({unknown[-1]}); update this one"
+            f"was changed by a newer jupyter-energy ({unknown[-1]}); this one keeps its records "
+            "beside it, for the newer one to take in; update this one",
+            "newer",
         )
     return done
 

@@ -74,10 +74,15 @@ class Monitor:
         machine = settings.machine(environ)
         self.sampler = Sampler(machine, lambda: families(machine), settings.interval_s)
         self.store = Store(settings.store_path())
-        self._outbox = Outbox(self.store, notebook, self.tell)
+        self._outbox = Outbox(self.store, notebook, self.tell, self.session_id)
         self.accounts = Accounts(machine)
         self.idle = IdleBook(
-            self.accounts, self._outbox, self.sampler.look, self.session_id, self.host
+            self.accounts,
+            self._outbox,
+            self.sampler.look,
+            self._under_way,
+            self.session_id,
+            self.host,
         )
         self._records = Records(
             settings,
@@ -339,8 +344,16 @@ class Monitor:
         return self._records.measured(window, since, now)
 
     def under_way(self, window: OpenWindow, now: Edge) -> Record:
-        """The record that an open window would have if it ended now; it is not kept."""
-        return self._records.made(window, Ending(now))
+        """The record that an open window would have if its kernel died now; it is not kept."""
+        return self._records.made(window, Ending(now, "lost", window.cell_id))
+
+    def _under_way(self) -> list[tuple[Record, str | None]]:
+        """What the windows that lie in no other would leave if the kernel died now."""
+        windows = self.outermost()
+        if not windows:
+            return []
+        now = self.sampler.look(lambda sensor: any(w.reads(sensor) for w in windows))
+        return [(self.under_way(w, now), w.notebook) for w in windows if not w.ended]
 
     def _wait_for_sensors(self, limit_s: float) -> None:
         """Wait until all sensors are found, all in all no longer than `limit_s`: a driver that

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 
 from .documents import (
@@ -50,13 +51,24 @@ def add_record(connection: Connection, row: Sequence[str]) -> None:
     )
 
 
+def held(connection: Connection, run_ids: Iterable[str]) -> frozenset[str]:
+    """Those of the runs that have a row."""
+    found: set[str] = set()
+    rest = iter(run_ids)
+    while part := list(islice(rest, 500)):  # SQLite takes up to 999 parameters (limits.html)
+        marks = ",".join("?" * len(part))
+        rows = connection.execute(f"SELECT run_id FROM record WHERE run_id IN ({marks})", part)  # noqa: S608  marks alone
+        found.update(run_id for (run_id,) in rows)
+    return frozenset(found)
+
+
 def documents_after(
     connection: Connection, last: int, notebook_id: str, session_id: str | None
-) -> list[tuple[int, str]]:
-    """The rowids and documents of a notebook's records that were kept since `last`."""
+) -> list[tuple[int, str, str]]:
+    """The rowids, ids and documents of a notebook's records that were kept since `last`."""
     # No record is ever deleted, so that a later one has a higher rowid.
     rows = connection.execute(
-        "SELECT rowid, document FROM record WHERE notebook_id = ?1 "
+        "SELECT rowid, run_id, document FROM record WHERE notebook_id = ?1 "
         "AND (?2 IS NULL OR session_id = ?2) "
         "AND (rowid > ?3 OR ?3 > (SELECT max(rowid) FROM record)) "
         "ORDER BY started, rowid",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import NoSuchNotebook, StoreError, WrongUse
@@ -73,6 +74,8 @@ def load(
     notebook = context.known_notebook() if own else None
     store = Store(context.settings.store_path())
     try:
+        with suppress(StoreError):  # what cannot be taken in is read where it lies
+            store.absorb()
         notebook = notebook or store.find_notebook(ref)
         if notebook is not None:
             records = store.records(notebook.id, session_id)
