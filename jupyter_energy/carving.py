@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 from zlib import crc32
 
-from .seal import LONGEST_SEAL, MARK, seal_of
+from .seal import LONGEST_SEAL, seal_of
 
 # What SQLite uses unless told otherwise, which we never do (sqlite.org/pragma.html, "page_size").
 PAGE_BYTES = 4096

@@ -36,6 +36,7 @@ from .records import Records
 from .sampler import FORKED, Sampler
 from .sensors import families
 from .sensors.base import Sensor
+from .signals import signal_of
 from .store import Store
 from .window import Edge
 
@@ -203,6 +204,35 @@ class Monitor:
         # It was no cell: its time is between cells.
         self._forget(window, window.start, window.times)
 
+    def keep_failed(
+        self,
+        options: Options,
+        start: tuple[datetime, float],
+        error: BaseException,
+        ending: tuple[Outcome, str | None, int | None],
+        notebook: str | None,
+    ) -> Record:
+        """The record of a window that could not be opened, which says so and has no figure.
+
+        `start` is when it began, in UTC and on the monotonic clock; `ending` its outcome, the
+        cell's id and its execution count.
+        """
+        start_utc, start_s = start
+        window = OpenWindow(
+            options=options,
+            run_id=uuid.uuid4().hex,
+            outer=self._innermost.get(),
+            start_utc=start_utc,
+            start=Edge(start_s, {}),
+            counts=lambda domain: False,
+            reads=lambda sensor: False,
+            notebook=notebook,
+            warnings=[failed(error)],
+        )
+        record = self._records.made(window, Ending(Edge(time.monotonic(), {}), *ending))
+        self._outbox.put(record, notebook)
+        return record
+
     def close_window(
         self,
         window: OpenWindow,
@@ -226,7 +256,10 @@ class Monitor:
                     # The code has ended: its record is wanted more than the end of its queue.
                     window.warnings.append("interrupted: queued GPU work was not waited for")
             stop = _edge(
-                lambda: self.sampler.closing_edge(window.reads, window.shown), window.warnings
+                lambda: self.sampler.closing_edge(window.reads, window.shown),
+                window.warnings,
+                # The code has ended: what stops it comes too late, and a record is wanted.
+                BaseException,
             )
             times = self.accounts.times(window.shown, window.times)
         finally:
@@ -383,10 +416,14 @@ class Monitor:
         self._outbox.flush(timeout_s)
 
 
-def _edge(read: Callable[[], Edge], warnings: list[str]) -> Edge:
+def _edge(
+    read: Callable[[], Edge], warnings: list[str], caught: type[BaseException] = Exception
+) -> Edge:
     """An edge; an empty one, with a warning, where it could not be read."""
     try:
         return read()
-    except Exception as error:  # noqa: BLE001  ours or a third party's, but never the user's
+    except caught as error:  # ours or a third party's, but not what stops the user's code
+        if caught is Exception and signal_of(error) is not None:
+            raise
         warnings.append(failed(error))
         return Edge(time.monotonic(), {})

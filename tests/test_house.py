@@ -25,8 +25,8 @@ PACKAGE = ROOT / "jupyter_energy"
 # Imports go down this list and never up; within one entry, as they like. A folder is one entry.
 LAYERS = (
     # words: numbers and what can go wrong with them
-    ("errors", "version", "filesystem", "uncertainty", "foreign", "plain_text", "aside", "journal"),
-    ("units", "json_file", "json_shapes", "attribution", "seal"),
+    ("errors", "version", "filesystem", "uncertainty", "foreign", "plain_text", "signals"),
+    ("units", "json_file", "json_shapes", "attribution", "seal", "aside", "journal"),
     ("carving",),
     ("model", "settings", "calibration"),
     # reading the machine
