@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from .errors import NoSuchNotebook
+from .headless import notebook_of_runner
 
 if TYPE_CHECKING:
     from .schema import NotebookJson
@@ -177,15 +178,17 @@ def from_kernel(
     """The notebook that a kernel runs for, as far as the kernel can know. Never raises.
 
     In this order: JUPYTER_ENERGY_NOTEBOOK (`jupyter energy run` sets it), JPY_SESSION_NAME
-    (jupyter_server), `__vsc_ipynb_file__` (VS Code). A name that is neither a notebook nor a
-    file, such as a console's "console-1-…", is no path.
+    (jupyter_server), `__vsc_ipynb_file__` (VS Code), the command line of what runs notebooks
+    without a browser. A name that is neither a notebook nor a file, such as a console's
+    "console-1-…", is no path.
     """
-    for said in (
-        environ.get("JUPYTER_ENERGY_NOTEBOOK"),
-        environ.get("JPY_SESSION_NAME"),
-        user_ns.get("__vsc_ipynb_file__"),
+    for asked in (
+        lambda: environ.get("JUPYTER_ENERGY_NOTEBOOK"),
+        lambda: environ.get("JPY_SESSION_NAME"),
+        lambda: user_ns.get("__vsc_ipynb_file__"),
+        lambda: notebook_of_runner(environ),
     ):
-        path = path_said(said)
+        path = path_said(asked())
         if path is not None:
             ids, blank = _look_inside(path, LARGEST_IN_A_KERNEL_BYTES)
             return NotebookRef(path, Path(path).name, ids, kernel_id, blank)

@@ -44,7 +44,7 @@ LAYERS = (
     ("attribution_sums",),
     ("schema", "repeat"),
     # keeping
-    ("identity", "migrations", "saved", "tally", "live_message"),
+    ("headless", "identity", "migrations", "saved", "tally", "live_message"),
     ("notebook_rows", "run_rows", "pages", "power_rows"),
     ("store", "summary"),
     # putting together; the settings name what lies below, so they lie above it
