@@ -10,7 +10,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -182,17 +182,20 @@ def from_kernel(
     without a browser. A name that is neither a notebook nor a file, such as a console's
     "console-1-…", is no path.
     """
-    for asked in (
-        lambda: environ.get("JUPYTER_ENERGY_NOTEBOOK"),
-        lambda: environ.get("JPY_SESSION_NAME"),
-        lambda: user_ns.get("__vsc_ipynb_file__"),
-        lambda: notebook_of_runner(environ),
-    ):
-        path = path_said(asked())
+    for said in _said(environ, user_ns):
+        path = path_said(said)
         if path is not None:
             ids, blank = _look_inside(path, LARGEST_IN_A_KERNEL_BYTES)
             return NotebookRef(path, Path(path).name, ids, kernel_id, blank)
     return NotebookRef(None, f"unsaved (kernel {kernel_id[:8]})", kernel_id=kernel_id)
+
+
+def _said(environ: Mapping[str, str], user_ns: Mapping[str, object]) -> Iterator[object]:
+    """What may be a notebook's path, the most telling first; the last takes some time to find."""
+    yield environ.get("JUPYTER_ENERGY_NOTEBOOK")
+    yield environ.get("JPY_SESSION_NAME")
+    yield user_ns.get("__vsc_ipynb_file__")
+    yield notebook_of_runner(environ)
 
 
 def from_script(environ: Mapping[str, str], arguments: Sequence[str]) -> NotebookRef:
@@ -224,6 +227,15 @@ def from_file(path: str | os.PathLike[str]) -> NotebookRef:
         return NotebookRef(found, name)
     cells = notebook_cells(read_notebook(found))
     return NotebookRef(found, name, _ids(cells), blank=not cells)
+
+
+def from_path(path: str) -> NotebookRef | None:
+    """What lies, or lay, at a path, whatever it is; None for what is no path."""
+    try:
+        found = normalised(path)
+    except (OSError, ValueError, RuntimeError):
+        return None
+    return NotebookRef(found, Path(found).name)
 
 
 def cells_in(path: str | os.PathLike[str]) -> frozenset[str]:

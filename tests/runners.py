@@ -39,6 +39,8 @@ finally:
     nbformat.write(notebook, out)
 """
 TIMEOUT_S = 4
+# ipykernel says so where the interrupt that comes before every shutdown finds it busy.
+AT_SHUTDOWN = "KeyboardInterrupt caught in kernel"
 
 
 @dataclass(frozen=True)
@@ -149,12 +151,16 @@ class Run:
         outputs = [output for cell in self.cells for output in cell["outputs"]]
         return [o["data"] for o in outputs if MIME_TYPE in o.get("data", {})]
 
-    def seen(self) -> list[Any]:
-        """The cells and their outputs, as they would be without us."""
+    def seen(self, killed: bool = False) -> list[Any]:
+        """The cells and their outputs, as they would be without us.
+
+        Whether a runner that was stopped has heard by then which number the cell has, that was
+        `killed` with it, is a matter of time.
+        """
         return [
             {
                 "source": without_us(cell["source"]),
-                "count": cell.get("execution_count"),
+                "count": None if killed else cell.get("execution_count"),
                 "metadata": comparable_metadata(cell["metadata"]),
                 "outputs": [
                     comparable(output)
@@ -165,11 +171,10 @@ class Run:
             for cell in self.cells
         ]
 
-    def said(self) -> str:
-        """stderr without what differs between two runs of one notebook."""
-        text = self.stderr.replace(str(self.folder), "FOLDER")
-        text = re.sub(r"^.*\d\d:\d\d:\d\d.*?\b(?=[A-Z])", "", text, flags=re.M)
-        return steady(without_us(text))
+    def said(self) -> list[str]:
+        """The lines of stderr without what differs between two runs of one notebook."""
+        text = steady(without_us(self.stderr.replace(str(self.folder), "FOLDER")))
+        return [line for line in text.splitlines() if AT_SHUTDOWN not in line]
 
 
 class Machine:
@@ -207,7 +212,9 @@ class Machine:
     def notebook(self, path: Path, cells: Sequence[str | Any]) -> Path:
         """A notebook file with these cells, each with an id of its own."""
         code = [
-            nbformat.v4.new_code_cell(cell, id=f"cell-{number:04}") if isinstance(cell, str) else cell
+            nbformat.v4.new_code_cell(cell, id=f"cell-{number:04}")
+            if isinstance(cell, str)
+            else cell
             for number, cell in enumerate(cells, 1)
         ]
         kernel = {"name": "tested", "display_name": "tested", "language": "python"}
@@ -291,7 +298,9 @@ def as_plain(cell: str | Any) -> str | Any:
 
 def without_us(text: str) -> str:
     """A cell's source, or what quotes it, as it is in the notebook without us."""
-    text = re.sub(r"^(.*?)# %%energy\b.*$|%%energy\b.*$", rf"\1{PLAIN_LINE}", text, flags=re.M)
+    text = re.sub(
+        r"^(.*?)# %%energy\b.*$|%%energy\b.*$", rf"\1{PLAIN_LINE}", text, flags=re.MULTILINE
+    )
     return text.replace(LOAD, PLAIN_LOAD)
 
 

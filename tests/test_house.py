@@ -44,7 +44,8 @@ LAYERS = (
     ("attribution_sums",),
     ("schema", "repeat"),
     # keeping
-    ("headless", "identity", "migrations", "saved", "tally", "live_message"),
+    ("headless",),
+    ("identity", "migrations", "saved", "tally", "live_message"),
     ("notebook_rows", "run_rows", "pages", "power_rows"),
     ("store", "summary"),
     # putting together; the settings name what lies below, so they lie above it
@@ -84,6 +85,7 @@ SHARED = {
         "kernel_context",
         "limit",
         "notebook_client",
+        "script",
         "session",
         "shell_context",
         "traced",
