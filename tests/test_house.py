@@ -45,6 +45,7 @@ LAYERS = (
     ("attribution_sums",),
     ("schema", "repeat"),
     # keeping
+    ("headless",),
     ("identity", "migrations", "saved", "tally", "live_message"),
     ("notebook_rows", "run_rows", "pages", "power_rows", "journals"),
     ("merging",),
@@ -90,6 +91,7 @@ SHARED = {
         "kernel_context",
         "limit",
         "notebook_client",
+        "script",
         "session",
         "shell_context",
         "traced",
