@@ -121,11 +121,11 @@ def counted_once(records: Iterable[Record]) -> tuple[list[Record], int]:
         share = own_share(run, None)
         shares = {d.domain: own_share(run, d.domain) for d in run.measurement.counted()}
         whole = share == 1 and all(s == 1 for s in shares.values())
-        counted.append(run if whole else _part(run, share, shares))
+        counted.append(run if whole else part_of(run, share, shares))
     return counted, len(overlapped)
 
 
-def _part(run: Record, share: float, shares: Mapping[Domain, float]) -> Record:
+def part_of(run: Record, share: float, shares: Mapping[Domain, float]) -> Record:
     """A run with these shares of its time and of its devices' energies. A device without any of
     its own is left out: 0 J would be a figure that nobody measured."""
     before = [d for d in run.measurement.counted() if d.energy is not None]
@@ -139,16 +139,17 @@ def _part(run: Record, share: float, shares: Mapping[Domain, float]) -> Record:
         if d.energy is not None and shares[d.domain] > 0
     )
     emissions = run.emissions
-    before_j = math.fsum(map(_middle_j, before))
+    before_j = math.fsum(map(middle_j, before))
     if emissions is not None:
-        of_energy = math.fsum(map(_middle_j, domains)) / before_j if before_j > 0 else share
+        of_energy = math.fsum(map(middle_j, domains)) / before_j if before_j > 0 else share
         grams = emissions.carbon_g.scaled(of_energy)
         emissions = replace(emissions, carbon_g=grams) if domains else None
     measurement = replace(run.measurement, duration_s=run.duration_s * share, domains=domains)
     return replace(run, measurement=measurement, emissions=emissions)
 
 
-def _middle_j(found: DomainEnergy) -> float:
+def middle_j(found: DomainEnergy) -> float:
+    """The energy of a device in J, of an estimate its middle; 0 where it is unknown."""
     if found.energy is None:
         return 0.0
     return found.energy.mid if isinstance(found.energy, Range) else found.energy.value

@@ -40,7 +40,7 @@ LAYERS = (
     ("sampler", "accounts"),
     # carbon, and how figures are written down
     ("carbon", "carbon_sums", "documents", "overlaps"),
-    ("missing",),
+    ("missing", "shared_devices"),
     ("attribution_sums",),
     ("schema", "repeat"),
     # keeping
