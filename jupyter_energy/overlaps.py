@@ -63,7 +63,7 @@ def others_at_once(mine: Iterable[Spell], others: Iterable[Spell]) -> int:
             run = runs[at]
             same = other.notebook_id == run.notebook_id
             who = other.session_id if same else other.notebook_id
-            if who not in found and _meet(run, other):
+            if who not in found and meet(run, other):
                 found.add(who)
             at -= 1
     return len(found)
@@ -77,7 +77,8 @@ def overlap_notes(others: int) -> list[str]:
     return [f"overlaps with {notebooks} on this machine; do not add these totals"]
 
 
-def _meet(run: Spell, other: Spell) -> bool:
+def meet(run: Spell, other: Spell) -> bool:
+    """Whether two runs of two sessions drew from a device of one host at the same time."""
     shared_s = min(run.end_s, other.end_s) - max(run.start_s, other.start_s)
     return (
         run.session_id != other.session_id

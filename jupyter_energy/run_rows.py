@@ -19,10 +19,15 @@ from .documents import (
     to_json,
     utc_text,
 )
+from .history_tables import SPAN
 from .migrations import Connection
 from .model import Idle, Record
 from .overlaps import Spell, spell_of
 from .process_tree import began_at
+from .shared_devices import Stretches
+
+# Runs with less than this between them are asked for together.
+TOGETHER_S = 60.0
 
 
 def record_row(record: Record) -> tuple[str, ...]:
@@ -76,15 +81,16 @@ def readable(documents: Sequence[str]) -> list[Record]:
     return records
 
 
-def _ended(connection: Connection, host: str, start: datetime, stop: datetime) -> Iterator[Spell]:
-    """When which runs of this host drew from which devices, of those within a stretch of time.
-
-    Runs that an older version kept are left out: it did not write down when they ended.
-    """
+def _ended(connection: Connection, host: str, start_s: float, end_s: float) -> Iterator[Spell]:
+    """When which runs of this host drew from which devices, of those within a stretch of time."""
+    start, end = utc_at(start_s), utc_at(end_s)
+    columns = "notebook_id, session_id, started, ended, devices"
     rows = connection.execute(
-        "SELECT notebook_id, session_id, started, ended, devices FROM record "
-        "WHERE host = ? AND ended > ? AND started < ?",
-        (host, utc_text(start), utc_text(stop)),
+        f"SELECT {columns} FROM record WHERE host = ?1 AND {SPAN} BETWEEN ?4 AND ?5 "
+        "AND ended > ?2 AND started < ?3 UNION ALL "
+        f"SELECT {columns} FROM record WHERE host = ?1 AND {SPAN} IN (?6, ?7, '') "
+        "AND ended > ?2 AND started < ?3",
+        (host, start, end, start[:13], end[:13], start[:10], start[:7]),
     )
     for notebook_id, session_id, started, ended, devices in rows:
         yield Spell(
@@ -97,13 +103,18 @@ def _ended(connection: Connection, host: str, start: datetime, stop: datetime) -
         )
 
 
+def utc_at(moment_s: float) -> str:
+    """A moment in s since the epoch as the store writes it."""
+    return utc_text(datetime.fromtimestamp(moment_s, UTC))
+
+
 def meanwhile(connection: Connection, records: Sequence[Record], procfs: Path) -> Iterator[Spell]:
     """When which runs of the hosts of these records drew from which devices, while these ran:
     those that have ended, and those under way."""
     for host in sorted({record.host for record in records}):
-        here = [r for r in records if r.host == host]
-        stop = max(r.start + timedelta(seconds=r.duration_s) for r in here)
-        yield from _ended(connection, host, min(r.start for r in here), stop)
+        here = [spell_of(record) for record in records if record.host == host]
+        for start_s, end_s in Stretches((s.start_s, s.end_s + TOGETHER_S) for s in here):
+            yield from _ended(connection, host, start_s, end_s)
         yield from _under_way(connection, host, procfs)
 
 
@@ -121,7 +132,7 @@ def _under_way(connection: Connection, host: str, procfs: Path) -> Iterator[Spel
 
 def announce(connection: Connection, spell: Spell, pid: int, began: int) -> None:
     """Write down that a session has a cell that runs, in which process."""
-    started = utc_text(datetime.fromtimestamp(spell.start_s, UTC))
+    started = utc_at(spell.start_s)
     devices = json.dumps(sorted(spell.devices))
     connection.execute(
         "INSERT OR REPLACE INTO running VALUES (?, ?, ?, ?, ?, ?, ?)",

@@ -66,7 +66,7 @@ class Stretches:
 
 
 def shares_once(draws: Iterable[Draw], taken: Stretches) -> dict[str, float]:
-    """The share, 0 to 1, that each draw from one device counts with, by its run; then all are taken.
+    """The share, 0 to 1, that each draw from one device counts with, by its run; then all is taken.
 
     Time that is `taken`, or that an earlier draw has, counts no more. The sum over draws that
     overlap is never less than the largest of them: where one has more than the longer one that it

@@ -120,7 +120,7 @@ class Store:
         0 stands for all. Where another file has taken the store's place, all are new.
         """
 
-        found: list[tuple[int, str]] = self._read(
+        found: list[tuple[int, str]] = self.read(
             lambda connection: run_rows.documents_after(connection, last, notebook_id, session_id),
             [],
         )
@@ -132,24 +132,18 @@ class Store:
     def book_idle(self, idle: Idle) -> None:
         """Keep what was drawn between two cells; the same again changes nothing."""
 
-        def write(connection: sqlite3.Connection) -> None:
-            with _transaction(connection):
-                run_rows.add_idle(connection, idle)
-
-        self._run(write)
+        self.write(lambda connection: run_rows.add_idle(connection, idle))
 
     def idles(self, notebook_id: str, session_id: str | None = None) -> list[Idle]:
         """What was drawn between a notebook's cells, of one session or of all."""
-        return self._read(
-            lambda connection: run_rows.idles(connection, notebook_id, session_id), []
-        )
+        return self.read(lambda connection: run_rows.idles(connection, notebook_id, session_id), [])
 
     def others_at_once(self, records: Sequence[Record]) -> int:
         """How many other notebooks drew from the same devices of a host while these records ran.
 
         Only those that keep their records in this file can be known.
         """
-        others: list[Spell] = self._read(
+        others: list[Spell] = self.read(
             lambda connection: list(run_rows.meanwhile(connection, records, self._procfs)), []
         )
         return others_at_once(map(spell_of, records), others)
@@ -172,11 +166,11 @@ class Store:
 
     def power(self, run_id: str) -> PowerTrace | None:
         """The power trace of a run, or None where it has none."""
-        return self._read(lambda connection: power_rows.find(connection, run_id), None)
+        return self.read(lambda connection: power_rows.find(connection, run_id), None)
 
     def traced(self, notebook_id: str) -> frozenset[str]:
         """The ids of a notebook's runs that have a power trace."""
-        return self._read(lambda c: power_rows.traced(c, notebook_id), frozenset())
+        return self.read(lambda c: power_rows.traced(c, notebook_id), frozenset())
 
     def notebook_for(self, ref: NotebookRef) -> Notebook:
         """The notebook that `ref` is, by the rule of `identity.match`; made where it is new.
@@ -200,7 +194,7 @@ class Store:
                 return None
             return Notebook(found.known.id, ref.path, ref.name)
 
-        return self._read(find, None)
+        return self.read(find, None)
 
     def note_path(self, notebook_id: str, path: str) -> None:
         """The notebook now lies at `path`; one that the store knew there no longer does."""
@@ -212,6 +206,22 @@ class Store:
 
         self._run(write)
 
+    def read(self, call: Callable[[sqlite3.Connection], T], nothing: T) -> T:
+        """The answer of `call`, or `nothing` where there is no file: reading makes none."""
+        absent = False
+        with suppress(OSError):  # not even to be looked at: opening it will say why
+            absent = _file_at(self.path) is None
+        return nothing if absent else self._run(call)
+
+    def write(self, call: Callable[[sqlite3.Connection], T]) -> T:
+        """The answer of `call`, made within a transaction: all or nothing."""
+
+        def within(connection: sqlite3.Connection) -> T:
+            with _transaction(connection):
+                return call(connection)
+
+        return self._run(within)
+
     def close(self) -> None:
         """Let go of the file. A later call opens it again."""
         connection, self._connection = self._connection, None
@@ -220,13 +230,6 @@ class Store:
                 connection.close()
 
     # --- the file ----------------------------------------------------------------------------
-
-    def _read(self, call: Callable[[sqlite3.Connection], T], nothing: T) -> T:
-        """The answer of `call`, or `nothing` where there is no file: reading makes none."""
-        absent = False
-        with suppress(OSError):  # not even to be looked at: opening it will say why
-            absent = _file_at(self.path) is None
-        return nothing if absent else self._run(call)
 
     def _run(self, call: Callable[[sqlite3.Connection], T]) -> T:
         """The answer of `call`; a corrupt file is set aside once and `call` made on a new one."""

@@ -39,13 +39,15 @@ LAYERS = (
     ("upkeep",),
     ("sampler", "accounts"),
     # carbon, and how figures are written down
-    ("carbon", "carbon_sums", "documents", "overlaps"),
+    ("carbon", "carbon_sums", "documents", "overlaps", "history_tables"),
     ("missing", "shared_devices"),
     ("attribution_sums",),
     ("schema", "repeat"),
     # keeping
-    ("identity", "migrations", "saved", "tally", "live_message"),
+    ("identity", "migrations", "saved", "tally", "live_message", "day_totals"),
     ("notebook_rows", "run_rows", "pages", "power_rows"),
+    ("history_rows",),
+    ("history", "retention"),
     ("store", "summary"),
     # putting together; the settings name what lies below, so they lie above it
     ("config", "outbox"),

@@ -68,7 +68,7 @@ def test_a_devices_total_is_never_more_than_the_sum_nor_less_than_the_largest(
 
 
 @given(machine_runs(estimates | energies), st.randoms())
-def test_the_order_in_which_records_come_does_not_matter(runs: list[Record], random) -> None:  # noqa: ANN001 - Hypothesis has no public type for it
+def test_the_order_in_which_records_come_does_not_matter(runs: list[Record], random) -> None:
     mixed = list(runs)
     random.shuffle(mixed)
     assert machine_once(mixed) == machine_once(runs)
