@@ -30,7 +30,7 @@ def carbon_from_records(records: Iterable[Record]) -> CarbonJson | None:
     energy times both gives the grams. `parts` has one entry a kind where kinds differ.
     """
     return add_carbon(
-        [(carbon_json(r.emissions), weight_of_j(r)) for r in records if r.emissions is not None]
+        [(carbon_json(r.emissions), _energy_j(r)) for r in records if r.emissions is not None]
     )
 
 
@@ -114,8 +114,7 @@ def _sum(items: Sequence[Weighed]) -> CarbonJson:
     }
 
 
-def weight_of_j(record: Record) -> float:
-    """What grams weigh by, in J: measured energy and the middle of the estimate together."""
+def _energy_j(record: Record) -> float:
     estimated = record.estimated_j
     return (record.energy_j or 0.0) + (estimated.mid if estimated else 0.0)
 

@@ -11,14 +11,11 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 
-from .carbon_sums import add_carbon, carbon_json, weight_of_j
 from .documents import sound, utc_text
-from .json_shapes import CarbonJson
-from .model import Record
+from .model import CarbonIntensity, Emissions, Record
 from .overlaps import LEAST_S, Spell, counted_once, device_key, meet, spell_of
-from .schema import estimated_from_records
 from .shared_devices import machine_once
-from .uncertainty import Uncertain, sum_over_time
+from .uncertainty import Range, Uncertain, sum_of_ranges, sum_over_time
 
 # The row of the whole machine among those of notebooks; a notebook's id is hexadecimal.
 MACHINE = "*"
@@ -62,37 +59,65 @@ def day_totals(began: Iterable[Record], before: Iterable[Record] = ()) -> DayTot
         earlier = [run for run in past if run.notebook_id == notebook_id]
         parts[notebook_id] = own, [r for r in counted_once([*own, *earlier])[0] if r.run_id in ids]
     totals, devices, grams = [], [], []
+    figures: dict[int, Figures] = {}  # by run, which most often is the same one in both parts
     for notebook_id, (own, counted) in parts.items():
-        totals.append((notebook_id, *_totals(own, counted)))
-        devices += [(notebook_id, *row) for row in _devices(counted)]
-        grams += [(notebook_id, *row) for row in _grams(counted)]
+        shares = [figures.get(id(run)) or Figures(run) for run in counted]
+        figures.update((id(one.run), one) for one in shares)
+        totals.append((notebook_id, *_totals(own, shares)))
+        devices += [(notebook_id, *row) for row in _devices(shares)]
+        grams += [(notebook_id, *row) for row in _grams(shares)]
     met = sorted(_met(map(spell_of, [*past, *runs])))
     return DayTotals(tuple(totals), tuple(devices), tuple(grams), tuple(met))
 
 
-def _totals(own: Sequence[Record], counted: Sequence[Record]) -> Row:
+class Figures:
+    """What of a run enters sums, taken out of it once."""
+
+    __slots__ = ("estimated", "measured", "run")
+
+    def __init__(self, run: Record) -> None:
+        self.run = run
+        self.measured: list[tuple[str, Uncertain]] = []
+        self.estimated: list[Range] = []
+        for d in run.measurement.counted():
+            if isinstance(d.energy, Uncertain):
+                self.measured.append((":".join(device_key(run.host, d.domain)), d.energy))
+            elif d.energy is not None:
+                self.estimated.append(d.energy)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is any energy."""
+        return bool(self.measured or self.estimated)
+
+    @property
+    def weight_j(self) -> float:
+        """What grams weigh by, as in carbon_sums.py."""
+        measured_j = math.fsum(energy.value for _, energy in self.measured)
+        return measured_j + math.fsum(energy.mid for energy in self.estimated)
+
+
+def _totals(own: Sequence[Record], counted: Sequence[Figures]) -> Row:
     starts = [run.start for run in own]
-    known = [r for r in counted if r.energy_j is not None or r.estimated_j is not None]
-    estimated = estimated_from_records(counted)
+    known = [one for one in counted if one.is_known]
+    estimated = sum_of_ranges(energy for one in counted for energy in one.estimated)
     return (
         len(own),
         sum(run.outcome in ("interrupted", "lost") for run in own),
         len(known),
-        sum(run.emissions is None for run in known),
-        math.fsum(run.duration_s for run in counted),
+        sum(one.run.emissions is None for one in known),
+        math.fsum(one.run.duration_s for one in counted),
         *((None, None, None) if estimated is None else astuple(estimated)),
         utc_text(min(starts)),
         utc_text(max(starts)),
     )
 
 
-def _devices(counted: Sequence[Record]) -> list[Row]:
+def _devices(counted: Sequence[Figures]) -> list[Row]:
     found: dict[str, list[Uncertain]] = {}
-    for run in counted:
-        for d in run.measurement.counted():
-            if isinstance(d.energy, Uncertain):
-                key = ":".join(device_key(run.host, d.domain))
-                found.setdefault(key, []).append(d.energy)
+    for one in counted:
+        for device, energy in one.measured:
+            found.setdefault(device, []).append(energy)
     rows: list[Row] = []
     for device, energies in sorted(found.items()):
         total = sum_over_time(energies)
@@ -103,25 +128,20 @@ def _devices(counted: Sequence[Record]) -> list[Row]:
     return rows
 
 
-def _grams(counted: Sequence[Record]) -> list[Row]:
+def _grams(counted: Sequence[Figures]) -> list[Row]:
     """One row for each way in which grams were computed: those add up."""
-    found: dict[Row, list[tuple[CarbonJson, float]]] = {}
-    for run in counted:
-        if run.emissions is not None:
-            carbon = carbon_json(run.emissions)
-            words: Row = (
-                *(carbon["kind"], carbon["zone"], carbon["place"], carbon["source"]),
-                *(carbon["year"], carbon["pue"], carbon["how"], int(carbon["assumed"])),
-                carbon["g_per_kwh"],
-            )
-            found.setdefault(words, []).append((carbon, weight_of_j(run)))
+    found: dict[tuple[CarbonIntensity, float], list[tuple[Emissions, float]]] = {}
+    for one in counted:
+        if (emitted := one.run.emissions) is not None:
+            found.setdefault((emitted.intensity, emitted.pue), []).append((emitted, one.weight_j))
     rows: list[Row] = []
-    for words, items in sorted(found.items(), key=lambda one: tuple(map(str, one[0]))):
-        total = add_carbon(items)
-        if total is not None and total["mid"] is not None:
-            sums = total["low"], total["mid"], total["high"], math.fsum(j for _, j in items)
-            of_estimates = (total["estimated_share"] or 0.0) * total["mid"]
-            rows.append((*words, *sums, of_estimates))
+    for (of, pue), items in sorted(found.items(), key=lambda one: tuple(map(str, one[0]))):
+        grams = [emitted.carbon_g for emitted, _ in items]
+        words = of.kind, of.zone, of.place, of.source, of.year, pue, of.how, int(of.assumed)
+        sums = (math.fsum(getattr(g, bound) for g in grams) for bound in ("low", "mid", "high"))
+        of_estimates = math.fsum(e.carbon_g.mid * e.estimated_share for e, _ in items)
+        energy_j = math.fsum(energy_j for _, energy_j in items)
+        rows.append((*words, of.g_per_kwh, *sums, energy_j, of_estimates))
     return rows
 
 

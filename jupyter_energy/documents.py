@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
@@ -158,7 +158,7 @@ def _energy(held: Mapping[str, Any] | None) -> Uncertain | Range | None:
 
 def _made(kind: type[T], values: Mapping[str, Any]) -> T:
     """One of our dataclasses from the values that it has a field for."""
-    names = (field.name for field in fields(cast(Any, kind)))
+    names = cast(Any, kind).__slots__  # a tenth of the time of `fields`; a summary reads thousands
     return kind(**{name: values[name] for name in names if name in values})
 
 

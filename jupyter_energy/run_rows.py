@@ -59,7 +59,7 @@ def documents_after(
     connection: Connection, last: int, notebook_id: str, session_id: str | None
 ) -> list[tuple[int, str]]:
     """The rowids and documents of a notebook's records that were kept since `last`."""
-    # No record is ever deleted, so that a later one has a higher rowid.
+    # The last record is never deleted (retention.py), so that a later one has a higher rowid.
     rows = connection.execute(
         "SELECT rowid, document FROM record WHERE notebook_id = ?1 "
         "AND (?2 IS NULL OR session_id = ?2) "

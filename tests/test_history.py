@@ -13,15 +13,13 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import a_record, in_zone, records
+from strategies import records
 
 from jupyter_energy.history import Wanted, history_json, load, refresh
 from jupyter_energy.history_rows import TABLES
-from jupyter_energy.history_tables import SPAN
 from jupyter_energy.model import Record
 from jupyter_energy.schema import totals_from_records
 from jupyter_energy.store import Store
-from jupyter_energy.uncertainty import Range, Uncertain
 
 MIDNIGHT = datetime(2026, 11, 2, tzinfo=UTC)
 DAY_S = 86400.0
@@ -77,13 +75,11 @@ def test_what_is_kept_of_days_is_what_would_be_computed_from_all_records(
     with TemporaryDirectory() as folder:
         store, fresh = (Store(Path(folder) / f"{name}.sqlite") for name in ("a", "b"))
         stands: dict[str, Record] = {}
-        for record, asks in steps:
+        for new, asks in steps:
             # A run that is made again began when it began, in the same kernel.
-            old = stands.get(record.run_id, record)
-            same = replace(record.measurement, start=old.measurement.start)
-            record = replace(
-                old, measurement=same, emissions=record.emissions, outcome=record.outcome
-            )
+            old = stands.get(new.run_id, new)
+            same = replace(new.measurement, start=old.measurement.start)
+            record = replace(old, measurement=same, emissions=new.emissions, outcome=new.outcome)
             store.append(record)
             stands[record.run_id] = record
             if asks:
