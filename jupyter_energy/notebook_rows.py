@@ -44,7 +44,7 @@ def candidates(connection: Connection, ref: NotebookRef) -> list[Known]:
     for notebook_id, column, host, kernel_id in connection.execute(
         "SELECT id, path, host, kernel_id FROM notebook ORDER BY first_seen DESC, rowid DESC"
     ):
-        path = None if column is None else _from_column(column)
+        path = None if column is None else text_of(column)
         at_path = path is not None and os.path.normcase(path) == here
         of_kernel = kernel_id is not None and kernel_id == ref.kernel_id
         if at_path or of_kernel or notebook_id in sharing:
@@ -81,7 +81,7 @@ def settle(connection: Connection, ref: NotebookRef, found: Match, host: str) ->
     ((path, name),) = connection.execute(
         "SELECT path, name FROM notebook WHERE id = ?", (notebook_id,)
     )
-    return Notebook(notebook_id, None if path is None else _from_column(path), _from_column(name))
+    return Notebook(notebook_id, None if path is None else text_of(path), text_of(name))
 
 
 def new_id() -> str:
@@ -151,5 +151,6 @@ def _to_column(text: str) -> str | bytes:
     return text
 
 
-def _from_column(column: str | bytes) -> str:
+def text_of(column: str | bytes) -> str:
+    """What `_to_column` wrote, as text."""
     return column.decode(errors="surrogatepass") if isinstance(column, bytes) else column

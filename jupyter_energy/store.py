@@ -91,6 +91,14 @@ class Store:
         """Let go of the file. A later call opens it again."""
         self._database.close()
 
+    def read(self, call: Callable[[Connection], T], nothing: T) -> T:
+        """The answer of `call`, or `nothing` where there is no file: reading makes none."""
+        return self._rows(call, nothing)
+
+    def write(self, call: Callable[[Connection], T]) -> T:
+        """The answer of `call`, made within a transaction: all or nothing."""
+        return self._database.write(call)
+
     # --- runs -------------------------------------------------------------------------------
 
     def append(self, *records: Record) -> None:
@@ -314,6 +322,26 @@ class Store:
                 if entry.kind == kind and of_session and said.notebook_id(entry) == notebook_id:
                     found[entry.name] = entry
         return found, offsets
+
+    def loose(self) -> list[Record]:
+        """The records of all notebooks that lie in journals, finished or cut short; the database
+        may have them too."""
+        finished: dict[str, Entry] = {}
+        cut: dict[str, Entry] = {}
+        for name in self.journals.names():
+            entries = [entry for entry, _, _ in self.journals.read(name)]
+            said, over = self.journals.described(name), self.journals.is_over(name)
+            for entry in entries:
+                owned = replace(entry, notebook_id=said.notebook_id(entry))
+                if entry.kind == "record":
+                    finished[entry.name] = owned
+                elif entry.kind == "heartbeat" and over:
+                    cut[entry.name] = owned
+        return [
+            replace(record, notebook_id=entry.notebook_id)
+            for entry in (cut | finished).values()
+            for record in run_rows.readable([entry.document])
+        ]
 
     def _lost(self, notebook_id: str, session_id: str | None) -> list[Record]:
         """The runs of a notebook that were cut short, which the database could not take yet."""

@@ -559,4 +559,4 @@ def test_a_store_of_the_version_before_keeps_its_records_and_takes_new_ones(stor
     store.append(new)
     assert store.records("n1") == [old]
     assert store.records("n2") == [new]
-    assert store.others_at_once([new]) == 0  # it was not written down when the old one ended
+    assert store.others_at_once([new]) == 1  # when the old one ended stands in its document
