@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 from zlib import crc32
 
-from .seal import LONGEST_SEAL, MARK, seal_of
+from .seal import LONGEST_SEAL, seal_of
 
 # What SQLite uses unless told otherwise, which we never do (sqlite.org/pragma.html, "page_size").
 PAGE_BYTES = 4096
@@ -28,7 +28,7 @@ LARGEST_FILE_BYTES = 8 * 2**30
 CHUNK_BYTES = 2**20
 # What is read of a document besides its place: no hostile file has itself read over and over.
 READ_AGAIN = 4
-_MARK = MARK.encode("ascii")
+_MARK = b'{"crc32": "'  # MARK, as bytes
 _RUN = re.compile(rb"[ -~]*")  # a document is plain ASCII
 
 

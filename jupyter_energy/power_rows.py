@@ -21,12 +21,15 @@ def keep(connection: Connection, run_id: str, trace: PowerTrace) -> None:
 def find(connection: Connection, run_id: str) -> PowerTrace | None:
     """The trace of a run; None where it has none, or one that this version cannot read."""
     rows = connection.execute("SELECT document FROM power_trace WHERE run_id = ?", (run_id,))
-    for (document,) in rows:
-        try:
-            return PowerTrace.from_document(opened(document))
-        except (KeyError, TypeError, ValueError):
-            return None
-    return None
+    return next((readable(document) for (document,) in rows), None)
+
+
+def readable(document: str) -> PowerTrace | None:
+    """The trace of a document; None of one that this version cannot read."""
+    try:
+        return PowerTrace.from_document(opened(document))
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def traced(connection: Connection, notebook_id: str) -> frozenset[str]:

@@ -7,10 +7,11 @@ a file whose tables cannot be read any more (carving.py).
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 from zlib import crc32
+
+from .foreign import loads
 
 # The checksum is CRC-32 (zlib's) of what follows the seal, which is `bytes` long.
 MARK = '{"crc32": "'
@@ -39,10 +40,7 @@ def opened(text: str) -> dict[str, Any]:
         body = text[end:].encode("ascii")
         if len(body) != length or crc32(body) != checksum:
             raise ValueError("its checksum is that of another text")
-    try:
-        document = json.loads(text)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+    document = loads(text)
     if not isinstance(document, dict):
         raise ValueError("it is no JSON object")
     document.pop("crc32", None)
