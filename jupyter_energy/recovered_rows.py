@@ -103,6 +103,8 @@ def _keep_record(connection: Connection, document: dict[str, Any]) -> int:
     if not _is_missing(connection, record.run_id, row[-1]):
         return 0
     run_rows.add_record(connection, row)
+    if not has(connection, record.run_id):
+        return 0  # of a day that has been pruned
     if record.cell_id is not None and is_cell_id(record.cell_id):
         notebook_rows.add_cells(connection, record.notebook_id, [record.cell_id])
     return 1
