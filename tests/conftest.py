@@ -33,6 +33,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 SLICE = 1
 SEED = os.environ.get("JUPYTER_ENERGY_TEST_SEED", "1")
 WHOLE = os.environ.get("JUPYTER_ENERGY_TEST_WHOLE") == "1"
+if WHOLE:
+    os.environ.setdefault("PYTEST_TIMEOUT", "0")  # pytest-timeout: a whole run takes what it takes
 
 
 def pytest_report_header() -> str:
