@@ -72,8 +72,10 @@ def end(started: subprocess.Popen[bytes]) -> None:
     """End a process as Ctrl-C does, or else by force; and whatever it has started."""
     if started.poll() is not None:
         return
+    started.send_signal(signal.SIGSTOP)  # so that it starts none that is not seen
     children = descendants(started.pid)
     started.send_signal(signal.SIGINT)
+    started.send_signal(signal.SIGCONT)
     with suppress(subprocess.TimeoutExpired):
         started.wait(LAST_WORDS_S)
     started.kill()
