@@ -53,10 +53,10 @@ NEWEST_KERNEL = "ipython9"
 SECOND_PYTHON = "3.13"
 
 # The oldest JupyterLab that the front end promises to work in, and one in between; the newest
-# lies in the test environment itself.
+# lies in the test environment itself. As there, a jsonschema that is imported fast.
 LABS = {
-    "lab40": ["jupyterlab==4.0.*", "ipykernel>=6.17"],
-    "lab44": ["jupyterlab==4.4.*", "ipykernel>=6.17"],
+    "lab40": ["jupyterlab==4.0.*", "ipykernel>=6.17", "jsonschema<4.25"],
+    "lab44": ["jupyterlab==4.4.*", "ipykernel>=6.17", "jsonschema<4.25"],
 }
 
 # A Debian package and how to see that it is not needed: the browser is for the browser tests,
@@ -249,7 +249,11 @@ def pytest(options: Options) -> None:
 def browser(options: Options) -> None:
     """Drive the installed wheel in Chromium: JupyterLab, Notebook 7, and what `labs` made."""
     run(
-        ["pytest", "tests/browser", *(["-m", "not slow"] if options.fast else [])],
+        [
+            # two: each has servers of its own to start, and waits for them half of the time
+            *("pytest", "tests/browser", "-n", "2", "--dist=worksteal"),
+            *(["-m", "not slow"] if options.fast else []),
+        ],
         JUPYTER_ENERGY_TEST_LABS=ready("labs", [] if options.fast else LABS),
     )
 
