@@ -47,8 +47,8 @@ LAYERS = (
     ("identity", "migrations", "saved", "tally", "live_message", "day_totals"),
     ("notebook_rows", "run_rows", "pages", "power_rows"),
     ("history_rows",),
-    ("history", "retention"),
-    ("store", "summary"),
+    ("history",),
+    ("store", "summary", "retention"),
     # putting together; the settings name what lies below, so they lie above it
     ("config", "outbox"),
     ("idle_book",),

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import a_record
-from test_history import DAY_S, MIDNIGHT, close, near_midnight, silent, tables
+from test_history import DAY_S, EXAMPLES, MIDNIGHT, close, near_midnight, silent, tables
 
 from jupyter_energy.history import Wanted, history_json, load
 from jupyter_energy.json_shapes import HistoryJson
@@ -129,7 +129,7 @@ def test_idle_times_and_power_traces_go_with_their_records(store: Store) -> None
     st.lists(near_midnight, max_size=9, unique_by=lambda r: r.run_id),
     st.lists(st.sampled_from(["2026-10-31", "2026-11-01", DAY, "2026-11-03"]), max_size=2),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_no_run_is_lost_from_history_or_counted_twice_by_pruning(
     runs: list[Record], days: list[str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""The store holds no code, output, token, variable or exception of the user's, and is only theirs."""
+"""The store holds no code, output, token or exception, and nobody but its user may read it."""
 
 from __future__ import annotations
 
