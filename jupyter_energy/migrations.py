@@ -20,7 +20,7 @@ from .overlaps import spell_of
 
 
 class Connection(Protocol):
-    """As much of a database connection as a step needs; only store.py imports sqlite3."""
+    """As much of a database connection as a step needs; only database.py imports sqlite3."""
 
     def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Iterable[Any]:
         """The rows of one statement."""
@@ -140,7 +140,9 @@ def applied(connection: Connection) -> tuple[str, ...]:
     if "energy_migration" not in tables:
         if tables:
             raise StoreError(
-                "it is another program's database; set JUPYTER_ENERGY_STORE to another file"
+                "cannot be used: it is another program's database; set JUPYTER_ENERGY_STORE to "
+                "another file",
+                "foreign",
             )
         return ()
     rows = connection.execute("SELECT name FROM energy_migration ORDER BY name")
@@ -162,9 +164,14 @@ def migrate(connection: Connection, steps: Sequence[Step] = STEPS) -> tuple[str,
 def _checked(connection: Connection, steps: Sequence[Step]) -> frozenset[str]:
     done = frozenset(applied(connection))
     unknown = sorted(done.difference(step.name for step in steps))
+    if unknown and steps and unknown[-1][:4] <= max(step.name for step in steps)[:4]:
+        # A newer version has all steps of this one, and more behind them.
+        raise StoreError(f"it is damaged: it has had a step {unknown[-1]!r}", "damaged")
     if unknown:
         raise StoreError(
-            f"it was changed by a newer jupyter-energy ({unknown[-1]}); update this one"
+            f"was changed by a newer jupyter-energy ({unknown[-1]}); this one keeps its records "
+            "beside it, for the newer one to take in; update this one",
+            "newer",
         )
     return done
 

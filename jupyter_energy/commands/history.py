@@ -11,9 +11,10 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 
-from ..errors import WrongUse
+from ..errors import StoreError, WrongUse
 from ..history import Found, Wanted, history_json, load
 from ..history_rows import pruned_before
 from ..json_shapes import HistoryJson
@@ -43,6 +44,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     today = datetime.now(UTC).date()
     store = Store(context.settings.store_path())
     try:
+        with suppress(StoreError):  # what cannot be taken in is read where it lies
+            store.absorb()
         if arguments.prune is not None:
             if arguments.since or arguments.until or arguments.by or arguments.json:
                 raise WrongUse("--prune takes no other option but --yes")
@@ -55,7 +58,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
             day(arguments.since, today) if arguments.since else None,
             day(arguments.until, today) if arguments.until else None,
         )
-        found = load(store, wanted, context.pending(), lambda text: _tell(context, text))
+        more = [*context.pending(), *store.loose()]
+        found = load(store, wanted, more, lambda text: _tell(context, text))
     finally:
         store.close()
     for text in store.warnings:

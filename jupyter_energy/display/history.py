@@ -10,6 +10,7 @@ from pathlib import PurePath
 
 from .. import units
 from ..json_shapes import HistoryJson, HistoryRowJson
+from ..plain_text import clean
 from . import grams, words
 from .words import Figure
 
@@ -76,9 +77,9 @@ def _names(by: str, rows: Sequence[HistoryRowJson]) -> list[str]:
     if by == "day":
         return [row["day"] or "?" for row in rows]
     if by == "host":
-        return [words.clean(", ".join(row["hosts"]) or "?", _NAME) for row in rows]
+        return [clean(", ".join(row["hosts"]) or "?", _NAME) for row in rows]
     how_often = Counter(_name(row) for row in rows)
-    return [words.clean(_where(row, how_often[_name(row)] > 1), _NAME) for row in rows]
+    return [clean(_where(row, how_often[_name(row)] > 1), _NAME) for row in rows]
 
 
 def _name(row: HistoryRowJson) -> str:
@@ -100,16 +101,16 @@ def notes(history: HistoryJson, rows: Sequence[HistoryRowJson]) -> list[str]:
     """What is said below the table."""
     told = dict.fromkeys(warning for row in rows for warning in row["warnings"])
     of_all = [warning for warning in history["totals"]["warnings"] if warning not in told]
-    said = [f"note: {words.clean(warning, words.REASON_LIMIT)}" for warning in of_all]
+    said = [f"note: {clean(warning, words.REASON_LIMIT)}" for warning in of_all]
     if history["by"] == "notebook":
         names = _names("notebook", rows)
         said += [
-            words.clean(f"†{name}: {warning}", words.REASON_LIMIT)
+            clean(f"†{name}: {warning}", words.REASON_LIMIT)
             for name, row in zip(names, rows, strict=True)
             for warning in row["warnings"]
         ]
     else:
-        said += [f"†{words.clean(warning, words.REASON_LIMIT)}" for warning in told]
+        said += [f"†{clean(warning, words.REASON_LIMIT)}" for warning in told]
     left_out = len(history["rows"]) - len(rows)
     if left_out:
         said.append(f"{words.counted(left_out, 'more ' + history['by'])}: --all shows them")

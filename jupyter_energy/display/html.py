@@ -14,6 +14,7 @@ from html import escape
 
 from .. import units
 from ..json_shapes import HistoryJson
+from ..plain_text import clean
 from ..schema import CellJson, SummaryJson
 from . import devices, grams, words
 from . import history as past
@@ -49,7 +50,7 @@ def cell(cell: CellJson, command: str = words.COMMAND) -> str:
     """The block under a measured cell: energy, a row a device, CO2e with its factor."""
     power = words.mean_words(cell)
     energies = words.energies(cell["measured_j"], cell["estimated_j"], power)
-    name = f"<b>{_text(words.clean(cell['name']))}</b>: " if cell["name"] else ""
+    name = f"<b>{_text(clean(cell['name']))}</b>: " if cell["name"] else ""
     parts = [f"{name}{_and(energies)}{_text(words.ending(cell))}"]
     if (run := words.one_run(cell)) is not None:
         parts.append(f"{_and(run[0])}{_span(run[1], _LOOKS['unknown'])}")
@@ -65,7 +66,7 @@ def cell(cell: CellJson, command: str = words.COMMAND) -> str:
 def summary(summary: SummaryJson, command: str = words.COMMAND) -> str:
     """A notebook's totals and a row a cell; measured and estimated in columns of their own."""
     totals, cells = summary["totals"], summary["cells"]
-    name = f"<b>{_text(words.clean(summary['notebook']['name'], 60))}</b>: "
+    name = f"<b>{_text(clean(summary['notebook']['name'], 60))}</b>: "
     if not totals["runs"]:
         return _box([name + _text(words.NOTHING_YET)], ())
     energies = words.energies(totals["measured_j"], totals["estimated_j"])
@@ -112,7 +113,7 @@ _TITLES = ("cell", "runs", "time", "measured", "estimated", "mean W", "share", "
 def _cell_row(cell: CellJson, share: words.Figure | None) -> str:
     name = _text(words.cell_name(cell))
     if cell["outcome"] != "ok":
-        name += f" {_span(words.clean(cell['outcome'], 12), _LOOKS['unknown'])}"
+        name += f" {_span(clean(cell['outcome'], 12), _LOOKS['unknown'])}"
     estimated = cell["estimated_j"]
     figures = (
         words.measured_cell(cell),
