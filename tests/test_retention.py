@@ -16,12 +16,14 @@ from hypothesis import strategies as st
 from strategies import a_record
 from test_history import DAY_S, EXAMPLES, MIDNIGHT, close, near_midnight, silent, tables
 
+from jupyter_energy.documents import record_to_document, to_json
 from jupyter_energy.history import Wanted, history_json, load
+from jupyter_energy.journal import Entry
 from jupyter_energy.json_shapes import HistoryJson
 from jupyter_energy.model import Idle, Measurement, Record
 from jupyter_energy.power.document import PowerTrace
 from jupyter_energy.retention import prunable, prune
-from jupyter_energy.store import Store
+from jupyter_energy.store import Mark, Store
 from jupyter_energy.uncertainty import Uncertain
 
 DAY = "2026-11-02"  # the one that begins at MIDNIGHT
@@ -78,6 +80,25 @@ def test_what_was_pruned_does_not_come_back_and_is_not_counted_again(store: Stor
     assert history_json(waiting, Wanted(), "1") == before
 
 
+def test_what_was_pruned_is_not_read_from_a_journal_that_still_has_it(store: Store) -> None:
+    """A kernel that lives keeps in its journal for a while what the database has."""
+    old, new = at("old", -100.0), at("new", 100.0)
+    for record in (old, new, at("last", 200.0)):
+        store.append(record)
+    journal = store.begin_journal("s1")
+    for record in (old, new):
+        document = to_json(record_to_document(record))
+        journal.append(Entry("record", document, record.run_id, None, "n1"))
+    assert [r.run_id for r in store.records("n1")] == ["old", "new", "last"]
+    prune(store, DAY)
+    assert [r.run_id for r in store.records("n1")] == ["new", "last"]
+    more = store.loose()
+    assert {r.run_id for r in more} == {"old", "new"}
+    assert history_json(load(store, Wanted("day"), more, silent), Wanted("day"), "1") == history(
+        store, "day"
+    )
+
+
 def test_a_run_over_the_border_stays_and_counts_on_the_first_day_left(store: Store) -> None:
     store.append(at("over", -100.0, 200.0))
     store.append(at("before", -1000.0))
@@ -104,7 +125,7 @@ def test_what_comes_after_a_prune_of_all_has_a_number_of_its_own(store: Store) -
     """Readers know by a record's number what is new to them."""
     for n in range(4):
         store.append(at(f"r{n}", -1000.0 + 10 * n))
-    _, last = store.records_after(0, "n1")
+    _, last = store.records_after(Mark(), "n1")
     assert prune(store, DAY) == 3  # the last one written stays until there is a later one
     store.append(at("new", 10.0))
     found, last = store.records_after(last, "n1")
