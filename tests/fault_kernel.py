@@ -88,7 +88,7 @@ class Rig:
         """A cell is to run; our hook has not been called."""
         if self.moment == "between":
             self.lift()
-        if self.moment == "start":
+        if self.moment == "start" and self.is_loaded:
             self.strike()
 
     def begun(self) -> None:
