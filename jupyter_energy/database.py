@@ -5,15 +5,29 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from errno import EINVAL
+from os.path import realpath
 from pathlib import Path
 from typing import TypeVar
 
+from .aside import (
+    file_at,
+    is_no_file,
+    may_be_ours,
+    name_when_read,
+    names_our_tables,
+    says_read_only,
+    set_aside,
+    taken,
+    unread,
+)
+from .carving import LONGEST_BYTES
 from .errors import StoreError
 from .filesystem import locks_work, mount_of
 from .migrations import Connection, applied, migrate
+from .recovery import recover
 
 T = TypeVar("T")
 
@@ -21,12 +35,16 @@ T = TypeVar("T")
 BUSY_MS = 1000
 # Opening may have to wait for another kernel that is making the tables.
 OPENING_BUSY_MS = 3000
-# sqlite.org/fileformat.html, 1.3
-SQLITE_HEADER = b"SQLite format 3\0"
-DATABASE_SUFFIXES = (".sqlite", ".sqlite3", ".db")
-# The low byte of SQLite's extended result codes (sqlite.org/rescode.html).
 CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+# What SQLite may say of damage that it does not see, such as a letter in the name of a column.
+PERHAPS_DAMAGE = (
+    *(sqlite3.SQLITE_ERROR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_SCHEMA),
+    *(sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_FORMAT),
+)
+TABLES = "SELECT name, sql FROM sqlite_master"
+# How many thousands of steps SQLite may take in a damaged file: so many, and one for each kB.
+TICK, LEAST_TICKS = 1000, 10_000
 NO_LOCKS = (
     "the file locks of {folder} do not keep writers apart, so the store {path} is only read, and "
     "records stay in {path}.journals; nothing is lost, and nothing needs to be done"
@@ -54,7 +72,7 @@ class Database:
         """The answer of `call`, or `nothing` where there is no file: reading makes none."""
         absent = False
         with suppress(OSError):  # not even to be looked at: opening it will say why
-            absent = _file_at(self.path) is None
+            absent = file_at(self.path) is None
         if absent:
             return nothing
         if self._locks_work is not False:
@@ -121,16 +139,17 @@ class Database:
         for attempt in ("first", "second"):
             try:
                 return call(self._opened())
-            except sqlite3.Error as error:
-                code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-                if code not in BUSY:
+            except (sqlite3.Error, StoreError, UnicodeDecodeError) as error:
+                if _code(error) not in BUSY:
                     self.close()
-                if code in CORRUPT and attempt == "first" and self._set_aside():
-                    continue
-                raise StoreError(*_explained(error, code, self.path)) from error
+                if attempt == "first" and self._is_damage(error) and may_be_ours(self.path):
+                    with suppress(OSError):  # it stays where it is
+                        if set_aside(self.path, self._file):
+                            continue
+                raise StoreError(*_explained(error, self.path)) from error
             except OSError as error:
                 self.close()
-                raise StoreError(*_explained(error, 0, self.path)) from error
+                raise StoreError(*_explained(error, self.path)) from error
         raise AssertionError("the second attempt returns or raises")
 
     def _opened(self) -> sqlite3.Connection:
@@ -141,7 +160,7 @@ class Database:
                 # the parent (sqlite.org/howtocorrupt.html 2.6), so it is kept and not used.
                 self._inherited.append(self._connection)
                 self._connection = None
-            elif _file_at(self.path) != self._file:
+            elif file_at(self.path) != self._file:
                 # Deleted or set aside by someone: what we wrote would be lost with it.
                 self.close()
         if self._connection is None:
@@ -155,11 +174,13 @@ class Database:
             self._locks_work = locks_work(self.path.parent, self._procfs)
         if not self._locks_work:
             raise StoreError(NO_LOCKS.format(folder=self.path.parent, path=self.path), "locks")
+        if is_no_file(self.path):
+            raise OSError(EINVAL, "it is no file")
         with suppress(FileExistsError):
             # Made here for its mode; the -wal and -shm files take theirs from it. Only a file
             # that nobody has open yet: closing any descriptor of it drops SQLite's locks.
-            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        self._file = _file_at(self.path)
+            os.close(os.open(realpath(self.path), os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        self._file = file_at(self.path)
         self.generation += 1
         connection = sqlite3.connect(
             self.path,
@@ -167,14 +188,13 @@ class Database:
             isolation_level=None,  # every transaction is written out below
             check_same_thread=False,
         )
+        connection.text_factory = _text
         try:
             applied(connection)  # another program's file is refused before anything is set in it
             self._set_journal(connection)
             migrate(connection)
+            self._take_up(connection)
             connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
-        except StoreError as error:
-            connection.close()
-            raise StoreError(f"the store {self.path} {error}", error.kind) from None
         except BaseException:
             connection.close()
             raise
@@ -193,41 +213,41 @@ class Database:
         # no cell waits (sqlite.org/pragma.html, "synchronous").
         connection.execute("PRAGMA synchronous = FULL")
 
-    def _set_aside(self) -> bool:
-        """Rename the corrupt file and what belongs to it, unless another process just has.
-
-        True where the way is free for a new file.
-        """
-        if _file_at(self.path) != self._file:
+    def _is_damage(self, error: Exception) -> bool:
+        """Whether an error comes of a damaged file, which may look like something else."""
+        if isinstance(error, StoreError):
+            return error.kind == "damaged" or (
+                error.kind == "foreign" and names_our_tables(self.path)
+            )
+        if isinstance(error, UnicodeDecodeError):  # what SQLite says quotes a name that is damaged
             return True
-        if not self._may_be_ours():
-            return False
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        aside = Path(f"{self.path}.corrupt-{stamp}")
-        number = 1
-        while aside.exists():
-            number += 1
-            aside = Path(f"{self.path}.corrupt-{stamp}-{number}")
-        # The file itself last: a new one must never meet the old one's journal.
-        for suffix in ("-wal", "-shm", "-journal", ""):
-            try:
-                Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
-            except FileNotFoundError:
-                continue
-            except OSError:
-                return False
-        self._warn(f"the store {self.path} was damaged; it is kept as {aside.name}, a new one made")
-        return True
+        code = _code(error)
+        return code in CORRUPT or (code in PERHAPS_DAMAGE and self._is_torn())
 
-    def _may_be_ours(self) -> bool:
-        """Whether a corrupt file was a database, by its name or its first bytes: one that a user
-        named by mistake (results.csv) is theirs, and stays where it is."""
+    def _is_torn(self) -> bool:
+        """Whether the tables are not those that every store has."""
+        if says_read_only(self.path):
+            return True
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as new:
+            migrate(new)
+            wanted = set(new.execute(TABLES))
         try:
-            with self.path.open("rb") as file:
-                is_database = file.read(len(SQLITE_HEADER)) == SQLITE_HEADER
-        except OSError:
-            is_database = False
-        return is_database or self.path.suffix in DATABASE_SUFFIXES
+            uri = f"{self.path.absolute().as_uri()}?mode=ro"
+            with closing(sqlite3.connect(uri, uri=True)) as connection:
+                connection.text_factory = _text
+                return not wanted <= set(connection.execute(TABLES))
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            return _code(error) in (*CORRUPT, 0)
+
+    def _take_up(self, connection: sqlite3.Connection) -> None:
+        """Take over what damaged files that were set aside still hold."""
+        for found in unread(self.path):
+            # What cannot be done now is done at the next opening, by whoever comes first.
+            with suppress(sqlite3.Error, OSError), taken(self.path, found) as held:
+                if held is not None:
+                    told = recover(held, connection, _transaction, _connect_damaged)
+                    name = name_when_read(self.path, found)
+                    self._warn(f"the store {self.path} was damaged; it is kept as {name}; {told}")
 
     def _warn(self, text: str) -> None:
         if text not in self.warnings:
@@ -248,17 +268,36 @@ def _transaction(connection: Connection) -> Iterator[None]:
         raise
 
 
-def _file_at(path: Path) -> tuple[int, int] | None:
-    """What tells the file now at `path` from one that took its place; None where there is none."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_dev, found.st_ino
+def _connect_damaged(path: Path, as_it_is: bool) -> sqlite3.Connection:
+    """A connection to a damaged file, which is hostile for all we know: bounded in what it may
+    cost, and to a file that stays `as_it_is` blind for its journals."""
+    uri = f"{path.absolute().as_uri()}?{'immutable=1' if as_it_is else 'mode=rw'}"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+    connection.text_factory = bytes
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_BYTES)
+    ticks = iter(range(LEAST_TICKS + path.stat().st_size // TICK))  # a row takes about 20
+    connection.set_progress_handler(lambda: next(ticks, None) is None, TICK)
+    for pragma in ("query_only = ON", "trusted_schema = OFF", "cell_size_check = ON"):
+        with suppress(sqlite3.Error):
+            connection.execute(f"PRAGMA {pragma}")
+    return connection
 
 
-def _explained(error: sqlite3.Error | OSError, code: int, path: Path) -> tuple[str, str]:
+def _text(held: bytes) -> str:
+    """A text that was damaged is one that its checksum does not fit, and no error of the query."""
+    return held.decode("utf-8", "replace")
+
+
+def _code(error: Exception) -> int:
+    """SQLite's primary result code: the low byte (sqlite.org/rescode.html); 0 of other errors."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _explained(error: Exception, path: Path) -> tuple[str, str]:
     """What happened, to which file, and the one thing to do; and its kind in a StoreError."""
+    if isinstance(error, StoreError):
+        return (str(error) if error.kind == "locks" else f"the store {path} {error}"), error.kind
+    code = _code(error)
     if code in BUSY:
         return f"the store {path} is being written by another program; try again", "busy"
     if code == sqlite3.SQLITE_FULL:

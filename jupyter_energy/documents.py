@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import fields, replace
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, TypeVar, cast
+from functools import cache
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from . import foreign
 from .attribution import Baseline
 from .model import (
     CarbonIntensity,
@@ -115,11 +118,10 @@ def record_from_document(document: Mapping[str, Any]) -> Record:
         emissions = _made(Emissions, {**held, "intensity": intensity, "carbon_g": carbon_g})
     baseline = None
     if (found := document.get("baseline")) is not None:
-        taken = datetime.fromisoformat(found["taken"])
-        baseline = _made(Baseline, {**found, "taken": taken})
+        baseline = _made(Baseline, {**found, "taken": _moment(found["taken"])})
     rest = {
         "emissions": emissions,
-        "warnings": tuple(document.get("warnings", ())),
+        "warnings": _texts(document.get("warnings", [])),
         "repeats": _repeats(document.get("repeats")),
         "baseline": baseline,
         "measurement": _measurement(document),
@@ -128,11 +130,9 @@ def record_from_document(document: Mapping[str, Any]) -> Record:
 
 
 def _measurement(document: Mapping[str, Any]) -> Measurement:
-    return Measurement(
-        datetime.fromisoformat(document["start"]),
-        document["duration_s"],
-        tuple(_domain_energy(d) for d in document["domains"]),
-    )
+    domains = tuple(map(_domain_energy, foreign.items(document["domains"])))
+    start = _moment(document["start"])
+    return _made(Measurement, {**document, "start": start, "domains": domains})
 
 
 def _repeats(document: Mapping[str, Any] | None) -> Repeats | None:
@@ -156,10 +156,57 @@ def _energy(held: Mapping[str, Any] | None) -> Uncertain | Range | None:
     return _made(Uncertain, held) if "value" in held else _made(Range, held)
 
 
+def _moment(found: object) -> datetime:
+    moment = foreign.moment(found)
+    if moment is None:
+        raise ValueError(f"{found!r:.60} is no moment")
+    return moment
+
+
+def _texts(found: object) -> tuple[str, ...]:
+    texts = foreign.items(found)
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a warning is a text")
+    return tuple(texts)
+
+
 def _made(kind: type[T], values: Mapping[str, Any]) -> T:
-    """One of our dataclasses from the values that it has a field for."""
-    names = (field.name for field in fields(cast(Any, kind)))
-    return kind(**{name: values[name] for name in names if name in values})
+    """One of our dataclasses from the values that it has a field for, each of that field's type:
+    a store may be somebody else's work, and whatever shows a record relies on it."""
+    made: dict[str, Any] = {}
+    for name, types, read in _readers(cast(Hashable, kind)):
+        if name in values:
+            value = values[name]
+            if type(value) not in types:
+                value = read(value)
+                if value is None:
+                    raise ValueError(f"{name} is {values[name]!r:.60}")
+            made[name] = value
+    return kind(**made)
+
+
+@cache
+def _readers(kind: type) -> tuple[tuple[str, frozenset[type], Callable[[object], object]], ...]:
+    """Of each field its name, the types whose every value it may have, and what reads another
+    value; None of one that it cannot have."""
+    found = []
+    for name, hint in get_type_hints(kind).items():
+        options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+        read: Callable[[object], object] = _refuse
+        if float in options:
+            read = foreign.seconds if name.endswith(("_s", "seconds")) else foreign.number
+        elif int in options:
+            read = foreign.whole
+        elif get_origin(options[0]) is Literal:
+            read = {word: word for word in get_args(options[0])}.get
+        # tuple, of tuple[str, ...]; of numbers and words not every one will do
+        types = frozenset(get_origin(option) or option for option in options)
+        found.append((name, types - {float, int, Literal}, read))
+    return tuple(found)
+
+
+def _refuse(_: object) -> None:
+    """No other value will do."""
 
 
 def sound(record: Record) -> Record:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .display.devices import device_label
-from .display.words import clean
 from .errors import EnergyError, StoreError
 from .live_message import (
     PROTOCOL_VERSION,
@@ -27,6 +26,7 @@ from .model import CarbonIntensity, DomainEnergy, Measurement, Record
 from .monitor import Monitor
 from .open_window import OpenWindow
 from .pages import Key, Pages
+from .plain_text import clean
 from .sensors.nvidia_pci import ASLEEP
 from .store import Mark, Store
 from .tally import Tally, Totals

@@ -29,6 +29,7 @@ from .model import Outcome
 from .monitor import Monitor
 from .open_window import OpenWindow, Options
 from .pages import Key, Pages
+from .plain_text import message
 from .repeat import Repetition, block_s
 from .results import Result
 from .runs import runs
@@ -239,7 +240,7 @@ class CellHooks:
             while self._untold and sys.stderr is not None:  # print would then take stdout
                 text = self._untold.pop(0)
                 try:
-                    print(f"jupyter-energy: {text}", file=sys.stderr)
+                    print(f"jupyter-energy: {message(text)}", file=sys.stderr)
                 except Exception:
                     self._untold.insert(0, text)
                     raise

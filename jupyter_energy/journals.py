@@ -6,7 +6,6 @@ where the database cannot be written, what it holds is read from here.
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .documents import to_json
+from .foreign import loads
 from .identity import Known, NotebookRef, is_cell_id
 from .journal import SUFFIX, Entry, Journal, entries
 from .process_tree import began_at
@@ -67,7 +67,7 @@ class Described:
         if entry.kind not in ("head", "notebook"):
             return
         with suppress(ValueError, TypeError, KeyError, RecursionError):
-            said = json.loads(entry.document)
+            said = loads(entry.document)
             if entry.kind == "head":
                 self.process = Process(**said["process"])
                 self.session_id = str(said["session_id"])

@@ -21,6 +21,7 @@ from .hooks import CellHooks, Frame
 from .magic_line import BEGIN, MAGIC, RUNS, Shown, parse, split
 from .model import Outcome
 from .open_window import Options
+from .plain_text import message
 from .repeated_code import RepeatedCode, repeated
 from .signals import signal_of
 
@@ -65,7 +66,7 @@ class EnergyExtension(CellHooks):
         try:
             options, shown = self._parse(line)
         except WrongUse as error:
-            raise UsageError(str(error)) from None
+            raise UsageError(message(error)) from None
         try:
             frames = self._frames.get(threading.get_ident())
             if not frames:
@@ -118,7 +119,7 @@ class EnergyExtension(CellHooks):
         try:
             options, shown = self._parse(line)
         except WrongUse as error:
-            raise UsageError(str(error)) from None
+            raise UsageError(message(error)) from None
         frame = Frame(request_of(self.shell), None, self._here(), False)
         self._guarded(lambda: self._open(frame, options, shown))
         frames = self._frames.setdefault(threading.get_ident(), [])
@@ -156,7 +157,7 @@ class EnergyExtension(CellHooks):
 
             dispatch(words or ["summary"], KernelContext(self.monitor, self._here()))
         except EnergyError as error:
-            raise UsageError(str(error)) from None
+            raise UsageError(message(error)) from None
 
     def _execute(self, cell: str, is_repeated: bool) -> object:
         """Runs a cell's code in the user's namespace; the value of its last expression."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -11,6 +10,7 @@ from typing import Any
 
 from . import notebook_rows, power_rows, run_rows
 from .documents import idle_from_document, record_from_document
+from .foreign import loads
 from .identity import NotebookRef, is_cell_id
 from .journal import Entry
 from .journals import Described
@@ -63,9 +63,10 @@ def _add(
     for entry in part:
         with suppress(KeyError, TypeError, ValueError, RecursionError):
             if entry.kind == "power":
-                power_rows.keep_document(connection, entry.name, entry.document)
+                if (trace := power_rows.readable(entry.document)) is not None:
+                    power_rows.keep(connection, entry.name, trace)
                 continue
-            document = json.loads(entry.document) | {"notebook_id": owner(connection, entry)}
+            document = loads(entry.document) | {"notebook_id": owner(connection, entry)}
             if entry.kind == "idle":
                 run_rows.add_idle(connection, idle_from_document(document))
             elif entry.kind == "record" or not run_rows.held(connection, [entry.name]):

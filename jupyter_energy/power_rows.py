@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
-
 from .documents import to_json
 from .migrations import Connection
 from .power.document import PowerTrace
+from .seal import opened, sealed
 
 
 def keep(connection: Connection, run_id: str, trace: PowerTrace) -> None:
     """Keep the trace of a run; a second one of the same run changes nothing."""
-    keep_document(connection, run_id, to_json(trace.to_document()))
-
-
-def keep_document(connection: Connection, run_id: str, document: str) -> None:
-    """The same of a trace that is a document already."""
+    # With the id of its run: a document that is found without its row tells what it is of.
+    document = to_json({"run_id": run_id, **trace.to_document()})
     connection.execute(
         "INSERT INTO power_trace (run_id, document) VALUES (?, ?) ON CONFLICT DO NOTHING",
-        (run_id, document),
+        (run_id, sealed(document)),
     )
 
 
@@ -31,7 +27,7 @@ def find(connection: Connection, run_id: str) -> PowerTrace | None:
 def readable(document: str) -> PowerTrace | None:
     """The trace of a document; None of one that this version cannot read."""
     try:
-        return PowerTrace.from_document(json.loads(document))
+        return PowerTrace.from_document(opened(document))
     except (KeyError, TypeError, ValueError):
         return None
 

@@ -6,7 +6,6 @@ at once, and the caller keeps the record or its journal does: the store never ma
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from . import notebook_rows, power_rows, run_rows
 from .database import Database
 from .documents import idle_from_document
 from .errors import StoreError
+from .foreign import loads
 from .identity import Known, Notebook, NotebookRef, is_cell_id, match
 from .journal import Entry, Journal
 from .journals import Described, Journals
@@ -90,6 +90,14 @@ class Store:
     def close(self) -> None:
         """Let go of the file. A later call opens it again."""
         self._database.close()
+
+    def read(self, call: Callable[[Connection], T], nothing: T) -> T:
+        """The answer of `call`, or `nothing` where there is no file: reading makes none."""
+        return self._rows(call, nothing)
+
+    def write(self, call: Callable[[Connection], T]) -> T:
+        """The answer of `call`, made within a transaction: all or nothing."""
+        return self._database.write(call)
 
     # --- runs -------------------------------------------------------------------------------
 
@@ -165,7 +173,7 @@ class Store:
         known = {idle.idle_id for idle in found}
         for name, entry in loose.items():
             with suppress(KeyError, TypeError, ValueError):
-                idle = idle_from_document(json.loads(entry.document))
+                idle = idle_from_document(loads(entry.document))
                 found += [] if name in known else [replace(idle, notebook_id=notebook_id)]
         return found
 
@@ -314,6 +322,26 @@ class Store:
                 if entry.kind == kind and of_session and said.notebook_id(entry) == notebook_id:
                     found[entry.name] = entry
         return found, offsets
+
+    def loose(self) -> list[Record]:
+        """The records of all notebooks that lie in journals, finished or cut short; the database
+        may have them too."""
+        finished: dict[str, Entry] = {}
+        cut: dict[str, Entry] = {}
+        for name in self.journals.names():
+            entries = [entry for entry, _, _ in self.journals.read(name)]
+            said, over = self.journals.described(name), self.journals.is_over(name)
+            for entry in entries:
+                owned = replace(entry, notebook_id=said.notebook_id(entry))
+                if entry.kind == "record":
+                    finished[entry.name] = owned
+                elif entry.kind == "heartbeat" and over:
+                    cut[entry.name] = owned
+        return [
+            replace(record, notebook_id=entry.notebook_id)
+            for entry in (cut | finished).values()
+            for record in run_rows.readable([entry.document])
+        ]
 
     def _lost(self, notebook_id: str, session_id: str | None) -> list[Record]:
         """The runs of a notebook that were cut short, which the database could not take yet."""

@@ -13,6 +13,7 @@ from ..errors import StoreError, WrongUse
 from ..identity import Notebook, NotebookRef
 from ..model import Idle, Record
 from ..monitor import Monitor
+from ..plain_text import printable
 
 
 class KernelContext:
@@ -29,11 +30,11 @@ class KernelContext:
 
     def out(self, text: str) -> None:
         """Show text in the cell's output."""
-        print(text)
+        print(printable(text))
 
     def err(self, text: str) -> None:
         """Show a message in the cell's output, on stderr."""
-        print(text, file=sys.stderr)
+        print(printable(text), file=sys.stderr)
 
     def show(self, bundle: Mapping[str, object], alt: str | None = None) -> None:
         """Show a MIME bundle in the cell's output."""
