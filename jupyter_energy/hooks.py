@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import repeat
 from typing import TYPE_CHECKING, TypeVar
 
@@ -27,7 +26,7 @@ from .live import Live
 from .magic_line import Shown
 from .model import Outcome
 from .monitor import Monitor
-from .open_window import OpenWindow, Options
+from .open_window import Ending, OpenWindow, Options, never_opened
 from .pages import Key, Pages
 from .plain_text import message
 from .repeat import Repetition, block_s
@@ -35,6 +34,7 @@ from .results import Result
 from .runs import runs
 from .settings import read as read_settings
 from .signals import signal_of
+from .window import Edge
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
@@ -60,8 +60,7 @@ class Frame:
     shown: Shown | None = None
     is_told: bool = False  # whether the live channel knows that it runs
     bar: str | None = None  # the display id of a progress bar, which the result replaces
-    # Why it has no window: what was asked for, when, in UTC and on the monotonic clock, and this.
-    failure: tuple[Options, tuple[datetime, float], BaseException] | None = None
+    failed: OpenWindow | None = None  # why it has no window
 
 
 class CellHooks:
@@ -117,13 +116,12 @@ class CellHooks:
 
     def _try_to_open(self, frame: Frame, options: Options, shown: Shown | None = None) -> None:
         """`_open`; where that fails, the frame knows why, and its record will say so."""
-        began = datetime.now(UTC), time.monotonic()
         try:
             self._open(frame, options, shown)
         except BaseException as error:
             # Ctrl-C in the first line of a cell ends it: there is nothing to keep.
             if shown is None or signal_of(error) is None:
-                frame.failure = options, began, error
+                frame.failed = never_opened(options, error, frame.notebook)
             raise
 
     def _open(self, frame: Frame, options: Options, shown: Shown | None = None) -> None:
@@ -160,10 +158,9 @@ class CellHooks:
         # Asked for at the end: IPython 9 counts up before pre_run_cell, 7 and 8 after the cell.
         count = result.execution_count if result is not None and frame.is_counted else None
         if frame.window is None:
-            if frame.failure is not None and not broken:
-                self.monitor.keep_failed(
-                    *frame.failure, (outcome, frame.cell_id, count), frame.notebook
-                )
+            if frame.failed is not None and not broken:
+                ending = Ending(Edge(time.monotonic(), {}), outcome, frame.cell_id, count)
+                self.monitor.keep_failed(frame.failed, ending)
             return
         if broken:
             self.monitor.drop_window(frame.window)  # a SyntaxError: no code of the cell ran

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
+import uuid
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from . import devices
+from .finding import failed
 from .model import Domain, Outcome, Record
 from .process_tree import CpuTimes
 from .repeat import Repetition
 from .sensors.base import Sensor
+from .signals import signal_of
 from .window import Edge
 
 
@@ -72,3 +76,32 @@ def still_open(window: OpenWindow | None) -> OpenWindow | None:
             found = window.outer
         window = window.outer
     return found
+
+
+def never_opened(options: Options, error: BaseException, notebook: str | None) -> OpenWindow:
+    """A window that could not be opened, and could have been now: its record says so, and has no
+    figure."""
+    return OpenWindow(
+        options=options,
+        run_id=uuid.uuid4().hex,
+        outer=None,
+        start_utc=datetime.now(UTC),
+        start=Edge(time.monotonic(), {}),
+        counts=lambda domain: False,
+        reads=lambda sensor: False,
+        notebook=notebook,
+        warnings=[failed(error)],
+    )
+
+
+def edge_or_why(
+    read: Callable[[], Edge], warnings: list[str], caught: type[BaseException] = Exception
+) -> Edge:
+    """An edge; an empty one, with a warning, where it could not be read."""
+    try:
+        return read()
+    except caught as error:  # ours or a third party's, but not what stops the user's code
+        if caught is Exception and signal_of(error) is not None:
+            raise
+        warnings.append(failed(error))
+        return Edge(time.monotonic(), {})

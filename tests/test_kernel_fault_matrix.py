@@ -15,7 +15,7 @@ import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -197,15 +197,13 @@ def wait_for_idle(kernel: Kernel) -> dict[str, Any]:
 
 
 def kept_in(folder: Path) -> list[Record]:
-    """All records, those of a file that was set aside too; whoever opens the store takes in what
-    dead kernels left."""
+    """All records; whoever opens the store takes in what dead kernels left."""
     if not folder.is_dir():
         return []
-    Store(folder / "energy.sqlite").open()
-    documents = []
-    for file in folder.glob("energy.sqlite*"):
-        if not file.is_file() or file.name.endswith(("-wal", "-shm", "-journal")):
-            continue
-        with closing(sqlite3.connect(file)) as connection, suppress(sqlite3.DatabaseError):
-            documents += connection.execute("SELECT document FROM record ORDER BY rowid")
-    return [record_from_document(json.loads(document)) for (document,) in documents]
+    store = Store(folder / "energy.sqlite")
+    store.open()
+    store.absorb()
+    store.close()
+    with closing(sqlite3.connect(folder / "energy.sqlite")) as connection:
+        rows = connection.execute("SELECT document FROM record ORDER BY rowid").fetchall()
+    return [record_from_document(json.loads(document)) for (document,) in rows]
