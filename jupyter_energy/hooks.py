@@ -78,6 +78,7 @@ class CellHooks:
         self.silent = True
         self._frames: dict[int, list[Frame]] = {}
         self._untold: list[str] = []  # lines that stderr did not take
+        self._errors: list[RecursionError] = []  # failures that no line has been made of
         self.live: Live | None = None
         if kernel is not None:  # a shell in a terminal has no front end
             self.live = Live(
@@ -90,6 +91,8 @@ class CellHooks:
         """A cell begins: open its window, unless measuring is off."""
         try:
             self._before(info)
+        except RecursionError as error:  # no frame is left to do more than to remember it
+            self._errors.append(error)
         except BaseException as error:  # noqa: BLE001  ours must not reach the user's cell
             self._handed_on(error)
 
@@ -139,11 +142,14 @@ class CellHooks:
             frames = self._frames.get(threading.get_ident())
             if frames:  # an empty cell has no pre_run_cell
                 self._end(frames.pop(), outcome_of(result), result)
+        except RecursionError as error:
+            self._errors.append(error)
         except BaseException as error:  # noqa: BLE001  ours must not reach the user's cell
             if signal_of(error) is None:  # else the cell has ended: there is nothing to interrupt
                 self._failed(error)
         finally:
-            self._tell()
+            with suppress(RecursionError):
+                self._tell()
 
     def _end(self, frame: Frame, outcome: Outcome, result: ExecutionResult | None = None) -> None:
         try:
@@ -233,6 +239,8 @@ class CellHooks:
     def _tell(self) -> None:
         """Show what there is to tell, on stderr; where that is closed, when it is open again."""
         try:
+            while self._errors:
+                self._failed(self._errors.pop())
             self._untold += self.monitor.to_tell()
             while self._untold and sys.stderr is not None:  # print would then take stdout
                 text = self._untold.pop(0)
