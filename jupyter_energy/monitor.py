@@ -19,6 +19,7 @@ from contextvars import ContextVar
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from . import devices
 from .accounts import Accounts
@@ -93,6 +94,7 @@ class Monitor:
         # A context and not a thread: two tasks of one thread are not inside of one another, and
         # a task is inside of the block that made it.
         self._innermost: ContextVar[OpenWindow | None] = ContextVar("innermost", default=None)
+        self._windows: WeakSet[OpenWindow] = WeakSet()  # all that anything still holds
         self._main: OpenWindow | None = None  # the outermost window of the main thread
         self._outermost: dict[str, OpenWindow] = {}  # those that lie in no other, oldest first
         self._unsettled: dict[str, Future[Record]] = {}
@@ -116,6 +118,8 @@ class Monitor:
         self._outbox.close()
         self.sampler.close()
         self.accounts.close()
+        for window in self._windows:
+            window.let_go()
 
     def tell(self, topic: str, text: str) -> None:
         """Keep a plain line for the user, one for each topic; `to_tell` hands it out."""
@@ -186,6 +190,7 @@ class Monitor:
             times=times,
         )
         self._innermost.set(window)
+        self._windows.add(window)
         if outer is None:
             if not self._outermost:
                 self.idle.begins(window.start, times, window.notebook)

@@ -30,7 +30,7 @@ class Options:
     trace: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class OpenWindow:
     """A window that has begun. `run_id` is its record's id; it was opened inside of `outer`, and
     `notebook` is the key of the notebook that it belongs to (see pages.py)."""
@@ -51,6 +51,11 @@ class OpenWindow:
     times: CpuTimes = field(default_factory=CpuTimes)
     waited_s: float = 0.0  # for queued GPU work at its end
     refined: Future[Record] | None = None  # its record once the read after it has been made
+
+    def let_go(self) -> None:
+        """Hold no sensor any more: a context that outlives us may hold this window."""
+        self.outer, self.start = None, Edge(self.start.t_s, {})
+        self.counts, self.reads = _nothing, _nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +92,15 @@ def never_opened(options: Options, error: BaseException, notebook: str | None) -
         outer=None,
         start_utc=datetime.now(UTC),
         start=Edge(time.monotonic(), {}),
-        counts=lambda domain: False,
-        reads=lambda sensor: False,
+        counts=_nothing,
+        reads=_nothing,
         notebook=notebook,
         warnings=[failed(error)],
     )
+
+
+def _nothing(_: object) -> bool:
+    return False
 
 
 def edge_or_why(
