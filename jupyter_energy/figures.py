@@ -173,7 +173,7 @@ class Figures:
 
     def _read(self, notebook: Key, windows: Sequence[OpenWindow]) -> Books:
         """The books of a notebook, with what the store has got since. Raises StoreError."""
-        self._monitor.wait_until_settled(SETTLED_S)
+        self._monitor.refining.wait(SETTLED_S)
         known = self._monitor.known_notebook(notebook)
         if known is None:
             self._monitor.flush(STORE_DEADLINE_S)  # it is being asked: right after loading

@@ -115,7 +115,7 @@ class CellHooks:
         if self.silent:
             self._try_to_open(frame, Options())
         else:
-            self.monitor.unsettle()
+            self.monitor.refining.interrupt()
 
     def _try_to_open(self, frame: Frame, options: Options, shown: Shown | None = None) -> None:
         """`_open`; where that fails, the frame knows why, and its record will say so."""

@@ -23,7 +23,6 @@ KINDS = frozenset(get_args(Kind))
 SUFFIX = ".journal"
 # A trace of eight GPUs takes under 1 MB; what is longer was not written by us.
 LONGEST_LINE_BYTES = 8 * 2**20
-_DECODER = json.JSONDecoder()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +130,7 @@ def _entry(line: bytes) -> Entry | None:
     try:
         if int(checksum, 16) != crc32(text):
             return None
-        of, end = _DECODER.raw_decode(text.decode("ascii"))
+        of, end = json.JSONDecoder().raw_decode(text.decode("ascii"))
         kind, name, key, notebook_id = of
     except (ValueError, TypeError, RecursionError):
         return None

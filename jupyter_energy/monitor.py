@@ -12,9 +12,6 @@ import threading
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -32,6 +29,7 @@ from .power.document import PowerTrace
 from .power.recorder import Recorders
 from .process_tree import CpuTimes
 from .records import Records
+from .refining import Refining
 from .sampler import FORKED, Sampler
 from .sensors import families
 from .sensors.base import Sensor
@@ -90,6 +88,7 @@ class Monitor:
             (self.session_id, self.host),
             environ,
         )
+        self.refining = Refining(self.sampler, self.accounts, self._records, self._outbox)
         self._recorders = Recorders()
         # A context and not a thread: two tasks of one thread are not inside of one another, and
         # a task is inside of the block that made it.
@@ -97,7 +96,6 @@ class Monitor:
         self._windows: WeakSet[OpenWindow] = WeakSet()  # all that anything still holds
         self._main: OpenWindow | None = None  # the outermost window of the main thread
         self._outermost: dict[str, OpenWindow] = {}  # those that lie in no other, oldest first
-        self._unsettled: dict[str, Future[Record]] = {}
         self._pid = os.getpid()
         self._waited_s = 0.0
 
@@ -260,42 +258,8 @@ class Monitor:
             self._outbox.put_power(window.run_id, power)
         record = self.idle.keep(record, window.notebook, window.shown)
         if may_settle:
-            self._settle(window, ending, record)
+            self.refining.begin(window, ending, record)
         return record
-
-    def _settle(self, window: OpenWindow, ending: Ending, first: Record) -> None:
-        """Let a record be made again with what is read a moment after its window."""
-        refined: Future[Record] = Future()
-
-        def told(edge: Edge | None) -> None:
-            record = first
-            try:
-                if edge is not None:
-                    made = self._records.made(window, ending, edge)
-                    if made.measurement != first.measurement:
-                        record = replace(made, warnings=first.warnings)
-                        self._outbox.put(record, window.notebook, again=True)
-                    self.accounts.settled(edge.readings)
-            finally:
-                self._unsettled.pop(window.run_id, None)
-                refined.set_result(record)
-
-        self._unsettled[window.run_id] = refined
-        if self.sampler.settle(ending.stop, told, window.shown):
-            window.refined = refined
-        else:
-            del self._unsettled[window.run_id]
-
-    def wait_until_settled(self, timeout_s: float) -> None:
-        """Wait until the records kept so far are as they will stay, but no longer."""
-        for refined in list(self._unsettled.values()):
-            with suppress(FutureTimeout, TimeoutError):
-                refined.result(timeout_s)
-
-    def unsettle(self) -> None:
-        """Code runs that is not measured: what is read from here on says nothing of before."""
-        if self._unsettled:
-            self.sampler.interrupt_settling()
 
     def _shared(self, stop: Edge) -> list[str]:
         """Which devices were shared with others at the end of a window, in words."""

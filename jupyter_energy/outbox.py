@@ -70,6 +70,7 @@ class Outbox:
         # What is appended and what waits; an interrupt may find this thread in it (RLock).
         self._lock = threading.RLock()
         self._pending: deque[Waiting] = deque()
+        self._is_asked = False  # whether the thread is about to write
         self._is_behind = False  # whether the journal has records that wait nowhere else
         # Idle time: its notebook's key, and what makes it once that notebook is known.
         self._idle: deque[tuple[str | None, Callable[[str], Idle]]] = deque(maxlen=MOST_PENDING)
@@ -118,7 +119,9 @@ class Outbox:
                 f"more than {MOST_PENDING} records wait for the store {self._store.path}; "
                 "from here on the oldest are lost",
             )
-        self._worker.submit(self._write_and_tell)
+        if not self._is_asked:
+            self._is_asked = True
+            self._worker.submit(self._write_and_tell)
 
     def put_and_ask(self, record: Record, key: str | None = None) -> int:
         """`put` a record; how many other notebooks drew from its devices meanwhile, as far as the
@@ -228,7 +231,8 @@ class Outbox:
             self._logbook.sync()
 
     def _write_and_tell(self) -> None:
-        """`_write`, and what is to be told where it fails."""
+        """`_write`, and what is to be told where it fails but records are safe in the journal."""
+        self._is_asked = False
         try:
             self._write()
         except StoreError as error:

@@ -49,7 +49,8 @@ LAYERS = (
     ("identity", "migrations", "saved", "tally", "live_message", "day_totals"),
     ("notebook_rows", "run_rows", "pages", "power_rows", "journals"),
     ("history_rows",),
-    ("merging", "history", "retention"),
+    ("merging", "history"),
+    ("retention",),
     ("recovered_rows",),
     ("recovery",),
     ("database",),
@@ -60,6 +61,7 @@ LAYERS = (
     ("idle_book",),
     ("open_window",),
     ("records",),
+    ("refining",),
     ("monitor", "runs"),
     # showing
     ("display",),

@@ -176,6 +176,9 @@ def test_what_is_done_later_may_be_done_again_and_again() -> None:
     assert worker.close(LIMIT_S)
 
 
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnhandledThreadExceptionWarning"
+)  # the test's own
 def test_a_thread_that_was_killed_is_followed_by_another() -> None:
     """By an exception that is thrown into it from outside, as code in a cell can."""
     worker = Worker("killed worker")
