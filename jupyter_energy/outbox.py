@@ -236,7 +236,8 @@ class Outbox:
         try:
             self._write()
         except StoreError as error:
-            if error.kind != "busy" and self._logbook.journal is not None:
+            # What is only busy has it soon; of one cause one line is enough.
+            if error.kind != "busy" and not self._logbook.has_told:
                 self._tell(f"store:{error.kind}", f"{error}. The cell is not affected.")
             raise
 
@@ -327,7 +328,7 @@ class Outbox:
 
     def _tell_warnings(self) -> None:
         for text in self._store.warnings:
-            self._tell(f"store:{text}", text)
+            self._tell(f"store:{text.partition(';')[0]}", text)  # behind it is each file's name
 
     def _end(self) -> None:
         """What the database could not take stays in the journal."""
