@@ -19,12 +19,14 @@ WHOLE = os.environ.get("JUPYTER_ENERGY_TEST_WHOLE") == "1"
 HOSTILE_TEXTS = [found for found in inputs.HOSTILE if isinstance(found, str)]
 every_target = pytest.mark.parametrize("name", targets.TARGETS)
 
-pieces = st.sampled_from(HOSTILE_TEXTS) | st.text(max_size=20) | st.sampled_from(' "\'-:,{}[]\n=0')
+pieces = st.sampled_from(HOSTILE_TEXTS) | st.text(max_size=20) | st.sampled_from(" \"'-:,{}[]\n=0")
 # Text with hostile pieces in it, or anything at all.
 raw = st.binary(max_size=200) | st.lists(pieces, max_size=6).map(
     lambda found: "".join(found).encode("utf-8", "surrogatepass")
 )
-changes = st.lists(st.tuples(st.integers(0, 2**16 - 1), st.integers(0, 255)), min_size=1, max_size=4)
+changes = st.lists(
+    st.tuples(st.integers(0, 2**16 - 1), st.integers(0, 255)), min_size=1, max_size=4
+)
 structured = changes.map(
     lambda found: b"\0" + b"".join(n.to_bytes(2, "big") + bytes([w]) for n, w in found)
 )

@@ -1,5 +1,5 @@
-"""Bytes as hostile input: raw, or as changes to a document of ours, so that a fuzzer that knows only
-bytes gets past the first check of a parser."""
+"""Bytes as hostile input: raw, or as changes to a document of ours, so that a fuzzer that knows
+only bytes gets past the first check of a parser."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from jupyter_energy.power.document import Curve, PowerTrace
 from jupyter_energy.schema import MIME_TYPE
 from jupyter_energy.uncertainty import Range, Uncertain
 
-MARKUP = '<script>alert(1)</script>"\'><img src=x onerror=alert(2)>&lt;b&gt;<!--]]>'
+MARKUP = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&lt;b&gt;<!--]]>"
 STEERING = "\x1b]0;owned\x07\x1b[2J\x9b31m\x08\r\n\t\x00\x7f\u202egnp\u2066\u200b\ufeff\u2028"
-HALF = "\ud800\udfff"
+HALF = "\udfff\ud800"
 FORMULA = "$\\frac{1}{0}$ %s {0} %1 =cmd|' /C calc'!A0"
 LONG = "ﷺ̖̀́" * 2000
 PATHS = ("../../etc/passwd", "/dev/zero", "C:\\a.ipynb", "a\0b.ipynb", "~nobody/a.ipynb", "RTC:a")
@@ -53,7 +53,7 @@ def _nested(depth: int) -> Any:
 HOSTILE: tuple[Any, ...] = (
     *(None, "", [], {}, [[]], [None] * 2000, {"low": 3, "mid": 2, "high": 1}),
     *(MARKUP, STEERING, HALF, FORMULA, LONG, *PATHS, *NAMES, *MOMENTS, *NUMBERS, *DIGITS),
-    *({"value": 1e7, "u95_repeat": 0, "u95": 1e-320}, _nested(60), _nested(400)),
+    *({"value": 1e7, "u95_repeat": 0, "u95": 1e-320}, _nested(60)),
 )
 
 
@@ -123,7 +123,8 @@ def example(kind: str) -> Any:
         "record": run,
         "idle": {
             **{k: run[k] for k in ("notebook_id", "session_id", "host", "start", "duration_s")},
-            **{"idle_id": "i1", "domains": run["domains"]},
+            "idle_id": "i1",
+            "domains": run["domains"],
         },
         "power": _trace(),
         "hello": {"op": "hello", "v": 1, "path": "a/b.ipynb", "was": None, "cells": ["0123abcd"]},
@@ -156,6 +157,8 @@ def _trace() -> dict[str, object]:
     times, watts = (1.0, 2.0, 2.5, 4.0), (100.0, 700.0, None, 150.0)
     curves = (
         Curve(gpu, "measured", "nvml-power", None, times, watts, "GPU asleep"),
-        Curve(Domain("package", 0, "CPU"), "estimated", "estimate:cpu-time", (0.5, 2), times, watts),
+        Curve(
+            Domain("package", 0, "CPU"), "estimated", "estimate:cpu-time", (0.5, 2), times, watts
+        ),
     )
     return PowerTrace(4.0, 0.02, 0.5, 1.5, 700.0, curves).to_document()
