@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from .errors import NoSuchNotebook
 from .foreign import loads
+from .headless import notebook_of_runner
 
 if TYPE_CHECKING:
     from .schema import NotebookJson
@@ -177,19 +178,24 @@ def from_kernel(
     """The notebook that a kernel runs for, as far as the kernel can know. Never raises.
 
     In this order: JUPYTER_ENERGY_NOTEBOOK (`jupyter energy run` sets it), JPY_SESSION_NAME
-    (jupyter_server), `__vsc_ipynb_file__` (VS Code). A name that is neither a notebook nor a
-    file, such as a console's "console-1-…", is no path.
+    (jupyter_server), `__vsc_ipynb_file__` (VS Code), the command line of what runs notebooks
+    without a browser. A name that is neither a notebook nor a file, such as a console's
+    "console-1-…", is no path.
     """
-    for said in (
-        environ.get("JUPYTER_ENERGY_NOTEBOOK"),
-        environ.get("JPY_SESSION_NAME"),
-        user_ns.get("__vsc_ipynb_file__"),
-    ):
+    for said in _said(environ, user_ns):
         path = path_said(said)
         if path is not None:
             ids, blank = _look_inside(path, LARGEST_IN_A_KERNEL_BYTES)
             return NotebookRef(path, Path(path).name, ids, kernel_id, blank)
     return NotebookRef(None, f"unsaved (kernel {kernel_id[:8]})", kernel_id=kernel_id)
+
+
+def _said(environ: Mapping[str, str], user_ns: Mapping[str, object]) -> Iterator[object]:
+    """What may be a notebook's path, the most telling first; the last takes some time to find."""
+    yield environ.get("JUPYTER_ENERGY_NOTEBOOK")
+    yield environ.get("JPY_SESSION_NAME")
+    yield user_ns.get("__vsc_ipynb_file__")
+    yield notebook_of_runner(environ)
 
 
 def from_script(environ: Mapping[str, str], arguments: Sequence[str]) -> NotebookRef:
@@ -221,6 +227,15 @@ def from_file(path: str | os.PathLike[str]) -> NotebookRef:
         return NotebookRef(found, name)
     cells = notebook_cells(read_notebook(found))
     return NotebookRef(found, name, _ids(cells), blank=not cells)
+
+
+def from_path(path: str) -> NotebookRef | None:
+    """What lies, or lay, at a path, whatever it is; None for what is no path."""
+    try:
+        found = normalised(path)
+    except (OSError, ValueError, RuntimeError):
+        return None
+    return NotebookRef(found, Path(found).name)
 
 
 def cells_in(path: str | os.PathLike[str]) -> frozenset[str]:

@@ -222,14 +222,22 @@ class Live:
     # -- sending ---------------------------------------------------------------------------
 
     def _run(self) -> None:
-        # A fault here must not print a traceback into whatever cell runs then.
-        with suppress(Exception):
-            from .figures import Figures
+        # A fault here must not print a traceback into whatever cell runs then; and any code of the
+        # process may throw an exception into this thread (PyThreadState_SetAsyncExc), as what
+        # stops the threads of a notebook does. It is not meant for us.
+        while not self._closing:
+            with suppress(BaseException):
+                self._send_until_closed()
 
-            figures = Figures(self._monitor, self._pages)
+    def _send_until_closed(self) -> None:
+        from .figures import Figures
+
+        figures = Figures(self._monitor, self._pages)
+        try:
             while self._rest():
                 with suppress(Exception):
                     self._say(figures)
+        finally:
             figures.close()
 
     def _rest(self) -> bool:

@@ -23,6 +23,7 @@ from .model import Outcome
 from .open_window import Options
 from .plain_text import message
 from .repeated_code import RepeatedCode, repeated
+from .signals import signal_of
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -75,8 +76,10 @@ class EnergyExtension(CellHooks):
             if silent is not None:
                 self.monitor.drop_window(silent)
             quote(line)
-            self._open(frame, options, shown)
-        except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
+            self._try_to_open(frame, options, shown)
+        except Exception as error:  # ours must not reach the user's cell
+            if signal_of(error) is not None:
+                raise  # the user's own, and this is the first line of their cell
             self._failed(error)
 
     def runs(self, line: str) -> Iterator[tuple[()]]:

@@ -13,9 +13,6 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -33,9 +30,11 @@ from .power.document import PowerTrace
 from .power.recorder import Recorders
 from .process_tree import CpuTimes
 from .records import Records
+from .refining import Refining
 from .sampler import FORKED, Sampler
 from .sensors import families
 from .sensors.base import Sensor
+from .signals import signal_of
 from .store import Store
 from .window import Edge
 
@@ -73,10 +72,15 @@ class Monitor:
         machine = settings.machine(environ)
         self.sampler = Sampler(machine, lambda: families(machine), settings.interval_s)
         self.store = Store(settings.store_path())
-        self._outbox = Outbox(self.store, notebook, self.tell)
+        self._outbox = Outbox(self.store, notebook, self.tell, self.session_id)
         self.accounts = Accounts(machine)
         self.idle = IdleBook(
-            self.accounts, self._outbox, self.sampler.look, self.session_id, self.host
+            self.accounts,
+            self._outbox,
+            self.sampler.look,
+            self._under_way,
+            self.session_id,
+            self.host,
         )
         self._records = Records(
             settings,
@@ -86,13 +90,13 @@ class Monitor:
             (self.session_id, self.host),
             environ,
         )
+        self.refining = Refining(self.sampler, self.accounts, self._records, self._outbox)
         self._recorders = Recorders()
         # A context and not a thread: two tasks of one thread are not inside of one another, and
         # a task is inside of the block that made it.
         self._innermost: ContextVar[OpenWindow | None] = ContextVar("innermost", default=None)
         self._main: OpenWindow | None = None  # the outermost window of the main thread
         self._outermost: dict[str, OpenWindow] = {}  # those that lie in no other, oldest first
-        self._unsettled: dict[str, Future[Record]] = {}
         self._pid = os.getpid()
         self._waited_s = 0.0
 
@@ -198,6 +202,35 @@ class Monitor:
         # It was no cell: its time is between cells.
         self._forget(window, window.start, window.times)
 
+    def keep_failed(
+        self,
+        options: Options,
+        start: tuple[datetime, float],
+        error: BaseException,
+        ending: tuple[Outcome, str | None, int | None],
+        notebook: str | None,
+    ) -> Record:
+        """The record of a window that could not be opened, which says so and has no figure.
+
+        `start` is when it began, in UTC and on the monotonic clock; `ending` its outcome, the
+        cell's id and its execution count.
+        """
+        start_utc, start_s = start
+        window = OpenWindow(
+            options=options,
+            run_id=uuid.uuid4().hex,
+            outer=self._innermost.get(),
+            start_utc=start_utc,
+            start=Edge(start_s, {}),
+            counts=lambda domain: False,
+            reads=lambda sensor: False,
+            notebook=notebook,
+            warnings=[failed(error)],
+        )
+        record = self._records.made(window, Ending(Edge(time.monotonic(), {}), *ending))
+        self._outbox.put(record, notebook)
+        return record
+
     def close_window(
         self,
         window: OpenWindow,
@@ -221,7 +254,10 @@ class Monitor:
                     # The code has ended: its record is wanted more than the end of its queue.
                     window.warnings.append("interrupted: queued GPU work was not waited for")
             stop = _edge(
-                lambda: self.sampler.closing_edge(window.reads, window.shown), window.warnings
+                lambda: self.sampler.closing_edge(window.reads, window.shown),
+                window.warnings,
+                # The code has ended: what stops it comes too late, and a record is wanted.
+                BaseException,
             )
             times = self.accounts.times(window.shown, window.times)
         finally:
@@ -243,42 +279,8 @@ class Monitor:
             self._outbox.put_power(window.run_id, power)
         record = self.idle.keep(record, window.notebook, window.shown)
         if may_settle:
-            self._settle(window, ending, record)
+            self.refining.begin(window, ending, record)
         return record
-
-    def _settle(self, window: OpenWindow, ending: Ending, first: Record) -> None:
-        """Let a record be made again with what is read a moment after its window."""
-        refined: Future[Record] = Future()
-
-        def told(edge: Edge | None) -> None:
-            record = first
-            try:
-                if edge is not None:
-                    made = self._records.made(window, ending, edge)
-                    if made.measurement != first.measurement:
-                        record = replace(made, warnings=first.warnings)
-                        self._outbox.put(record, window.notebook, again=True)
-                    self.accounts.settled(edge.readings)
-            finally:
-                self._unsettled.pop(window.run_id, None)
-                refined.set_result(record)
-
-        self._unsettled[window.run_id] = refined
-        if self.sampler.settle(ending.stop, told, window.shown):
-            window.refined = refined
-        else:
-            del self._unsettled[window.run_id]
-
-    def wait_until_settled(self, timeout_s: float) -> None:
-        """Wait until the records kept so far are as they will stay, but no longer."""
-        for refined in list(self._unsettled.values()):
-            with suppress(FutureTimeout, TimeoutError):
-                refined.result(timeout_s)
-
-    def unsettle(self) -> None:
-        """Code runs that is not measured: what is read from here on says nothing of before."""
-        if self._unsettled:
-            self.sampler.interrupt_settling()
 
     def _shared(self, stop: Edge) -> list[str]:
         """Which devices were shared with others at the end of a window, in words."""
@@ -306,8 +308,16 @@ class Monitor:
         return self._records.measured(window, since, now)
 
     def under_way(self, window: OpenWindow, now: Edge) -> Record:
-        """The record that an open window would have if it ended now; it is not kept."""
-        return self._records.made(window, Ending(now))
+        """The record that an open window would have if its kernel died now; it is not kept."""
+        return self._records.made(window, Ending(now, "lost", window.cell_id))
+
+    def _under_way(self) -> list[tuple[Record, str | None]]:
+        """What the windows that lie in no other would leave if the kernel died now."""
+        windows = self.outermost()
+        if not windows:
+            return []
+        now = self.sampler.look(lambda sensor: any(w.reads(sensor) for w in windows))
+        return [(self.under_way(w, now), w.notebook) for w in windows if not w.ended]
 
     def _wait_for_sensors(self, limit_s: float) -> None:
         """Wait until all sensors are found, all in all no longer than `limit_s`: a driver that
@@ -370,10 +380,14 @@ class Monitor:
         self._outbox.flush(timeout_s)
 
 
-def _edge(read: Callable[[], Edge], warnings: list[str]) -> Edge:
+def _edge(
+    read: Callable[[], Edge], warnings: list[str], caught: type[BaseException] = Exception
+) -> Edge:
     """An edge; an empty one, with a warning, where it could not be read."""
     try:
         return read()
-    except Exception as error:  # noqa: BLE001  ours or a third party's, but never the user's
+    except caught as error:  # ours or a third party's, but not what stops the user's code
+        if caught is Exception and signal_of(error) is not None:
+            raise
         warnings.append(failed(error))
         return Edge(time.monotonic(), {})

@@ -39,6 +39,7 @@ class OpenWindow:
     counts: Callable[[Domain], bool]
     reads: Callable[[Sensor], bool]
     notebook: str | None = None
+    cell_id: str | None = None  # of the cell that it is the window of
     warnings: list[str] = field(default_factory=list)
     ended: bool = False
     repetition: Repetition | None = None  # the body that runs several times in it

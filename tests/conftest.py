@@ -9,10 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+import hypothesis
 import pytest
 from harness import Kernel, running
 from kernels import kernel_pythons
 
+# No test is timed: a machine may be busy.
+hypothesis.settings.register_profile("ours", deadline=None)
+hypothesis.settings.load_profile("ours")
 StartKernel = Callable[..., Kernel]
 
 # A run in the background inherits an ignored SIGINT, and so would every child that a test presses

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from ..config import Energy
-from ..errors import WrongUse
+from ..errors import StoreError, WrongUse
 from ..identity import Notebook, NotebookRef
 from ..model import Idle, Record
 from ..monitor import Monitor
@@ -54,7 +55,9 @@ class KernelContext:
         return self._monitor.notebook(self._key)
 
     def known_notebook(self) -> Notebook | None:
-        """This notebook, as far as the store has been asked for it."""
+        """This notebook, once the store has taken what waits, as far as it answers."""
+        with suppress(StoreError):
+            self._monitor.flush()
         return self._monitor.known_notebook(self._key)
 
     def pending(self) -> list[Record]:

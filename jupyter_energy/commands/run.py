@@ -1,8 +1,9 @@
 """Run a notebook or a script with every cell measured; a row a cell, then the summary.
 
 The notebook file is left as it is, unless --output names a file for the executed copy. Exit
-status: 0 done, 1 the code failed, 2 wrong usage, 3 the limit of --assert-under was passed.
-Arguments for a script go behind --, as in: run train.py -- --epochs 3
+status: 0 done, 1 the code failed, 2 wrong usage, 3 the limit of --assert-under was passed, or it is
+not known whether it was.
+Arguments for a script go behind --, as in: run train.py -- --epochs 3 or run -m package -- a b
 """
 
 from __future__ import annotations
@@ -10,9 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
-import subprocess
-import sys
 import tempfile
 from errno import EISDIR
 from pathlib import Path
@@ -24,6 +22,7 @@ from ..sensors import replay
 from ..units import parse_limit
 from .base import Context
 from .limit import verdict
+from .script import Script, module_file, run_script
 from .session import Session
 
 IN_NOTEBOOK, IN_SHELL = False, True
@@ -33,7 +32,10 @@ LIMIT_PASSED = 3
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    parser.add_argument("path", metavar="NOTEBOOK_OR_SCRIPT", help="an .ipynb or a .py file")
+    parser.add_argument(
+        "path", nargs="?", metavar="NOTEBOOK_OR_SCRIPT", help="an .ipynb or a .py file"
+    )
+    parser.add_argument("-m", dest="module", metavar="MODULE", help="a module, as in python -m")
     parser.add_argument("arguments", nargs="*", help="arguments of a script, behind --")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON only")
     parser.add_argument(
@@ -50,7 +52,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     limit: str | None = arguments.assert_under
     if limit is not None:
         parse_limit(limit)  # a mistake is told before anything runs
-    path = Path(arguments.path)
+    path, script = _asked(arguments)
     ref = from_file(path)
     if arguments.output is not None:
         _check_output(Path(arguments.output))
@@ -63,7 +65,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     else:
         if arguments.output is not None:
             raise WrongUse("--output is for notebooks: a script has no executed copy")
-        failed = _run_script(path, arguments.arguments, session)
+        failed = run_script(script, arguments.arguments, session)
     summary = session.summary()
     if arguments.json:
         context.out(json.dumps(summary, indent=2, allow_nan=False))
@@ -78,6 +80,17 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     passed, said = verdict(limit, summary["totals"])
     context.err(said)
     return LIMIT_PASSED if passed else 0
+
+
+def _asked(arguments: argparse.Namespace) -> tuple[Path, Script]:
+    """The file that is asked for, and how it is run where it is no notebook. Raises WrongUse."""
+    if (arguments.path is None) == (arguments.module is None):
+        raise WrongUse("either NOTEBOOK_OR_SCRIPT or -m MODULE says what to run")
+    if arguments.path is not None:
+        path = Path(arguments.path)
+        return path, Script([str(path)], path.name, str(path))
+    words = ["-m", arguments.module]
+    return module_file(arguments.module), Script(words, arguments.module, " ".join(words))
 
 
 def _tell_what_is_missing(context: Context) -> None:
@@ -112,65 +125,3 @@ def _run_notebook(path: Path, session: Session, output: str | None) -> bool:
             f"running a notebook needs the package {error.name}: pip install 'jupyter-energy[lab]'"
         ) from None
     return execute(path, session, output)
-
-
-def _run_script(path: Path, arguments: list[str], session: Session) -> bool:
-    """Run a script in a Python of its own, measured from outside; True when it failed."""
-    from ..open_window import Options
-
-    context = session.context
-    context.settings.store = str(session.store_path)
-    monitor = context.monitor_for(session.ref, session.session_id)
-    window = monitor.open_window(Options(name=path.name), shown=True)
-    environment = {**session.environment(), "JUPYTER_ENERGY_WITHIN": window.run_id}
-    # With --json our stdout is one document, so the script's own output goes to stderr.
-    stdout = sys.stderr if session.quiet else None
-    outcome = "interrupted"
-    try:
-        child = subprocess.Popen(
-            [sys.executable, str(path), *arguments], env=environment, stdout=stdout
-        )
-        status, interrupted = _wait(child)
-        if interrupted:
-            context.err("interrupted")
-        else:
-            outcome = "ok" if status == 0 else "error"
-            if status:
-                context.err(f"{path} ended with exit status {status}")
-    finally:
-        monitor.close_window(window, outcome)  # type: ignore[arg-type]  # the three words above are outcomes
-    try:
-        monitor.flush()
-    except EnergyError as error:
-        context.err(f"jupyter-energy: {error}")
-    session.print_new_rows()
-    return outcome != "ok"
-
-
-def _wait(child: subprocess.Popen[bytes]) -> tuple[int, bool]:
-    """A script's exit status and whether Ctrl-C was pressed: it has all the time it needs to end.
-
-    `subprocess.run` would kill it 0.25 s after the first, in the middle of its checkpoint; here
-    the second kills it.
-    """
-    presses = 0
-    while True:
-        try:
-            return child.wait(), presses > 0
-        except KeyboardInterrupt:
-            presses += 1
-            if presses > 1:
-                child.kill()
-            elif not _in_terminal():
-                child.send_signal(signal.SIGINT)
-
-
-def _in_terminal() -> bool:
-    """Whether a Ctrl-C comes from a terminal, which gives it to the script as well."""
-    if os.name == "nt":
-        return True  # a console gives it to all of its processes
-    try:
-        with Path("/dev/tty").open("rb") as terminal:
-            return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
-    except OSError:
-        return False

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import NoSuchNotebook, StoreError, WrongUse
-from ..identity import NotebookRef, from_file
+from ..identity import NotebookRef, from_file, from_path
 from ..model import Idle, Record
 from ..schema import NotebookJson, SummaryJson
 from ..store import Store
@@ -40,7 +41,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
             raise WrongUse("which notebook? jupyter energy summary NOTEBOOK.ipynb")
         own = True
     else:
-        ref = from_file(Path(arguments.notebook))
+        ref = _named(arguments.notebook, context)
         own = False
     session_id = context.session_id() if arguments.session else None
     if arguments.session and session_id is None:
@@ -59,6 +60,26 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     return 0
 
 
+def _named(path: str, context: Context) -> NotebookRef:
+    """What the user named: a notebook or script, or whatever else the store has totals of, such
+    as a program without a suffix or a file that is gone. Raises NoSuchNotebook."""
+    try:
+        return from_file(Path(path))
+    except NoSuchNotebook:
+        found = from_path(path)
+        store = Store(context.settings.store_path())
+        try:
+            if found is None or store.find_notebook(found) is None:
+                raise
+        except StoreError:
+            pass
+        else:
+            return found
+        finally:
+            store.close()
+        raise
+
+
 def load(
     context: Context, ref: NotebookRef, session_id: str | None = None, own: bool = False
 ) -> SummaryJson:
@@ -73,6 +94,8 @@ def load(
     notebook = context.known_notebook() if own else None
     store = Store(context.settings.store_path())
     try:
+        with suppress(StoreError):  # what cannot be taken in is read where it lies
+            store.absorb()
         notebook = notebook or store.find_notebook(ref)
         if notebook is not None:
             records = store.records(notebook.id, session_id)

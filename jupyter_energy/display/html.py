@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from html import escape
 
 from .. import units
+from ..json_shapes import HistoryJson
 from ..plain_text import clean
 from ..schema import CellJson, SummaryJson
 from . import devices, grams, words
+from . import history as past
 
 _NONE = "–"
 _FAINT = "var(--jp-content-font-color2, inherit)"
@@ -81,6 +83,27 @@ def summary(summary: SummaryJson, command: str = words.COMMAND) -> str:
     legend = words.legend(summary)
     if legend:
         parts.append(_faint(legend))
+    return _box(parts, energies)
+
+
+def history(history: HistoryJson, command: str = words.COMMAND, most: int | None = None) -> str:
+    """The totals over notebooks, days or hosts, then the first `most` rows."""
+    totals, rows = history["totals"], history["rows"][:most]
+    if not totals["runs"]:
+        return _box([_text(past.NOTHING.format(past.when(history).lstrip(", ") or "yet"))], ())
+    energies, over = past.headline(history)
+    parts = [f"{_and(energies)}{_text(over)}"]
+    known = totals["measured_j"] is not None or totals["estimated_j"] is not None
+    parts += [_carbon(line) for line in grams.carbon_lines(totals["carbon_g"], known, command)]
+    columns = past.columns(history, rows)
+    name = history["by"]
+    heading = [_td(f"<b>{title}</b>", _NAME if title == name else _RIGHT) for title in columns]
+    lines = ["".join(heading)]
+    for i in range(len(rows)):
+        cells = (_td(_figure(c[i]), _NAME if t == name else _RIGHT) for t, c in columns.items())
+        lines.append("".join(cells))
+    parts.append(_table(lines))
+    parts += [_faint(note) for note in past.notes(history, rows)]
     return _box(parts, energies)
 
 

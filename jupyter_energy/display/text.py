@@ -6,9 +6,11 @@ import unicodedata
 from collections.abc import Sequence
 
 from .. import units
+from ..json_shapes import HistoryJson
 from ..plain_text import clean
 from ..schema import CellJson, SummaryJson
 from . import devices, grams, words
+from . import history as past
 
 WIDTH = 100  # no line of a summary is wider
 _GAP = "  "
@@ -62,6 +64,31 @@ def summary(summary: SummaryJson, command: str = words.COMMAND) -> str:
         legend = f"{legend} {_BAD_LEGEND}".strip()
     if legend:
         lines += ["", *_wrapped(legend)]
+    return "\n".join(lines)
+
+
+def history(history: HistoryJson, command: str = words.COMMAND, most: int | None = None) -> str:
+    """The totals over notebooks, days or hosts, then the first `most` rows."""
+    totals, rows = history["totals"], history["rows"][:most]
+    if not totals["runs"]:
+        return past.NOTHING.format(past.when(history).lstrip(", ") or "yet")
+    energies, over = past.headline(history)
+    lines = _wrapped(" and ".join(f.text for f in energies) + over)
+    known = totals["measured_j"] is not None or totals["estimated_j"] is not None
+    for line in _carbon(grams.carbon_lines(totals["carbon_g"], known, command)):
+        lines += _wrapped(line)
+    columns = {t: [_text(f) for f in c] for t, c in past.columns(history, rows).items()}
+    widths = {title: max(map(_width, (title, *column))) for title, column in columns.items()}
+    for unneeded in past.LEAST_NEEDED:
+        if sum(widths.values()) + len(_GAP) * (len(widths) - 1) > WIDTH:
+            widths.pop(unneeded, None)
+    lines.append("")
+    for row in (list(columns), *zip(*columns.values(), strict=True)):
+        name, *figures = ((t, c) for t, c in zip(columns, row, strict=True) if t in widths)
+        cells = [_left(name[1], widths[name[0]]), *(_right(c, widths[t]) for t, c in figures)]
+        lines.append(_GAP.join(cells).rstrip())
+    for note in past.notes(history, rows):
+        lines += _wrapped(note)
     return "\n".join(lines)
 
 

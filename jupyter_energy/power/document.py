@@ -166,16 +166,19 @@ def of_window(
 def _clipped(
     device: Mapping[str, Any], start_s: float, stop_s: float
 ) -> Iterator[tuple[float, float | None]]:
-    """The stretches of a device that lie in the run, their ends in s since its start."""
+    """The stretches of a device that lie in the run, their ends in s since its start, to 1 ns.
+
+    Energy is power times a stretch's length, and one stretch may be a few 100 µs long.
+    """
     begin_s = float(device["begin_s"])
     if begin_s > start_s:
-        yield round(min(begin_s, stop_s) - start_s, 6), None
+        yield round(min(begin_s, stop_s) - start_s, 9), None
     for end_s, power_w in zip(device["ends_s"], device["power_w"], strict=True):
         if end_s > start_s and begin_s < stop_s:
-            yield round(min(end_s, stop_s) - start_s, 6), power_w
+            yield round(min(end_s, stop_s) - start_s, 9), power_w
         begin_s = end_s
     if begin_s < stop_s:
-        yield round(stop_s - start_s, 6), None
+        yield round(stop_s - start_s, 9), None
 
 
 def _curve(

@@ -168,7 +168,6 @@ OTHERS = {
     # ours is neither opened nor closed
     "Comm not found for comm id": "JupyterLab, where a comm is closed that another tab opened",
     "reading 'schema'": "Notebook's shortcuts, where another plugin's settings come first",
-    "'Sec-WebSocket-Protocol'": "a server with a gateway leaves out the protocol; JupyterLab copes",
 }
 
 

@@ -136,5 +136,5 @@ def test_digits_change_without_the_layout_moving(
     gate.open()
     opened.wait_until_done(1)
     lab.wait_for_state("idle")
-    seen = lab.tab.evaluate("({texts: [...seen.texts], boxes: [...seen.boxes]})")
+    seen = lab.evaluate("({texts: [...seen.texts], boxes: [...seen.boxes]})")
     assert len(seen["boxes"]) == 1, seen

@@ -1,0 +1,111 @@
+"""A script or module in a Python of its own, measured from outside: one window around it all."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.machinery import PathFinder
+from pathlib import Path
+
+from ..errors import EnergyError, WrongUse
+from ..open_window import Options
+from .session import Session
+
+
+@dataclass(frozen=True)
+class Script:
+    """What is run: the words behind the interpreter, and what to call it."""
+
+    words: Sequence[str]
+    name: str  # of its row
+    label: str  # in messages
+
+
+def module_file(name: str) -> Path:
+    """The file that `python -m NAME` would run; nothing is imported. Raises WrongUse."""
+    where: Sequence[str] = [str(Path.cwd()), *sys.path]
+    found, module = None, ""
+    for part in [*name.split("."), "__main__"]:
+        module = f"{module}.{part}".lstrip(".")
+        spec = PathFinder.find_spec(module, where)
+        if spec is None or spec.submodule_search_locations is None:
+            found = spec  # the end, if it is one
+            break
+        where = spec.submodule_search_locations
+    if found is None or found.name not in (name, f"{name}.__main__") or not found.origin:
+        raise WrongUse(f"there is no module {name} here that could be run")
+    return Path(found.origin)
+
+
+def run_script(script: Script, arguments: list[str], session: Session) -> bool:
+    """Run it; True when it failed."""
+    context = session.context
+    context.settings.store = str(session.store_path)
+    monitor = context.monitor_for(session.ref, session.session_id)
+    window = monitor.open_window(Options(name=script.name), shown=True)
+    environment = {**session.environment(), "JUPYTER_ENERGY_WITHIN": window.run_id}
+    # With --json our stdout is one document, so the script's own output goes to stderr.
+    stdout = sys.stderr if session.quiet else None
+    outcome = "interrupted"
+    try:
+        child = subprocess.Popen(
+            [sys.executable, *script.words, *arguments], env=environment, stdout=stdout
+        )
+        status, interrupted = _wait(child)
+        if interrupted:
+            context.err("interrupted")
+        else:
+            outcome = "ok" if status == 0 else "error"
+            if status:
+                context.err(f"{script.label} {_ending(status)}")
+    finally:
+        monitor.close_window(window, outcome)  # type: ignore[arg-type]  # the three words above are outcomes
+    try:
+        monitor.flush()
+    except EnergyError as error:
+        context.err(f"jupyter-energy: {error}")
+    session.print_new_rows()
+    return outcome != "ok"
+
+
+def _ending(status: int) -> str:
+    """How a process failed, in words."""
+    if status > 0 or os.name == "nt":
+        return f"ended with exit status {status}"
+    try:
+        return f"was ended by {signal.Signals(-status).name}"
+    except ValueError:  # a real-time signal has no name
+        return f"was ended by signal {-status}"
+
+
+def _wait(child: subprocess.Popen[bytes]) -> tuple[int, bool]:
+    """A script's exit status and whether Ctrl-C was pressed: it has all the time it needs to end.
+
+    `subprocess.run` would kill it 0.25 s after the first, in the middle of its checkpoint; here
+    the second kills it.
+    """
+    presses = 0
+    while True:
+        try:
+            return child.wait(), presses > 0
+        except KeyboardInterrupt:
+            presses += 1
+            if presses > 1:
+                child.kill()
+            elif not _in_terminal():
+                child.send_signal(signal.SIGINT)
+
+
+def _in_terminal() -> bool:
+    """Whether a Ctrl-C comes from a terminal, which gives it to the script as well."""
+    if os.name == "nt":
+        return True  # a console gives it to all of its processes
+    try:
+        with Path("/dev/tty").open("rb") as terminal:
+            return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
+    except OSError:
+        return False
