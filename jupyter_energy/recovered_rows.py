@@ -3,7 +3,6 @@ everything else, so that nothing unsound gets in."""
 
 from __future__ import annotations
 
-import json
 import re
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from typing import Any
 
 from . import notebook_rows, power_rows, run_rows
 from .documents import idle_from_document, record_from_document, utc_text
+from .foreign import loads
 from .identity import is_cell_id
 from .migrations import Connection
 from .notebook_rows import Kept
@@ -96,7 +96,7 @@ def _keep_record(connection: Connection, document: dict[str, Any]) -> int:
     stored = connection.execute("SELECT document FROM record WHERE run_id = ?", (record.run_id,))
     for (known,) in stored:
         # What was written last before a kill gives way to the record that came after it.
-        if record.outcome == "lost" or json.loads(known)["outcome"] != "lost":
+        if record.outcome == "lost" or loads(known)["outcome"] != "lost":
             return 0
     run_rows.add_record(connection, row)
     if record.cell_id is not None and is_cell_id(record.cell_id):
