@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import subprocess
 import sys
@@ -36,6 +35,12 @@ plain_json = st.recursive(
 )  # fmt: skip
 
 
+def run_alone(code: str) -> subprocess.CompletedProcess[str]:
+    """Run some code in a process of its own, which may die of it."""
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
 @given(plain_json)
 def test_plain_json_is_read_as_it_was_written(found: object) -> None:
     assert foreign.loads(json.dumps(found)) == found
@@ -57,7 +62,7 @@ def test_nested_json_ends_no_process_whose_user_raised_the_recursion_limit() -> 
         "try: loads('[' * 10**6)\n"
         "except ValueError as error: print(error)\n"
     )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    ended = run_alone(code)
     assert (ended.returncode, ended.stdout) == (0, "it is nested too deeply\n"), ended.stderr
 
 
@@ -68,9 +73,7 @@ def test_a_number_of_ten_million_digits_is_read_at_once_also_without_a_limit_of_
         "found = loads('[' + '9' * 10**7 + ', 1.' + '9' * 10**7 + ']')\n"
         "print(number(found[0]), whole(found[0]), number(found[1]))\n"
     )
-    ended = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120
-    )
+    ended = run_alone(code)
     assert (ended.returncode, ended.stdout) == (0, "None None 2.0\n"), ended.stderr
 
 
@@ -143,18 +146,9 @@ def test_a_device_has_a_plain_number_or_is_none(text: str) -> None:
     "text",
     ["1e400Wh", "9" * 5000 + "g", "０Wh", "1_000Wh", "infWh", "nanJ", "0x10J", "Wh", " " * 9],
 )
-def test_a_limit_that_nothing_could_pass_is_none(text: str) -> None:
-    with pytest.raises(WrongUse, match="is no limit") as refused:
-        units.parse_limit(text)
-    assert len(str(refused.value)) < 200
-
-
-@pytest.mark.parametrize(
-    "text", ["ﷺ" * 10**6, "a" + "\u0327\u0301" * 10**6, "-" * 10**6, "(" * 10**6]
-)
 def test_a_zone_of_a_megabyte_is_refused_at_once(text: str) -> None:
     with pytest.raises(UnknownZone) as refused:
-        Table().country(text)
+        Table().country("a" + piece * 10**6)
     assert len(str(refused.value)) < 300
 
 
@@ -208,4 +202,3 @@ def test_a_broken_settings_file_is_told_in_plain_words(tmp_path: Path) -> None:
         with pytest.raises(EnergyError, match="mend or delete it") as refused:
             json_file.load(file)
         oracles.safe_message(refused.value)
-    assert not math.isnan(file.stat().st_size)
