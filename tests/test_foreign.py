@@ -146,7 +146,14 @@ def test_a_device_has_a_plain_number_or_is_none(text: str) -> None:
     "text",
     ["1e400Wh", "9" * 5000 + "g", "０Wh", "1_000Wh", "infWh", "nanJ", "0x10J", "Wh", " " * 9],
 )
-def test_a_zone_of_a_megabyte_is_refused_at_once(text: str) -> None:
+def test_a_limit_that_nothing_could_pass_is_none(text: str) -> None:
+    with pytest.raises(WrongUse, match="is no limit") as refused:
+        units.parse_limit(text)
+    assert len(str(refused.value)) < 200
+
+
+@pytest.mark.parametrize("piece", ["ﷺ", "\u0327\u0301", "-", "("])
+def test_a_zone_of_a_megabyte_is_refused_at_once(piece: str) -> None:
     with pytest.raises(UnknownZone) as refused:
         Table().country("a" + piece * 10**6)
     assert len(str(refused.value)) < 300
