@@ -16,7 +16,17 @@ from typing import Any
 
 import nbformat
 import pytest
-from shell import LIMIT_S, OBEYING_MODES, PROGRAM, Shell, by_id, code, notebook, one_line
+from shell import (
+    IN_A_TERMINAL,
+    LIMIT_S,
+    OBEYING_MODES,
+    PROGRAM,
+    Shell,
+    by_id,
+    code,
+    notebook,
+    one_line,
+)
 
 from jupyter_energy.commands.limit import NOT_SURE, verdict
 
@@ -675,14 +685,6 @@ def save(*_):
     print("saved", flush=True)
     raise SystemExit(0)
 signal.signal(signal.SIGINT, save)
-"""
-
-# Becomes the leader of a session whose terminal is its stdin, then the program.
-IN_A_TERMINAL = """
-import fcntl, os, sys, termios
-os.setsid()
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
