@@ -9,6 +9,7 @@ import select
 import subprocess
 import sys
 from pathlib import Path
+from typing import Self
 
 import pytest
 from harness import LIMIT_S, LOAD, environment
@@ -17,7 +18,7 @@ from shell import IN_A_TERMINAL
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="no pseudo-terminal")
 
 # Tells that it runs, and then does until it is interrupted: always at the same place.
-ENDLESS = 'exec(\'print("he" + "re", flush=True)\\nwhile True: pass\')'
+ENDLESS = "any(n == 9 and print('he' + 're') for n in __import__('itertools').count())"
 LINES = (
     "6 * 7",
     "print('printed')",
@@ -80,14 +81,21 @@ class Terminal:
     def end(self) -> int:
         """The exit status, after all that is still shown."""
         self.wait_for("")
-        os.close(self.ours)
         return self.child.wait(LIMIT_S)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.ours)
+        if self.child.poll() is None:
+            self.child.kill()
+        self.child.wait()
 
 
 def session(python: str, home: Path, first: str, *words: str) -> tuple[list[str], int]:
     """A session of these lines: what was shown, and the exit status."""
-    terminal = Terminal(python, home, *words)
-    try:
+    with Terminal(python, home, *words) as terminal:
         for number, line in enumerate((first, *LINES), 1):
             terminal.wait_for(f"In [{number}]: ")
             terminal.type(line)
@@ -97,10 +105,6 @@ def session(python: str, home: Path, first: str, *words: str) -> tuple[list[str]
         terminal.wait_for(f"In [{len(LINES) + 2}]: ")
         terminal.type("exit")
         status = terminal.end()
-    finally:
-        if terminal.child.poll() is None:
-            terminal.child.kill()
-            terminal.child.wait()
     shown = re.sub(r"0x[0-9a-f]+|\x1b\[[0-9;]*m", "", terminal.shown)
     return shown.replace(LOAD, "pass").splitlines(), status
 
@@ -119,20 +123,22 @@ def test_a_session_in_a_terminal_shows_what_it_shows_without_us(
 
 
 def test_energy_in_a_terminal_is_told_in_plain_text(python: str, tmp_path: Path) -> None:
-    terminal = Terminal(python, tmp_path, "--ext=jupyter_energy")
-    terminal.wait_for("In [1]: ")
-    terminal.type("%%energy -n fit\n6 * 7\n")
-    terminal.wait_for("Out[1]: 42")
-    terminal.wait_for("In [2]: ")
-    assert re.search(r"^fit: ≈ .* estimated in ", terminal.shown, re.MULTILINE), terminal.shown
-    assert "<" not in terminal.shown.partition("fit: ")[2].partition("\n")[0].replace("< ", "")
-    terminal.type("%energy")
-    terminal.wait_for("1 run of 1 cell")
-    terminal.wait_for("In [3]: ")
-    assert "IPython in a terminal: ≈ " in terminal.shown
-    terminal.type("exit")
-    assert terminal.end() == 0
-    assert terminal.shown.splitlines()[-1].startswith("In [3]: exit")
+    with Terminal(python, tmp_path, "--ext=jupyter_energy") as terminal:
+        terminal.wait_for("In [1]: ")
+        terminal.type("%%energy -n fit\n6 * 7\n")
+        terminal.wait_for("Out[1]: 42")
+        terminal.wait_for("In [2]: ")
+        assert re.search(r"^fit: ≈ .* estimated .* in ", terminal.shown, re.MULTILINE), (
+            terminal.shown
+        )
+        assert "</" not in terminal.shown
+        terminal.type("%energy")
+        terminal.wait_for("1 run of 1 cell")
+        assert "IPython in a terminal: ≈ " in terminal.shown
+        terminal.wait_for("In [3]: ")
+        terminal.type("exit")
+        assert terminal.end() == 0
+    assert terminal.shown.splitlines()[-1].endswith("exit")  # nothing is said at the end
 
 
 SCRIPT = "x = 6 * 7\nprint(x)\nx\n"
