@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         return 1
     if limit is None:
         return 0
-    passed, said = verdict(limit, summary["totals"])
+    passed, said = verdict(limit, summary)
     context.err(said)
     return LIMIT_PASSED if passed else 0
 
