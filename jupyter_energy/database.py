@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from .aside import (
+    can_be_read,
     file_at,
     is_no_file,
     may_be_ours,
@@ -251,6 +252,8 @@ class Database:
         if isinstance(error, UnicodeDecodeError):  # what SQLite says quotes a name that is damaged
             return True
         code = _code(error)
+        if code == sqlite3.SQLITE_CORRUPT and not can_be_read(self.path):
+            return False  # as SQLite calls a read that fails (vdbe.c, SQLITE_IOERR_CORRUPTFS)
         return code in CORRUPT or (code in PERHAPS_DAMAGE and self._is_torn())
 
     def _is_torn(self) -> bool:
