@@ -44,7 +44,7 @@ from jupyter_energy.store import Store
 SPAWN = multiprocessing.get_context("spawn")
 ASIDE = "energy.sqlite.{}-20250301T093000Z"
 SLICE = settings(
-    max_examples=3000 if WHOLE else 25,
+    max_examples=1000 if WHOLE else 25,
     derandomize=not WHOLE,
     deadline=None,
     suppress_health_check=list(HealthCheck),
