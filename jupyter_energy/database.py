@@ -220,6 +220,9 @@ class Database:
             applied(connection)  # another program's file is refused before anything is set in it
             self._set_journal(connection)
             migrate(connection)
+            # What is deleted is gone from the file: pruned records are in no copy of it, and no
+            # recovery brings them back (sqlite.org/pragma.html, "secure_delete").
+            connection.execute("PRAGMA secure_delete = ON")
             self._take_up(connection)
             connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
         except BaseException:
@@ -274,7 +277,11 @@ class Database:
             # What cannot be done now is done at the next opening, by whoever comes first.
             with suppress(sqlite3.Error, OSError), taken(self.path, found) as held:
                 if held is not None:
+                    # Until all is written, the damaged file stands for it: one wait for the disk.
+                    connection.execute("PRAGMA synchronous = NORMAL")
                     told = recover(held, connection, _transaction, _connect_damaged)
+                    connection.execute("PRAGMA wal_checkpoint").fetchall()
+                    connection.execute("PRAGMA synchronous = FULL")
                     name = name_when_read(self.path, found)
                     self._warn(f"the store {self.path} was damaged; it is kept as {name}; {told}")
 
