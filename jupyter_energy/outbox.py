@@ -6,6 +6,7 @@ then on the record survives whatever happens. The database is written on a threa
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -65,11 +66,13 @@ class Outbox:
         self._store = store
         self._find_notebook = find_notebook
         self._tell = tell
+        self._pid = os.getpid()
         self._worker = Worker("jupyter-energy-store")
         self._logbook = Logbook(store.path, lambda: store.begin_journal(session_id), tell)
         # What is appended and what waits; an interrupt may find this thread in it (RLock).
         self._lock = threading.RLock()
         self._pending: deque[Waiting] = deque()
+        self._is_asked = False  # whether the thread is about to write
         self._is_behind = False  # whether the journal has records that wait nowhere else
         # Idle time: its notebook's key, and what makes it once that notebook is known.
         self._idle: deque[tuple[str | None, Callable[[str], Idle]]] = deque(maxlen=MOST_PENDING)
@@ -94,6 +97,8 @@ class Outbox:
     def put(self, record: Record, key: str | None = None, again: bool = False) -> None:
         """Hand a record to the store: it is in the journal when this returns, or else waits in
         memory. One that is made `again` takes the place of the first."""
+        if os.getpid() != self._pid:
+            return  # a forked child has no thread that writes
         if self._closed:
             text = "jupyter-energy has been unloaded: a record that came since is lost"
             self._tell("closed", text)
@@ -118,7 +123,9 @@ class Outbox:
                 f"more than {MOST_PENDING} records wait for the store {self._store.path}; "
                 "from here on the oldest are lost",
             )
-        self._worker.submit(self._write_and_tell)
+        if not self._is_asked:
+            self._is_asked = True
+            self._worker.submit(self._write_and_tell)
 
     def put_and_ask(self, record: Record, key: str | None = None) -> int:
         """`put` a record; how many other notebooks drew from its devices meanwhile, as far as the
@@ -228,11 +235,13 @@ class Outbox:
             self._logbook.sync()
 
     def _write_and_tell(self) -> None:
-        """`_write`, and what is to be told where it fails."""
+        """`_write`, and what is to be told where it fails but records are safe in the journal."""
+        self._is_asked = False
         try:
             self._write()
         except StoreError as error:
-            if error.kind != "busy":  # by now it is in the journal, and soon in the database
+            # What is only busy has it soon; of one cause one line is enough.
+            if error.kind != "busy" and not self._logbook.has_told:
                 self._tell(f"store:{error.kind}", f"{error}. The cell is not affected.")
             raise
 
@@ -323,7 +332,7 @@ class Outbox:
 
     def _tell_warnings(self) -> None:
         for text in self._store.warnings:
-            self._tell(f"store:{text}", text)
+            self._tell(f"store:{text.partition(';')[0]}", text)  # behind it is each file's name
 
     def _end(self) -> None:
         """What the database could not take stays in the journal."""

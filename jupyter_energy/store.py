@@ -88,6 +88,11 @@ class Store:
         """
         self._database.check_writable()
 
+    def check(self, within_s: float) -> bool:
+        """Whether every page of the file was found sound within this time; a damaged file is set
+        aside, and what can be read is taken over."""
+        return self._database.check(within_s)
+
     def close(self) -> None:
         """Let go of the file. A later call opens it again."""
         self._database.close()
