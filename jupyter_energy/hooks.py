@@ -280,8 +280,11 @@ class CellHooks:
         return runs(repetition, mark, tick, block_s(max(periods_s, default=0.0)))
 
     def _notebook(self) -> NotebookRef:
-        from .identity import from_kernel
+        from .identity import from_kernel, from_terminal
 
+        if getattr(self.shell, "kernel", None) is None:
+            started_with = getattr(self.shell.parent, "file_to_run", "")
+            return from_terminal(os.environ, str(started_with or ""), self.kernel_id)
         return from_kernel(os.environ, self.shell.user_ns, self.kernel_id)
 
 
