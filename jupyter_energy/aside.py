@@ -56,6 +56,20 @@ def may_be_ours(path: Path) -> bool:
     return path.suffix in DATABASE_SUFFIXES or _begin(path).startswith(SQLITE_HEADER)
 
 
+def can_be_read(path: Path) -> bool:
+    """Whether the disk gives all of a database: one that fails has damaged nothing yet."""
+    try:
+        for suffix in ("", "-wal"):
+            file = path.with_name(path.name + suffix)
+            if file.exists():
+                with file.open("rb") as opened:
+                    while opened.read(LIST_OF_TABLES_BYTES):
+                        pass
+    except OSError:
+        return False
+    return True
+
+
 def names_our_tables(path: Path) -> bool:
     """Whether a database that shows no table of ours still has the name of one: then it is not
     another program's, but its list of tables is damaged."""

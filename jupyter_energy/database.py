@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from errno import EINVAL
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from .aside import (
+    can_be_read,
     file_at,
     is_no_file,
     may_be_ours,
@@ -102,6 +104,31 @@ class Database:
                 connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
 
         self.run(probe)
+
+    def check(self, within_s: float) -> bool:
+        """Whether every page was found sound within this time; a damaged file is set aside.
+
+        It reads the whole file, so it is for those who ask: SQLite notices most damage when it
+        meets it, and a document's checksum tells the rest (seal.py).
+        """
+
+        def look(connection: Connection) -> bool:
+            assert isinstance(connection, sqlite3.Connection)
+            last_s = time.monotonic() + within_s
+            connection.set_progress_handler(lambda: time.monotonic() > last_s, TICK)
+            try:
+                ((said,),) = connection.execute("PRAGMA integrity_check(1)")
+            except sqlite3.OperationalError as error:
+                if _code(error) == sqlite3.SQLITE_INTERRUPT:
+                    return False
+                raise
+            finally:
+                connection.set_progress_handler(None, 0)
+            if said != "ok":
+                raise StoreError(f"is damaged: {said}; move it away", "damaged")
+            return True
+
+        return self.run(look)
 
     def write(self, call: Callable[[Connection], T]) -> T:
         """The answer of `call`, which is made within a transaction: all or nothing."""
@@ -222,6 +249,8 @@ class Database:
         if isinstance(error, UnicodeDecodeError):  # what SQLite says quotes a name that is damaged
             return True
         code = _code(error)
+        if code == sqlite3.SQLITE_CORRUPT and not can_be_read(self.path):
+            return False  # as SQLite calls a read that fails (vdbe.c, SQLITE_IOERR_CORRUPTFS)
         return code in CORRUPT or (code in PERHAPS_DAMAGE and self._is_torn())
 
     def _is_torn(self) -> bool:

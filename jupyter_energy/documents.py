@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -113,7 +113,7 @@ def record_from_document(document: Mapping[str, Any]) -> Record:
     held = document["emissions"]
     emissions = None
     if held is not None:
-        intensity = _made(CarbonIntensity, held["intensity"])
+        intensity = _made_once(CarbonIntensity, tuple(held["intensity"].items()))
         carbon_g = _made(Range, held["carbon_g"])
         emissions = _made(Emissions, {**held, "intensity": intensity, "carbon_g": carbon_g})
     baseline = None
@@ -143,7 +143,8 @@ def _repeats(document: Mapping[str, Any] | None) -> Repeats | None:
 
 
 def _domain_energy(document: Mapping[str, Any]) -> DomainEnergy:
-    domain, energy = _made(Domain, document["domain"]), _energy(document["energy"])
+    domain = _made_once(Domain, tuple(document["domain"].items()))
+    energy = _energy(document["energy"])
     above = document.get("above_idle")
     above_idle = None if above is None else _made(Uncertain, above)
     whole = {**document, "domain": domain, "energy": energy, "above_idle": above_idle}
@@ -185,6 +186,12 @@ def _made(kind: type[T], values: Mapping[str, Any]) -> T:
     return kind(**made)
 
 
+@lru_cache(256)
+def _made_once(kind: type[T], values: tuple[tuple[str, Any], ...]) -> T:
+    """The same of what thousands of records have alike: a machine's devices, a place's factor."""
+    return _made(kind, dict(values))
+
+
 @cache
 def _readers(kind: type) -> tuple[tuple[str, frozenset[type], Callable[[object], object]], ...]:
     """Of each field its name, the types whose every value it may have, and what reads another
@@ -211,6 +218,8 @@ def _refuse(_: object) -> None:
 
 def sound(record: Record) -> Record:
     """The record with every figure that is not finite made unknown: JSON has no NaN."""
+    if _all_finite(record):
+        return record  # as nearly all are
     domains = _sound_domains(record.measurement)
     emissions = record.emissions
     if emissions is not None and not _finite(emissions.carbon_g):
@@ -218,10 +227,17 @@ def sound(record: Record) -> Record:
     repeats = record.repeats
     if repeats is not None and not _finite_run(repeats):
         repeats = None
-    if (domains, emissions, repeats) == (record.domains, record.emissions, record.repeats):
-        return record
     measurement = replace(record.measurement, domains=domains)
     return replace(record, measurement=measurement, emissions=emissions, repeats=repeats)
+
+
+def _all_finite(record: Record) -> bool:
+    emissions, repeats = record.emissions, record.repeats
+    if emissions is not None and not _finite(emissions.carbon_g):
+        return False
+    if repeats is not None and not _finite_run(repeats):
+        return False
+    return all(_finite(d.energy) and _finite(d.above_idle) for d in record.domains)
 
 
 def _finite_run(repeats: Repeats) -> bool:

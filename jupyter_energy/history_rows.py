@@ -74,6 +74,15 @@ def pruned_before(connection: Connection) -> str:
     return str(day)
 
 
+def pruned_of(connection: Connection, notebook_id: str) -> str:
+    """The day before which a notebook's records were pruned; '' where it lost none."""
+    rows = connection.execute(
+        f"SELECT {PRUNED} FROM day_total WHERE notebook_id = ? AND day < {PRUNED} LIMIT 1",
+        (notebook_id,),
+    )
+    return str(next((day for (day,) in rows), ""))
+
+
 def stale_days(connection: Connection, since: str, until: str) -> list[Day]:
     """The days from one to another that are to be computed, newest first."""
     rows = connection.execute(

@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import repeat
 from typing import TYPE_CHECKING, TypeVar
 
@@ -27,7 +26,7 @@ from .live import Live
 from .magic_line import Shown
 from .model import Outcome
 from .monitor import Monitor
-from .open_window import OpenWindow, Options
+from .open_window import Ending, OpenWindow, Options, never_opened
 from .pages import Key, Pages
 from .plain_text import message
 from .repeat import Repetition, block_s
@@ -35,6 +34,7 @@ from .results import Result
 from .runs import runs
 from .settings import read as read_settings
 from .signals import signal_of
+from .window import Edge
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
@@ -60,8 +60,7 @@ class Frame:
     shown: Shown | None = None
     is_told: bool = False  # whether the live channel knows that it runs
     bar: str | None = None  # the display id of a progress bar, which the result replaces
-    # Why it has no window: what was asked for, when, in UTC and on the monotonic clock, and this.
-    failure: tuple[Options, tuple[datetime, float], BaseException] | None = None
+    failed: OpenWindow | None = None  # why it has no window
 
 
 class CellHooks:
@@ -79,6 +78,7 @@ class CellHooks:
         self.silent = True
         self._frames: dict[int, list[Frame]] = {}
         self._untold: list[str] = []  # lines that stderr did not take
+        self._errors: list[RecursionError] = []  # failures that no line has been made of
         self.live: Live | None = None
         if kernel is not None:  # a shell in a terminal has no front end
             self.live = Live(
@@ -91,6 +91,8 @@ class CellHooks:
         """A cell begins: open its window, unless measuring is off."""
         try:
             self._before(info)
+        except RecursionError as error:  # no frame is left to do more than to remember it
+            self._errors.append(error)
         except BaseException as error:  # noqa: BLE001  ours must not reach the user's cell
             self._handed_on(error)
 
@@ -117,13 +119,12 @@ class CellHooks:
 
     def _try_to_open(self, frame: Frame, options: Options, shown: Shown | None = None) -> None:
         """`_open`; where that fails, the frame knows why, and its record will say so."""
-        began = datetime.now(UTC), time.monotonic()
         try:
             self._open(frame, options, shown)
         except BaseException as error:
             # Ctrl-C in the first line of a cell ends it: there is nothing to keep.
             if shown is None or signal_of(error) is None:
-                frame.failure = options, began, error
+                frame.failed = never_opened(options, error, frame.notebook)
             raise
 
     def _open(self, frame: Frame, options: Options, shown: Shown | None = None) -> None:
@@ -141,11 +142,14 @@ class CellHooks:
             frames = self._frames.get(threading.get_ident())
             if frames:  # an empty cell has no pre_run_cell
                 self._end(frames.pop(), outcome_of(result), result)
+        except RecursionError as error:
+            self._errors.append(error)
         except BaseException as error:  # noqa: BLE001  ours must not reach the user's cell
             if signal_of(error) is None:  # else the cell has ended: there is nothing to interrupt
                 self._failed(error)
         finally:
-            self._tell()
+            with suppress(RecursionError):
+                self._tell()
 
     def _end(self, frame: Frame, outcome: Outcome, result: ExecutionResult | None = None) -> None:
         try:
@@ -160,10 +164,9 @@ class CellHooks:
         # Asked for at the end: IPython 9 counts up before pre_run_cell, 7 and 8 after the cell.
         count = result.execution_count if result is not None and frame.is_counted else None
         if frame.window is None:
-            if frame.failure is not None and not broken:
-                self.monitor.keep_failed(
-                    *frame.failure, (outcome, frame.cell_id, count), frame.notebook
-                )
+            if frame.failed is not None and not broken:
+                ending = Ending(Edge(time.monotonic(), {}), outcome, frame.cell_id, count)
+                self.monitor.keep_failed(frame.failed, ending)
             return
         if broken:
             self.monitor.drop_window(frame.window)  # a SyntaxError: no code of the cell ran
@@ -236,6 +239,8 @@ class CellHooks:
     def _tell(self) -> None:
         """Show what there is to tell, on stderr; where that is closed, when it is open again."""
         try:
+            while self._errors:
+                self._failed(self._errors.pop())
             self._untold += self.monitor.to_tell()
             while self._untold and sys.stderr is not None:  # print would then take stdout
                 text = self._untold.pop(0)
@@ -275,8 +280,11 @@ class CellHooks:
         return runs(repetition, mark, tick, block_s(max(periods_s, default=0.0)))
 
     def _notebook(self) -> NotebookRef:
-        from .identity import from_kernel
+        from .identity import from_kernel, from_terminal
 
+        if getattr(self.shell, "kernel", None) is None:
+            started_with = getattr(self.shell.parent, "file_to_run", "")
+            return from_terminal(os.environ, str(started_with or ""), self.kernel_id)
         return from_kernel(os.environ, self.shell.user_ns, self.kernel_id)
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 LARGEST_NOTEBOOK_BYTES = 256 * 2**20
 # Reading JSON holds the interpreter (0.56 s for 58 MB), and in a kernel that is the user's.
 LARGEST_IN_A_KERNEL_BYTES = 16 * 2**20
-SCRIPT_SUFFIXES = (".py",)
+SCRIPT_SUFFIXES = (".py", ".ipy")
 # nbformat 4.5, "cell id": 1 to 64 letters, digits, hyphens and underscores. VS Code's document
 # URIs and our own counters ("#3") change from run to run and do not fit.
 _CELL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -208,6 +208,14 @@ def from_script(environ: Mapping[str, str], arguments: Sequence[str]) -> Noteboo
         if path is not None:
             return NotebookRef(path, Path(path).name)
     return NotebookRef(None, "unsaved (a Python process)")
+
+
+def from_terminal(environ: Mapping[str, str], file: str, kernel_id: str) -> NotebookRef:
+    """What IPython in a terminal runs: the script that it was started with, else what is typed."""
+    script = from_script(environ, [file])
+    if script.path is not None:
+        return script
+    return NotebookRef(None, "IPython in a terminal", kernel_id=kernel_id)
 
 
 def from_file(path: str | os.PathLike[str]) -> NotebookRef:

@@ -11,6 +11,7 @@ import ast
 import atexit
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
@@ -226,6 +227,8 @@ def unload(shell: InteractiveShell) -> None:
         untyped.ast_transformers.remove(extension.repeated_code)
     for kind, name in (("line", BEGIN), ("line", RUNS), ("line", "energy"), ("cell", "energy")):
         untyped.magics_manager.magics[kind].pop(name, None)
+        with suppress(AttributeError):  # IPython keeps a second reference there
+            delattr(untyped.magics_manager.user_magics, name)
     if extension.settings in untyped.configurables:
         untyped.configurables.remove(extension.settings)
     atexit.unregister(extension.close)

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from .documents import record_from_document, utc_text
 from .errors import StoreError
+from .foreign import loads
 from .history_tables import STATEMENTS as HISTORY
 from .overlaps import spell_of
 
@@ -51,7 +52,7 @@ def _day_totals(connection: Connection) -> None:
 def _when_and_on_what(text: str) -> tuple[str, str, str] | None:
     """Host, end and devices of a run, as the columns hold them; None where nobody can tell."""
     try:
-        spell = spell_of(record_from_document(json.loads(text)))
+        spell = spell_of(record_from_document(loads(text)))
         ended = utc_text(datetime.fromtimestamp(spell.end_s, UTC))
     except (KeyError, TypeError, ValueError, OverflowError, OSError):
         return None
@@ -173,7 +174,22 @@ def _checked(connection: Connection, steps: Sequence[Step]) -> frozenset[str]:
             "beside it, for the newer one to take in; update this one",
             "newer",
         )
+    if strangers := _strangers(connection):
+        raise StoreError(f"it is damaged: somebody has added {strangers[0]!r:.60}", "damaged")
     return done
+
+
+def _strangers(connection: Connection) -> list[str]:
+    """Triggers and views that no step has made: they act on what is read and written, and as long
+    as they like (sqlite.org/security.html). Such a file is set aside, and its records are read."""
+    ours = {
+        *HISTORY,
+        *(sql for step in STEPS if isinstance(step.change, tuple) for sql in step.change),
+    }
+    rows = connection.execute(
+        "SELECT name, sql FROM sqlite_master WHERE type IN ('trigger', 'view')"
+    )
+    return sorted(str(name) for name, sql in rows if sql not in ours)
 
 
 def _apply(connection: Connection, step: Step, steps: Sequence[Step]) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import socket
 import threading
-import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -17,14 +16,14 @@ from contextvars import ContextVar
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from . import devices
 from .accounts import Accounts
 from .config import Energy
-from .finding import failed
 from .idle_book import IdleBook
 from .model import CarbonIntensity, Measurement, Outcome, Record
-from .open_window import Ending, OpenWindow, Options, still_open
+from .open_window import Ending, OpenWindow, Options, edge_or_why, still_open
 from .outbox import Outbox
 from .power.document import PowerTrace
 from .power.recorder import Recorders
@@ -34,7 +33,6 @@ from .refining import Refining
 from .sampler import FORKED, Sampler
 from .sensors import families
 from .sensors.base import Sensor
-from .signals import signal_of
 from .store import Store
 from .window import Edge
 
@@ -95,6 +93,7 @@ class Monitor:
         # A context and not a thread: two tasks of one thread are not inside of one another, and
         # a task is inside of the block that made it.
         self._innermost: ContextVar[OpenWindow | None] = ContextVar("innermost", default=None)
+        self._windows: WeakSet[OpenWindow] = WeakSet()  # all that anything still holds
         self._main: OpenWindow | None = None  # the outermost window of the main thread
         self._outermost: dict[str, OpenWindow] = {}  # those that lie in no other, oldest first
         self._pid = os.getpid()
@@ -117,6 +116,8 @@ class Monitor:
         self._outbox.close()
         self.sampler.close()
         self.accounts.close()
+        for window in self._windows:
+            window.let_go()
 
     def tell(self, topic: str, text: str) -> None:
         """Keep a plain line for the user, one for each topic; `to_tell` hands it out."""
@@ -169,7 +170,7 @@ class Monitor:
             warnings += self._recorders.begin(run_id, filter(reads, self.sampler.sensors()))
         try:
             start_utc = datetime.now(UTC)
-            start = _edge(lambda: self.sampler.opening_edge(reads, shown), warnings)
+            start = edge_or_why(lambda: self.sampler.opening_edge(reads, shown), warnings)
         except BaseException:  # Ctrl-C
             self._recorders.drop(run_id)
             raise
@@ -187,6 +188,7 @@ class Monitor:
             times=times,
         )
         self._innermost.set(window)
+        self._windows.add(window)
         if outer is None:
             if not self._outermost:
                 self.idle.begins(window.start, times, window.notebook)
@@ -202,33 +204,10 @@ class Monitor:
         # It was no cell: its time is between cells.
         self._forget(window, window.start, window.times)
 
-    def keep_failed(
-        self,
-        options: Options,
-        start: tuple[datetime, float],
-        error: BaseException,
-        ending: tuple[Outcome, str | None, int | None],
-        notebook: str | None,
-    ) -> Record:
-        """The record of a window that could not be opened, which says so and has no figure.
-
-        `start` is when it began, in UTC and on the monotonic clock; `ending` its outcome, the
-        cell's id and its execution count.
-        """
-        start_utc, start_s = start
-        window = OpenWindow(
-            options=options,
-            run_id=uuid.uuid4().hex,
-            outer=self._innermost.get(),
-            start_utc=start_utc,
-            start=Edge(start_s, {}),
-            counts=lambda domain: False,
-            reads=lambda sensor: False,
-            notebook=notebook,
-            warnings=[failed(error)],
-        )
-        record = self._records.made(window, Ending(Edge(time.monotonic(), {}), *ending))
-        self._outbox.put(record, notebook)
+    def keep_failed(self, window: OpenWindow, ending: Ending) -> Record:
+        """The record of a window that could not be opened (`never_opened`), which is kept."""
+        record = self._records.made(window, ending)
+        self._outbox.put(record, window.notebook)
         return record
 
     def close_window(
@@ -253,7 +232,7 @@ class Monitor:
                 except KeyboardInterrupt:
                     # The code has ended: its record is wanted more than the end of its queue.
                     window.warnings.append("interrupted: queued GPU work was not waited for")
-            stop = _edge(
+            stop = edge_or_why(
                 lambda: self.sampler.closing_edge(window.reads, window.shown),
                 window.warnings,
                 # The code has ended: what stops it comes too late, and a record is wanted.
@@ -378,16 +357,3 @@ class Monitor:
     def flush(self, timeout_s: float = 1.0) -> None:
         """Try to write what is pending. Raises StoreError when it cannot be written."""
         self._outbox.flush(timeout_s)
-
-
-def _edge(
-    read: Callable[[], Edge], warnings: list[str], caught: type[BaseException] = Exception
-) -> Edge:
-    """An edge; an empty one, with a warning, where it could not be read."""
-    try:
-        return read()
-    except caught as error:  # ours or a third party's, but not what stops the user's code
-        if caught is Exception and signal_of(error) is not None:
-            raise
-        warnings.append(failed(error))
-        return Edge(time.monotonic(), {})

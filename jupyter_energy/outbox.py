@@ -6,6 +6,7 @@ then on the record survives whatever happens. The database is written on a threa
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -65,6 +66,7 @@ class Outbox:
         self._store = store
         self._find_notebook = find_notebook
         self._tell = tell
+        self._pid = os.getpid()
         self._worker = Worker("jupyter-energy-store")
         self._logbook = Logbook(store.path, lambda: store.begin_journal(session_id), tell)
         # What is appended and what waits; an interrupt may find this thread in it (RLock).
@@ -95,6 +97,8 @@ class Outbox:
     def put(self, record: Record, key: str | None = None, again: bool = False) -> None:
         """Hand a record to the store: it is in the journal when this returns, or else waits in
         memory. One that is made `again` takes the place of the first."""
+        if os.getpid() != self._pid:
+            return  # a forked child has no thread that writes
         if self._closed:
             text = "jupyter-energy has been unloaded: a record that came since is lost"
             self._tell("closed", text)
@@ -238,7 +242,8 @@ class Outbox:
         try:
             self._write()
         except StoreError as error:
-            if error.kind != "busy" and self._logbook.journal is not None:
+            # What is only busy has it soon; of one cause one line is enough.
+            if error.kind != "busy" and not self._logbook.has_told:
                 self._tell(f"store:{error.kind}", f"{error}. The cell is not affected.")
             raise
 
@@ -343,7 +348,7 @@ class Outbox:
 
     def _tell_warnings(self) -> None:
         for text in self._store.warnings:
-            self._tell(f"store:{text}", text)
+            self._tell(f"store:{text.partition(';')[0]}", text)  # behind it is each file's name
 
     def _spill(self) -> None:
         """Idle times and power traces go into the journal too, where no database takes them."""

@@ -3,7 +3,6 @@ everything else, so that nothing unsound gets in."""
 
 from __future__ import annotations
 
-import json
 import re
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -23,6 +22,10 @@ TABLES = (("record", "run_id"), ("idle", "idle_id"), ("power_trace", "run_id"))
 # Longer is no name, path or id.
 LONGEST_TEXT = 5000
 NAMELESS = "recovered notebook"
+LOST = '"outcome": "lost"'  # within a text of a document, its quotes would be escaped
+_RECORD = re.compile(
+    r'\{(?:"crc32": "[^"]*", "bytes": [0-9]+, )?"run_id": "([^"\\]*)", "notebook_id"'
+)
 _ID = re.compile("[0-9a-f]{32}")  # as notebook_rows makes them
 
 
@@ -76,7 +79,11 @@ def keep(connection: Connection, found: tuple[object, str | bytes]) -> int:
     record, and 0 for all else. What it is of is said beside documents of before the seal."""
     name, said = found
     try:
-        document = opened(said if isinstance(said, str) else said.decode("ascii"))
+        document_text = said if isinstance(said, str) else said.decode("ascii")
+        begin = _RECORD.match(document_text)
+        if begin is not None and not _is_missing(connection, begin[1], document_text):
+            return 0  # most of what is found in the bytes has been found by SQL
+        document = opened(document_text)
         if "devices" in document and "schema" in document:
             run_id = document.get("run_id", text(name))
             if isinstance(run_id, str):
@@ -93,15 +100,21 @@ def keep(connection: Connection, found: tuple[object, str | bytes]) -> int:
 def _keep_record(connection: Connection, document: dict[str, Any]) -> int:
     record = record_from_document(document)
     row = run_rows.record_row(record)
-    stored = connection.execute("SELECT document FROM record WHERE run_id = ?", (record.run_id,))
-    for (known,) in stored:
-        # What was written last before a kill gives way to the record that came after it.
-        if record.outcome == "lost" or json.loads(known)["outcome"] != "lost":
-            return 0
+    if not _is_missing(connection, record.run_id, row[-1]):
+        return 0
     run_rows.add_record(connection, row)
+    if not has(connection, record.run_id):
+        return 0  # of a day that has been pruned
     if record.cell_id is not None and is_cell_id(record.cell_id):
         notebook_rows.add_cells(connection, record.notebook_id, [record.cell_id])
     return 1
+
+
+def _is_missing(connection: Connection, run_id: str, said: str) -> bool:
+    """Whether the new store has no record of a run, or only what was written last before a kill
+    and `said` is what came after it."""
+    stored = connection.execute("SELECT document FROM record WHERE run_id = ?", (run_id,))
+    return all(LOST in known and LOST not in said for (known,) in stored)
 
 
 def name_the_nameless(connection: Connection) -> None:

@@ -28,7 +28,7 @@ LARGEST_COPY_BYTES = 256 * 2**20
 # Rows of one transaction, after which another kernel may write.
 AT_ONCE = 200
 # How often a table is begun anew behind what cannot be read.
-MOST_TRIES = 1000
+MOST_TRIES = 5000
 LARGEST_ROWID = 2**63 - 1
 
 
@@ -96,27 +96,28 @@ def rows(damaged: Damaged, table: str, *columns: str) -> Iterator[tuple[Any, ...
     """The rows of a table that can be read: forward, backward, and then around what cannot."""
     names = ", ".join(("rowid", *columns))
     sql = f"SELECT {names} FROM {table} NOT INDEXED WHERE rowid > ? AND rowid < ? ORDER BY rowid"  # noqa: S608  names of ours
+    # A row is given once SQLite has moved on to the next one, so that the last one before the
+    # damage has to be asked for alone.
+    ways = [(sql + end, end) for end in ("", " LIMIT 1", " DESC", " DESC LIMIT 1")]
     stretches, tries = [(0, LARGEST_ROWID)], 0
     while stretches and tries < MOST_TRIES:
-        low, high = stretches.pop(0)
+        low, high = stretches.pop()
         tries += 1
-        whole = True
-        for row in _until_damage(damaged, sql, (low, high)):
-            if row is None or not isinstance(row[0], int) or not low < row[0] < high:
-                whole = False
+        for query, way in ways:
+            whole = "LIMIT" not in way
+            for row in _until_damage(damaged, query, (low, high)):
+                if row is None or not isinstance(row[0], int) or not low < row[0] < high:
+                    whole = False
+                    break
+                low, high = (low, row[0]) if "DESC" in way else (row[0], high)
+                yield row[1:]
+            if whole:
                 break
-            low = row[0]
-            yield row[1:]
-        if whole:
-            continue
-        for row in _until_damage(damaged, f"{sql} DESC", (low, high)):
-            if row is None or not isinstance(row[0], int) or not low < row[0] < high:
-                break
-            high = row[0]
-            yield row[1:]
-        if high - low > 2:  # between them is at least one more row that may be sound
-            middle = (low + high) // 2
-            stretches += [(low, middle + 1), (middle, high)]
+        else:
+            if high - low > 2:
+                middle = (low + high) // 2
+                # The lower half first: rows are numbered from 1 on, and nobody knows how far.
+                stretches += [(middle, high), (low, middle + 1)]
 
 
 def _until_damage(

@@ -103,6 +103,16 @@ def readable(documents: Sequence[str]) -> list[Record]:
     return records
 
 
+def ended_before(document: str, day: str) -> bool:
+    """Whether a record's document is of a run that ended before a day (UTC, "2026-11-01")."""
+    if not day:
+        return False
+    return any(
+        utc_text(record.start + timedelta(seconds=record.duration_s)) < day
+        for record in readable([document])
+    )
+
+
 def _ended(connection: Connection, host: str, start_s: float, end_s: float) -> Iterator[Spell]:
     """When which runs of this host drew from which devices, of those within a stretch of time."""
     start, end = utc_at(start_s), utc_at(end_s)

@@ -77,6 +77,7 @@ def _repeats(found: object) -> RepeatsJson | None:
 
 
 def _domain(found: Mapping[str, Any]) -> DomainJson:
+    estimate = _range({k: found.get(f"{k}_j") for k in ("low", "mid", "high")})
     return {
         "kind": text(found.get("kind")) or "unknown",
         "index": whole(found.get("index")) or 0,
@@ -84,9 +85,9 @@ def _domain(found: Mapping[str, Any]) -> DomainJson:
         "uuid": text(found.get("uuid")),
         "energy_j": number(found.get("energy_j")),
         "u95_j": number(found.get("u95_j")),
-        "low_j": number(found.get("low_j")),
-        "mid_j": number(found.get("mid_j")),
-        "high_j": number(found.get("high_j")),
+        "low_j": estimate["low"] if estimate else None,
+        "mid_j": estimate["mid"] if estimate else None,
+        "high_j": estimate["high"] if estimate else None,
         "provenance": text(found.get("provenance")) or "none",
         "source": text(found.get("source")) or "none",
         "coverage": number(found.get("coverage")) or 0.0,

@@ -16,9 +16,10 @@ from typing import TypeVar
 
 from . import notebook_rows, power_rows, run_rows
 from .database import Database
-from .documents import idle_from_document
+from .documents import idle_from_document, utc_text
 from .errors import StoreError
 from .foreign import loads
+from .history_rows import pruned_before
 from .identity import Known, Notebook, NotebookRef, is_cell_id, match
 from .journal import Entry, Journal
 from .journals import Described, Journals
@@ -87,6 +88,11 @@ class Store:
         """
         self._database.check_writable()
 
+    def check(self, within_s: float) -> bool:
+        """Whether every page of the file was found sound within this time; a damaged file is set
+        aside, and what can be read is taken over."""
+        return self._database.check(within_s)
+
     def close(self) -> None:
         """Let go of the file. A later call opens it again."""
         self._database.close()
@@ -147,7 +153,12 @@ class Store:
         fresh = {name: entry for name, entry in loose.items() if name not in told}
         if fresh:
             held: frozenset[str] = self._rows(lambda c: run_rows.held(c, fresh), frozenset())
-            fresh = {name: entry for name, entry in fresh.items() if name not in held}
+            first = self._pruned_before()
+            fresh = {
+                name: entry
+                for name, entry in fresh.items()
+                if name not in held and not run_rows.ended_before(entry.document, first)
+            }
         documents = [text for _, run_id, text in found if run_id not in since.loose]
         documents += [entry.document for entry in fresh.values()]
         records = [replace(r, notebook_id=notebook_id) for r in run_rows.readable(documents)]
@@ -171,10 +182,12 @@ class Store:
         loose, _ = self._loose({}, notebook_id, session_id, kind="idle")
         found: list[Idle] = self._rows(lambda c: run_rows.idles(c, notebook_id, session_id), [])
         known = {idle.idle_id for idle in found}
+        first = self._pruned_before() if loose else ""
         for name, entry in loose.items():
             with suppress(KeyError, TypeError, ValueError):
                 idle = idle_from_document(loads(entry.document))
-                found += [] if name in known else [replace(idle, notebook_id=notebook_id)]
+                gone = name in known or utc_text(idle.measurement.start) < first
+                found += [] if gone else [replace(idle, notebook_id=notebook_id)]
         return found
 
     def keep_power(self, run_id: str, trace: PowerTrace) -> None:
@@ -360,6 +373,11 @@ class Store:
         }
         documents = [entry.document for name, entry in beating.items() if name in over]
         return [replace(r, notebook_id=notebook_id) for r in run_rows.readable(documents)]
+
+    def _pruned_before(self) -> str:
+        """The first day that was not pruned: what ended before it is not looked at in journals."""
+        nothing = ""
+        return self._rows(pruned_before, nothing)
 
     # --- small things -----------------------------------------------------------------------
 

@@ -88,7 +88,7 @@ class Rig:
         """A cell is to run; our hook has not been called."""
         if self.moment == "between":
             self.lift()
-        if self.moment == "start":
+        if self.moment == "start" and self.is_loaded:
             self.strike()
 
     def begun(self) -> None:
@@ -350,13 +350,15 @@ def recursion_is_limited(rig: Rig, way: str) -> tuple[Act, Act]:
         depth, frame = 0, sys._getframe()
         while frame is not None:
             depth, frame = depth + 1, frame.f_back  # type: ignore[assignment]
-        sys.setrecursionlimit(depth + ROOM)
+        rig.count += 1
+        sys.setrecursionlimit(depth + (ROOM if way == "some room" else LITTLE[rig.count % 16]))
 
     return strike, lambda: sys.setrecursionlimit(usual)
 
 
 # Frames that are left: IPython runs a cell, and shows an exception, in so many.
 ROOM = 60
+LITTLE = range(18, 50, 2)
 
 
 def signals_come(rig: Rig, way: str) -> tuple[Act, Act]:

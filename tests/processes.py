@@ -93,3 +93,15 @@ def migrate_when_told(path: Path, steps: list[Step], start: Any, done: Any) -> N
     start.wait()
     done.put(migrate(connection, steps))
     connection.close()
+
+
+def append_when_told(path: Path, run_id: str, notebook_id: str, start: Any) -> None:
+    store = Store(path, host="here")
+    start.wait()
+    while True:
+        try:
+            store.append(a_record(run_id, notebook_id))
+            break
+        except StoreError as error:
+            assert error.kind == "busy"  # noqa: PT017 - in a process of its own
+    store.close()

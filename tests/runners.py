@@ -235,11 +235,24 @@ class Machine:
 
         Where `press` is given, Ctrl-C is pressed when the notebook says so.
         """
-        self.load(how)
         folder = self.folder / ("without" if how == "not" else "with")
         first = LOAD if how == "%load_ext" else PLAIN_LOAD
         body = [as_plain(cell) if how == "not" else cell for cell in cells]
         path = self.notebook(folder / "a.ipynb", [first, *body])
+        return self.run_file(runner, path, how, options, press)
+
+    def run_file(
+        self,
+        runner: Runner,
+        path: Path,
+        how: Loading,
+        options: Sequence[str] = (),
+        press: Here | None = None,
+        limit_s: float = LIMIT_S,
+    ) -> Run:
+        """Run a notebook file, in its folder; what it gives lies beside it."""
+        self.load(how)
+        folder = path.parent
         executed = folder / f"out{runner.suffix}"
         child = subprocess.Popen(
             [sys.executable, *map(str, runner.words(path, executed)), *options],
@@ -255,7 +268,7 @@ class Machine:
             if press is not None:
                 press.wait()
                 os.killpg(child.pid, signal.SIGINT)
-            out, err = child.communicate(timeout=LIMIT_S)
+            out, err = child.communicate(timeout=limit_s)
         finally:
             if child.poll() is None:
                 os.killpg(child.pid, signal.SIGKILL)

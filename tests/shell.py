@@ -21,6 +21,14 @@ OBEYING_MODES = [
     "--inh-caps=-dac_override,-dac_read_search",
 ]
 
+# Becomes the leader of a session whose terminal is its stdin, then the program.
+IN_A_TERMINAL = """
+import fcntl, os, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
 
 class Shell:
     """A shell whose home, settings and store lie in `folder`, on a machine without sensors.

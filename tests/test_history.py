@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -13,16 +14,19 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import records
+from strategies import a_record, in_zone, records
 
 from jupyter_energy.history import Wanted, history_json, load, refresh
-from jupyter_energy.history_rows import TABLES
+from jupyter_energy.history_rows import TABLES, compute, keep, stale_days
 from jupyter_energy.model import Record
 from jupyter_energy.schema import totals_from_records
 from jupyter_energy.store import Store
+from jupyter_energy.uncertainty import Uncertain
 
 MIDNIGHT = datetime(2026, 11, 2, tzinfo=UTC)
 DAY_S = 86400.0
+# Each example makes stores of its own; a whole run makes more.
+EXAMPLES = 500 if os.environ.get("JUPYTER_ENERGY_TEST_WHOLE") == "1" else 20
 
 
 @pytest.fixture
@@ -67,7 +71,7 @@ def tables(store: Store) -> dict[str, list[tuple]]:
 
 
 @given(st.lists(st.tuples(near_midnight, st.booleans()), max_size=12))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_what_is_kept_of_days_is_what_would_be_computed_from_all_records(
     steps: list[tuple[Record, bool]],
 ) -> None:
@@ -102,7 +106,7 @@ def test_what_is_kept_of_days_is_what_would_be_computed_from_all_records(
 
 
 @given(st.lists(near_midnight, max_size=8, unique_by=lambda r: r.run_id), st.integers(0, 8))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_what_is_not_in_the_store_yet_counts_as_if_it_were(runs: list[Record], of: int) -> None:
     with TemporaryDirectory() as folder:
         store, whole = (Store(Path(folder) / f"{name}.sqlite") for name in ("a", "b"))
@@ -132,7 +136,7 @@ def close(one: object, other: object) -> bool:
 
 
 @given(st.lists(near_midnight, max_size=8, unique_by=lambda r: r.run_id))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_a_notebooks_row_is_its_summary(runs: list[Record]) -> None:
     runs = [replace(run, host="here", session_id=f"s{run.notebook_id}") for run in runs]
     with TemporaryDirectory() as folder:
@@ -150,3 +154,133 @@ def test_a_notebooks_row_is_its_summary(runs: list[Record]) -> None:
             if totals["measured_j"] is not None:
                 assert close(row["measured_j"]["value"], totals["measured_j"]["value"])
         store.close()
+
+
+# -- speed: that no question walks all records; how long it takes is in tests/benchmarks ----------
+
+
+def plans(store: Store, call) -> list[str]:
+    """How SQLite answers each question that a call asks of the store's records."""
+    asked: list[str] = []
+    store.read(lambda c: c.set_trace_callback(asked.append), None)
+    call()
+    store.read(lambda c: c.set_trace_callback(None), None)
+    with closing(sqlite3.connect(store.path)) as connection:
+        return [
+            f"{row[3]} <- {sql}"
+            for sql in asked
+            if sql.lstrip().upper().startswith("SELECT")
+            for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}")
+        ]
+
+
+def test_a_summary_walks_its_own_records_and_those_of_about_the_same_time(store: Store) -> None:
+    for n in range(3):
+        store.append(a_record(f"r{n}", after_s=1000.0 * n, energies={"gpu": Uncertain(1.0)}))
+    runs = store.records("n1")
+    found = plans(store, lambda: (store.records("n1"), store.others_at_once(runs)))
+    assert len(found) >= 4
+    assert not [plan for plan in found if plan.startswith("SCAN record")]
+    # By host and span of time, and by notebook: never by host alone.
+    neighbours = [plan for plan in found if "record_by_span" in plan]
+    assert neighbours
+    assert all("(host=? AND <expr>" in plan for plan in neighbours)
+
+
+def test_history_walks_only_the_records_of_days_that_have_changed(store: Store) -> None:
+    for n in range(3):
+        store.append(a_record(f"r{n}", after_s=DAY_S * n, energies={"gpu": Uncertain(1.0)}))
+    load(store, Wanted(), (), silent)
+    for by in ("notebook", "day", "host"):
+        found = plans(store, lambda: load(store, Wanted(by), (), silent))  # noqa: B023 - called at once
+        assert found
+        assert not [plan for plan in found if "record" in plan.partition(" <- ")[0]]
+    store.append(a_record("r3", after_s=10.0))
+    found = plans(store, lambda: load(store, Wanted(), (), silent))
+    of_records = [p for p in found if "record" in p.partition(" <- ")[0]]
+    assert of_records
+    assert all("USING INDEX record_by_span (host=? AND <expr>" in plan for plan in of_records)
+
+
+def neighbour(n: int, at_s: float, seconds: float) -> Record:
+    run = a_record(f"n{n}", f"nb{n}", session_id=f"s{n}", energies={"gpu": Uncertain(1.0)})
+    start = MIDNIGHT + timedelta(seconds=at_s)
+    return replace(run, measurement=replace(run.measurement, start=start, duration_s=seconds))
+
+
+@given(
+    st.lists(st.tuples(st.floats(-40 * DAY_S, 40 * DAY_S), st.floats(0.1, 40 * DAY_S)), max_size=6),
+    st.floats(-DAY_S, DAY_S),
+    st.floats(0.1, 3 * DAY_S),
+)
+@settings(max_examples=EXAMPLES, deadline=None)
+def test_neighbours_are_found_however_long_they_are_and_wherever_they_began(
+    others: list[tuple[float, float]], at_s: float, seconds: float
+) -> None:
+    mine = neighbour(99, at_s, seconds)
+    with TemporaryDirectory() as folder:
+        store = Store(Path(folder) / "energy.sqlite", procfs=Path(folder))
+        for n, (their_s, long_s) in enumerate(others):
+            store.append(neighbour(n, their_s, long_s))
+        store.append(mine)
+        shared = (min(a + b, at_s + seconds) - max(a, at_s) for a, b in others)
+        assert store.others_at_once([mine]) == sum(s > 1e-3 for s in shared)
+        store.close()
+
+
+# -- what is counted once ------------------------------------------------------------------------
+
+
+def test_two_notebooks_over_midnight_count_once_on_both_days(store: Store) -> None:
+    """The run that began before has the shared time; the later one the rest, on its own day."""
+    store.append(neighbour(1, -100.0, 200.0))
+    store.append(neighbour(2, 50.0, 100.0))
+    found = history_json(load(store, Wanted("day"), (), silent), Wanted("day"), "1")
+    by_day = {row["day"]: row for row in found["rows"]}
+    assert {d: row["duration_s"] for d, row in by_day.items()} == {
+        "2026-11-01": 200.0,
+        "2026-11-02": 50.0,
+    }
+    assert by_day["2026-11-02"]["measured_j"] == pytest.approx(
+        {"value": 0.5, "u95_repeat": 0.0, "u95": 0.0}
+    )
+    assert found["totals"]["duration_s"] == 250.0
+    notebooks = history_json(load(store, Wanted(), (), silent), Wanted(), "1")["rows"]
+    assert [row["overlaps"] for row in notebooks] == [1, 1]
+    assert sorted(row["duration_s"] for row in notebooks) == [100.0, 200.0]
+
+
+def test_grams_of_two_places_keep_their_factors(store: Store) -> None:
+    for n, zone in enumerate(("FR", "DE")):
+        run = neighbour(n, 100.0 * n - DAY_S * n, 10.0)
+        store.append(replace(run, emissions=in_zone(zone, 50.0 + 300 * n, 3.6e6)))
+    carbon = history_json(load(store, Wanted(), (), silent), Wanted(), "1")["totals"]["carbon_g"]
+    assert carbon is not None
+    assert (carbon["mid"], carbon["g_per_kwh"]) == (400.0, 200.0)
+    assert set((carbon["zone"] or "").split(", ")) == {"FR", "DE"}
+
+
+def test_days_of_a_store_from_before_are_added_up_at_the_first_history(store: Store) -> None:
+    for n in range(45):
+        store.append(neighbour(n, -DAY_S * n, 5.0))
+    with closing(sqlite3.connect(store.path)) as connection, connection:
+        connection.execute("UPDATE day SET state = 'stale'")
+        for table in TABLES.values():
+            connection.execute(f"DELETE FROM {table}")
+    load(store, Wanted(), (), silent)
+    with closing(sqlite3.connect(store.path)) as connection:
+        assert connection.execute("SELECT DISTINCT state FROM day").fetchall() == [("kept",)]
+    assert len(tables(store)["day_total"]) == 90
+
+
+def test_a_day_that_changed_while_it_was_computed_stays_to_be_computed(store: Store) -> None:
+    store.append(neighbour(1, 0.0, 5.0))
+    store.open()
+    (day,) = store.read(lambda c: stale_days(c, "", "9"), [])
+    totals = store.read(lambda c: compute(c, day), None)
+    store.append(neighbour(2, 100.0, 5.0))
+    assert totals is not None
+    store.write(lambda c: keep(c, day, totals))
+    assert store.read(lambda c: len(stale_days(c, "", "9")), 0) == 1
+    found = history_json(load(store, Wanted(), (), silent), Wanted(), "1")
+    assert found["totals"]["runs"] == 2

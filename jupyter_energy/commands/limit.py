@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from .. import units
-from ..display.words import energies, range_of
-from ..schema import TotalsJson
+from ..display.words import energies, range_of, unmeasured
+from ..schema import SummaryJson, TotalsJson
 
 NOT_SURE = "; the limit lies within what is not known for sure"
 
 
-def verdict(limit: str, totals: TotalsJson) -> tuple[bool, str]:
-    """Whether the totals passed a limit such as "5Wh" or "3g", and the line that says so.
+def verdict(limit: str, summary: SummaryJson) -> tuple[bool, str]:
+    """Whether a run passed a limit such as "5Wh" or "3g", and the line that says so.
 
     Passed where the measured energy plus the middle of the estimate, or the middle of the CO2e,
-    reaches the limit; unknown counts as passed. Raises WrongUse for what is no limit.
+    reaches the limit; unknown counts as passed, and so does a total that leaves something out: it
+    cannot show that the whole is under the limit. Raises WrongUse for what is no limit.
     """
+    totals = summary["totals"]
     size, unit = units.parse_limit(limit)
     limit = limit.strip()
     found = _carbon(totals) if unit == "g" else _energy(totals)
@@ -23,7 +25,24 @@ def verdict(limit: str, totals: TotalsJson) -> tuple[bool, str]:
     said, low, mid, high = found
     passed = mid >= size
     doubt = NOT_SURE if low <= size <= high else ""
+    missing = [] if passed else _left_out(summary, unit)
+    if missing:
+        text = f"{said} without {', '.join(missing)}, of which nothing is known"
+        return True, f"{text}: whether the limit of {limit} was passed is unknown"
     return passed, f"{said}: {'over' if passed else 'under'} the limit of {limit}{doubt}"
+
+
+def _left_out(summary: SummaryJson, unit: str) -> list[str]:
+    """What the totals do not hold, in words: devices in some cells, and cells altogether."""
+    cells = [cell for cell in summary["cells"] if not cell["inside"]]
+    found = list(dict.fromkeys(label for cell in cells for label in unmeasured(cell)))
+    unknown = [
+        cell["carbon_g"] is None
+        if unit == "g"
+        else cell["measured_j"] is None and cell["estimated_j"] is None
+        for cell in cells
+    ]
+    return found + ([f"{sum(unknown)} of {len(cells)} cells"] if any(unknown) else [])
 
 
 def _energy(totals: TotalsJson) -> tuple[str, float, float, float] | None:

@@ -33,7 +33,7 @@ LIMIT_PASSED = 3
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.add_argument(
-        "path", nargs="?", metavar="NOTEBOOK_OR_SCRIPT", help="an .ipynb or a .py file"
+        "path", nargs="?", metavar="NOTEBOOK_OR_SCRIPT", help="an .ipynb, .py or .ipy file"
     )
     parser.add_argument("-m", dest="module", metavar="MODULE", help="a module, as in python -m")
     parser.add_argument("arguments", nargs="*", help="arguments of a script, behind --")
@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         return 1
     if limit is None:
         return 0
-    passed, said = verdict(limit, summary["totals"])
+    passed, said = verdict(limit, summary)
     context.err(said)
     return LIMIT_PASSED if passed else 0
 
@@ -88,7 +88,8 @@ def _asked(arguments: argparse.Namespace) -> tuple[Path, Script]:
         raise WrongUse("either NOTEBOOK_OR_SCRIPT or -m MODULE says what to run")
     if arguments.path is not None:
         path = Path(arguments.path)
-        return path, Script([str(path)], path.name, str(path))
+        ipython = ["-m", "IPython"] if path.suffix.lower() == ".ipy" else []
+        return path, Script([*ipython, str(path)], path.name, str(path))
     words = ["-m", arguments.module]
     return module_file(arguments.module), Script(words, arguments.module, " ".join(words))
 

@@ -99,7 +99,9 @@ def _where(row: HistoryRowJson, is_ambiguous: bool) -> str:
 
 def notes(history: HistoryJson, rows: Sequence[HistoryRowJson]) -> list[str]:
     """What is said below the table."""
-    said = [f"note: {clean(w, words.REASON_LIMIT)}" for w in history["totals"]["warnings"]]
+    told = dict.fromkeys(warning for row in rows for warning in row["warnings"])
+    of_all = [warning for warning in history["totals"]["warnings"] if warning not in told]
+    said = [f"note: {clean(warning, words.REASON_LIMIT)}" for warning in of_all]
     if history["by"] == "notebook":
         names = _names("notebook", rows)
         said += [
@@ -107,8 +109,7 @@ def notes(history: HistoryJson, rows: Sequence[HistoryRowJson]) -> list[str]:
             for name, row in zip(names, rows, strict=True)
             for warning in row["warnings"]
         ]
-    elif any(row["warnings"] for row in rows):
-        told = dict.fromkeys(warning for row in rows for warning in row["warnings"])
+    else:
         said += [f"†{clean(warning, words.REASON_LIMIT)}" for warning in told]
     left_out = len(history["rows"]) - len(rows)
     if left_out:

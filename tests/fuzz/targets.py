@@ -1,8 +1,8 @@
 """Every place where somebody else's text or numbers come in, and what must hold of what comes out.
 
 A target takes bytes. It may refuse them with the exceptions that the code documents, each with a
-plain message; whatever it accepts must leave harmless by every way out. Anything else that is raised
-is a finding.
+plain message; whatever it accepts must leave harmless by every way out. Anything else that is
+raised is a finding.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def settings_file(data: bytes) -> None:
     for complaint in made.complaints:
         oracles.safe_text(printable(complaint, 2000), 2000)
     assert made.store_path().name
-    assert made.pue >= 1 and math.isfinite(made.pue)
+    assert 1 <= made.pue < math.inf
     assert 0.1 <= made.interval_s <= 1.6
     style = json_file._style(inputs.text_of(data))
     assert isinstance(style[1], str)
@@ -126,7 +126,8 @@ def baselines_file(data: bytes) -> None:
     """What `baseline` keeps."""
     file = _file("baselines.json", inputs.bytes_of(data, "baselines"))
     for found in calibration.load("here", file).idle:
-        assert 0 <= found.idle_w < math.inf and 0 <= found.u_w < math.inf
+        assert max(found.idle_w, found.u_w) < math.inf
+        assert min(found.idle_w, found.u_w) >= 0
     kept = calibration.calibration("id", file)
     assert kept is None or 0 <= kept.rest_w < math.inf
 

@@ -81,6 +81,13 @@ static int fails(const struct rule *rule) {
     return 1;
 }
 
+/* FAULTS_MOUNTS names a file that is read in place of the list of mounts. */
+static const char *as_mounted(const char *path) {
+    const char *other = getenv("FAULTS_MOUNTS");
+    int asked = other != NULL && path != NULL && strcmp(path, "/proc/self/mountinfo") == 0;
+    return asked ? other : path;
+}
+
 static void spoil(const struct rule *rule, void *bytes, ssize_t length) {
     if (rule != NULL && rule->act == GARBAGE)
         for (ssize_t i = 0; i < length; i++) ((unsigned char *)bytes)[i] = (unsigned char)(i * 37 + 128);
@@ -121,6 +128,7 @@ static void *next(void **known, const char *name) {
         va_start(more, flags);                                                  \
         mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(more, mode_t) : 0; \
         va_end(more);                                                           \
+        path = as_mounted(path);                                                \
         int writes = (flags & O_ACCMODE) != O_RDONLY || flags & O_CREAT;        \
         if (fails(found(path, OPEN | (writes ? OPEN_TO_WRITE : 0)))) return -1; \
         return NEXT(name) arguments;                                            \

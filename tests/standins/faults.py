@@ -35,9 +35,15 @@ class Page:
         if is_new:
             self.jump()
 
-    def environ(self, library: Path) -> dict[str, str]:
-        """What a process needs in its environment to be steered."""
-        return {"LD_PRELOAD": str(library), "FAULTS_PAGE": str(self.path)}
+    def environ(self, library: Path, network: Path | None = None) -> dict[str, str]:
+        """What a process needs in its environment to be steered. To it `network` lies on another
+        machine."""
+        more = {}
+        if network is not None:
+            mounts = self.path.with_name("mountinfo")
+            mounts.write_text(f"30 1 0:30 / {network} rw - nfs4 server:/home rw,vers=4.2\n")
+            more = {"FAULTS_MOUNTS": str(mounts)}
+        return {"LD_PRELOAD": str(library), "FAULTS_PAGE": str(self.path), **more}
 
     def jump(self, realtime_ns: int = 0, monotonic_ns: int = 0) -> None:
         """Put the clocks that far from where they were."""
