@@ -138,9 +138,9 @@ class Journals:
         if found.ended:
             return True
         own, its = Process.own(self._host, self._procfs), found.process
+        if its == own:
+            return False
         if its is not None and its.host == own.host and its.boot == own.boot:
-            if its.pid == own.pid and its.began == own.began:
-                return False
             if its.namespace == own.namespace and its.began is not None:
                 return _began(its.pid, self._procfs) != its.began
         elif its is not None and its.host == own.host and its.boot and own.boot:
