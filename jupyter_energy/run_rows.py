@@ -70,6 +70,13 @@ def held(connection: Connection, run_ids: Iterable[str]) -> frozenset[str]:
     return frozenset(found)
 
 
+def notebook_of(connection: Connection, run_id: str) -> str | None:
+    """The id of the notebook that a run was kept for; None of one that has no row."""
+    rows = connection.execute("SELECT notebook_id FROM record WHERE run_id = ?", (run_id,))
+    found: str | None = next((notebook_id for (notebook_id,) in rows), None)
+    return found
+
+
 def documents_after(
     connection: Connection, last: int, notebook_id: str, session_id: str | None
 ) -> list[tuple[int, str, str]]:
