@@ -24,15 +24,17 @@ FIRST_YEAR, LAST_YEAR = 1970, 2999
 # Ours nest ten deep, and notebooks' outputs seldom fifty.
 DEEPEST = 500
 MOST_ITEMS = 1000
-# As many digits as fit into 64 bits; int() takes time with the square of their number.
-_MOST_DIGITS = 19
+# int() takes time with the square of the number of digits: this is Python's own bound, which users
+# can lift (sys.set_int_max_str_digits).
+_MOST_DIGITS = 4300
 _STRING_OR_BRACKET = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
 
 
 def loads(text: object) -> Any:
-    """What a JSON text says; an integer of more than 19 digits is a float.
+    """What a JSON text says, to the letter: settings of others are written back.
 
-    Raises ValueError for what is no JSON, or nested deeper than any that is ours.
+    Raises ValueError for what is no JSON, is nested deeper than any that is ours, or holds an
+    integer of more than 4300 digits.
     """
     import json
 
@@ -114,8 +116,10 @@ def items(found: object, most: int = MOST_ITEMS) -> list[Any]:
     return found[:most] if isinstance(found, list) else []
 
 
-def _int(digits: str) -> float:
-    return int(digits) if len(digits) <= _MOST_DIGITS else float(digits)
+def _int(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"it holds a number of {len(digits)} digits")
+    return int(digits)
 
 
 def _depth(text: str) -> int:
