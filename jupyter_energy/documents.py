@@ -113,7 +113,7 @@ def record_from_document(document: Mapping[str, Any]) -> Record:
     held = document["emissions"]
     emissions = None
     if held is not None:
-        intensity = _made_once(CarbonIntensity, tuple(held["intensity"].items()))
+        intensity = _made_once(CarbonIntensity, _members(held["intensity"]))
         carbon_g = _made(Range, held["carbon_g"])
         emissions = _made(Emissions, {**held, "intensity": intensity, "carbon_g": carbon_g})
     baseline = None
@@ -143,7 +143,7 @@ def _repeats(document: Mapping[str, Any] | None) -> Repeats | None:
 
 
 def _domain_energy(document: Mapping[str, Any]) -> DomainEnergy:
-    domain = _made_once(Domain, tuple(document["domain"].items()))
+    domain = _made_once(Domain, _members(document["domain"]))
     energy = _energy(document["energy"])
     above = document.get("above_idle")
     above_idle = None if above is None else _made(Uncertain, above)
@@ -184,6 +184,13 @@ def _made(kind: type[T], values: Mapping[str, Any]) -> T:
                     raise ValueError(f"{name} is {values[name]!r:.60}")
             made[name] = value
     return kind(**made)
+
+
+def _members(found: object) -> tuple[tuple[str, Any], ...]:
+    """What a JSON object holds. Raises TypeError for what is none."""
+    if not isinstance(found, dict):
+        raise TypeError(f"{found!r:.60} is no object")
+    return tuple(found.items())
 
 
 @lru_cache(256)

@@ -132,7 +132,7 @@ class Outbox:
         store knows and says in time."""
         self._asked[record.run_id] = None
         self.put(record, key)
-        if self._answers and not self._is_late():
+        if self._answers and not self._closed and not self._is_late():
             with suppress(StoreError):
                 self.flush(ASKING_S)
         return self._asked.pop(record.run_id, None) or 0

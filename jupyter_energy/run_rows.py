@@ -153,8 +153,7 @@ def _under_way(connection: Connection, host: str, procfs: Path) -> Iterator[Spel
         (host,),
     )
     for notebook_id, session_id, started, devices, pid, began in rows:
-        # A column's type is no promise in SQLite, and the number becomes a part of a path.
-        if isinstance(pid, int) and began_at(pid, procfs) == began:
+        if began is not None and began_at(pid, procfs) == began:
             spell = _spell((notebook_id, session_id, host), started, devices)
             if spell is not None:
                 yield spell
