@@ -211,7 +211,10 @@ Step = tuple[str, int]
 
 @given(
     steps=st.lists(
-        st.tuples(st.sampled_from(["append", "store", "both", "read", "end"]), st.integers(0, 2)),
+        st.tuples(
+            st.sampled_from(["append", "early", "tell", "store", "both", "read", "end"]),
+            st.integers(0, 2),
+        ),
         max_size=25,
     ),
     where=st.permutations(range(25)),
@@ -220,7 +223,8 @@ Step = tuple[str, int]
 def test_whoever_writes_where_each_record_is_given_exactly_once(
     steps: list[Step], where: list[int]
 ) -> None:
-    """Three kernels append to their journals, write into the database and end, while one reads."""
+    """Three kernels append to their journals, say later which notebook that was of, write into the
+    database and end, while one reads."""
     with TemporaryDirectory() as folder:
         store = Store(Path(folder) / "energy.sqlite", host=HOST)
         reader = Store(store.path, host=HOST)
@@ -228,12 +232,21 @@ def test_whoever_writes_where_each_record_is_given_exactly_once(
         journals = [store.begin_journal(f"s{n}") for n in range(3)]
         waiting: list[list[Record]] = [[], [], []]
         mark, given_ids, made = Mark(), Counter(), []
+        early: list[list[Record]] = [[], [], []]
         for number, (act, who) in zip(where, steps, strict=False):
             record = a_record(f"{number}", known.id, after_s=number)
             if act in ("append", "both"):
                 journals[who].append(kept_for(record))
                 made.append(record)
                 waiting[who].append(record)
+            if act == "early":
+                journals[who].append(kept(record))
+                early[who].append(record)
+                waiting[who].append(record)
+            if act in ("tell", "end", "store", "both"):
+                journals[who].append(about(notebook_id=known.id))
+                made += early[who]
+                early[who].clear()
             if act in ("store", "both"):
                 store.append(*waiting[who])
                 waiting[who].clear()
