@@ -8,7 +8,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from errno import EINVAL
+from errno import EINVAL, EIO
 from os.path import realpath
 from pathlib import Path
 from typing import TypeVar
@@ -169,6 +169,10 @@ class Database:
             except (sqlite3.Error, StoreError, UnicodeDecodeError) as error:
                 if _code(error) not in BUSY:
                     self.close()
+                if _code(error) == sqlite3.SQLITE_CORRUPT and not can_be_read(self.path):
+                    # As SQLite calls a read that fails, too (vdbe.c, SQLITE_IOERR_CORRUPTFS).
+                    failing = OSError(EIO, os.strerror(EIO))
+                    raise StoreError(*_explained(failing, self.path)) from error
                 if attempt == "first" and self._is_damage(error) and may_be_ours(self.path):
                     with suppress(OSError):  # it stays where it is
                         if set_aside(self.path, self._file):
@@ -220,6 +224,9 @@ class Database:
             applied(connection)  # another program's file is refused before anything is set in it
             self._set_journal(connection)
             migrate(connection)
+            # What is deleted is gone from the file: pruned records are in no copy of it, and no
+            # recovery brings them back (sqlite.org/pragma.html, "secure_delete").
+            connection.execute("PRAGMA secure_delete = ON")
             self._take_up(connection)
             connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
         except BaseException:
@@ -249,8 +256,6 @@ class Database:
         if isinstance(error, UnicodeDecodeError):  # what SQLite says quotes a name that is damaged
             return True
         code = _code(error)
-        if code == sqlite3.SQLITE_CORRUPT and not can_be_read(self.path):
-            return False  # as SQLite calls a read that fails (vdbe.c, SQLITE_IOERR_CORRUPTFS)
         return code in CORRUPT or (code in PERHAPS_DAMAGE and self._is_torn())
 
     def _is_torn(self) -> bool:
@@ -274,7 +279,11 @@ class Database:
             # What cannot be done now is done at the next opening, by whoever comes first.
             with suppress(sqlite3.Error, OSError), taken(self.path, found) as held:
                 if held is not None:
+                    # Until all is written, the damaged file stands for it: one wait for the disk.
+                    connection.execute("PRAGMA synchronous = NORMAL")
                     told = recover(held, connection, _transaction, _connect_damaged)
+                    connection.execute("PRAGMA wal_checkpoint").fetchall()
+                    connection.execute("PRAGMA synchronous = FULL")
                     name = name_when_read(self.path, found)
                     self._warn(f"the store {self.path} was damaged; it is kept as {name}; {told}")
 

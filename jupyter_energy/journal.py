@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from errno import EBADF, ENOSPC
+from errno import EBADF, EINVAL, EMSGSIZE, ENOSPC
 from pathlib import Path
 from typing import Literal, cast, get_args
 from zlib import crc32
@@ -73,6 +74,8 @@ class Journal:
         if os.getpid() != self._pid:
             raise OSError(EBADF, "a forked process has no journal")
         line = entry.line()
+        if len(line) > LONGEST_LINE_BYTES:
+            raise OSError(EMSGSIZE, "it is too long for a journal")
         with self._lock:
             if self._fd is None:
                 raise OSError(EBADF, os.strerror(EBADF))
@@ -102,8 +105,9 @@ class Journal:
     def remove(self) -> None:
         """Delete the file: everything in it lies elsewhere by now."""
         self.close()
-        with suppress(OSError):
-            self.path.unlink()
+        if os.getpid() == self._pid:
+            with suppress(OSError):
+                self.path.unlink()
 
 
 def entries(path: Path, offset: int = 0) -> Iterator[tuple[Entry, int]]:
@@ -112,7 +116,8 @@ def entries(path: Path, offset: int = 0) -> Iterator[tuple[Entry, int]]:
     What is no whole line of ours is passed over; a last line without its end is left for the next
     time, since it may be about to be written. Raises OSError.
     """
-    with path.open("rb") as file:
+    # A named pipe would block for ever, and what a link leads to may have no end.
+    with open(path, "rb", opener=_regular) as file:
         file.seek(offset)
         while line := file.readline(LONGEST_LINE_BYTES):
             offset += len(line)
@@ -123,6 +128,16 @@ def entries(path: Path, offset: int = 0) -> Iterator[tuple[Entry, int]]:
             entry = _entry(line[:-1])
             if entry is not None:
                 yield entry, offset
+
+
+def _regular(path: str, flags: int) -> int:
+    """A descriptor of a file that is one. Raises OSError."""
+    own = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # Windows has neither
+    fd = os.open(path, flags | own)
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
+    raise OSError(EINVAL, "it is no file")
 
 
 def _entry(line: bytes) -> Entry | None:

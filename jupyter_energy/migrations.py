@@ -167,7 +167,7 @@ def _checked(connection: Connection, steps: Sequence[Step]) -> frozenset[str]:
     unknown = sorted(done.difference(step.name for step in steps))
     if unknown and steps and unknown[-1][:4] <= max(step.name for step in steps)[:4]:
         # A newer version has all steps of this one, and more behind them.
-        raise StoreError(f"it is damaged: it has had a step {unknown[-1]!r}", "damaged")
+        raise StoreError(f"is damaged: it has had a step {unknown[-1]!r}; move it away", "damaged")
     if unknown:
         raise StoreError(
             f"was changed by a newer jupyter-energy ({unknown[-1]}); this one keeps its records "

@@ -70,6 +70,13 @@ def held(connection: Connection, run_ids: Iterable[str]) -> frozenset[str]:
     return frozenset(found)
 
 
+def notebook_of(connection: Connection, run_id: str) -> str | None:
+    """The id of the notebook that a run was kept for; None of one that has no row."""
+    rows = connection.execute("SELECT notebook_id FROM record WHERE run_id = ?", (run_id,))
+    found: str | None = next((notebook_id for (notebook_id,) in rows), None)
+    return found
+
+
 def documents_after(
     connection: Connection, last: int, notebook_id: str, session_id: str | None
 ) -> list[tuple[int, str, str]]:
@@ -153,8 +160,7 @@ def _under_way(connection: Connection, host: str, procfs: Path) -> Iterator[Spel
         (host,),
     )
     for notebook_id, session_id, started, devices, pid, began in rows:
-        # A column's type is no promise in SQLite, and the number becomes a part of a path.
-        if isinstance(pid, int) and began_at(pid, procfs) == began:
+        if began is not None and began_at(pid, procfs) == began:
             spell = _spell((notebook_id, session_id, host), started, devices)
             if spell is not None:
                 yield spell

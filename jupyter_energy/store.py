@@ -290,17 +290,21 @@ class Store:
         """
         lost = 0
         for name in self.journals.names():
-            entries = [entry for entry, _, _ in self.journals.read(name)]
+            for _ in self.journals.read(name):
+                pass  # whose it is, it says itself
             if self.journals.is_over(name):
-                lost += self._take_in(name, entries, over=True)
-                self.journals.remove(name)
+                # Read once more: its process may have written between the first time and its end.
+                size_bytes = self.journals.size_bytes(name)
+                lost += self._take_in(name, over=True)
+                self.journals.remove(name, size_bytes)
         return lost
 
     def take_in(self, name: str) -> None:
         """Take what lies in a journal that goes on into the database."""
-        self._take_in(name, [entry for entry, _, _ in self.journals.read(name)], over=False)
+        self._take_in(name, over=False)
 
-    def _take_in(self, name: str, entries: Sequence[Entry], over: bool) -> int:
+    def _take_in(self, name: str, over: bool) -> int:
+        entries = [entry for entry, _, _ in self.journals.read(name)]
         said, beside = self.journals.described(name), self.journals.known()
         host = said.process.host if said.process is not None else self._host
 

@@ -189,14 +189,17 @@ def test_what_is_printed_keeps_its_lines_and_every_letter(text: str) -> None:
     ],
 )
 def test_no_command_hands_a_terminal_what_it_would_obey(
-    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: object
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     file = tmp_path / "a\x1b[31m\u202eb\x9b.ipynb"
     file.write_text("[", encoding="utf-8")
     words = [str(file) if word == "FILE" else word.replace("\0", "") for word in words]
     status = main(words)
-    said = capfd.readouterr()  # type: ignore[attr-defined]
+    said = capfd.readouterr()
     assert status in (1, 2)
     assert said.err.startswith("jupyter energy: ")
     oracles.safe_text(said.out + said.err, 3000)
@@ -209,3 +212,16 @@ def test_a_broken_settings_file_is_told_in_plain_words(tmp_path: Path) -> None:
         with pytest.raises(EnergyError, match="mend or delete it") as refused:
             json_file.load(file)
         oracles.safe_message(refused.value)
+
+
+def test_a_notebook_from_elsewhere_is_summed_up_in_plain_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("JUPYTER_ENERGY_STORE", str(tmp_path / "energy.sqlite"))
+    file = tmp_path / "a\x1b[31m\u202eb\x9b.ipynb"
+    file.write_text(json.dumps(inputs.example("notebook")), encoding="utf-8")
+    assert main(["summary", str(file)]) == 0
+    said = capfd.readouterr()
+    assert "from the outputs saved in" in said.err
+    assert "train" in said.out
+    oracles.safe_text(said.out + said.err, 5000)
