@@ -10,8 +10,12 @@ import re
 import stat
 import sys
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import json
 
 # No energy, power, time or mass of ours comes near; sums and squares of less stay finite.
 LARGEST = 1e30
@@ -47,7 +51,7 @@ def loads(text: object) -> Any:
     if sys.getrecursionlimit() > 2 * DEEPEST and _depth(text) > DEEPEST:
         raise ValueError("it is nested too deeply")
     try:
-        return json.loads(text, parse_int=_int)
+        return _decoder().decode(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
@@ -114,6 +118,14 @@ def moment(found: object) -> datetime | None:
 def items(found: object, most: int = MOST_ITEMS) -> list[Any]:
     """The first items of a list; none of what is no list."""
     return found[:most] if isinstance(found, list) else []
+
+
+@cache
+def _decoder() -> json.JSONDecoder:
+    """Made once: `json.loads` makes one at each call, which takes as long as a record's JSON."""
+    import json
+
+    return json.JSONDecoder(parse_int=_int)
 
 
 def _int(digits: str) -> int:
