@@ -102,7 +102,8 @@ class Rig:
 
     def after_cell(self, *_: object) -> None:
         """A cell has ended; our hook has not been called."""
-        self.lift()
+        if self.moment in ("start", "cell"):
+            self.lift()
         if self.moment == "end" and self.is_loaded:
             self.strike()
 
