@@ -244,7 +244,7 @@ class Outbox:
         except StoreError as error:
             # What is only busy has it soon; of one cause one line is enough.
             if error.kind != "busy" and not self._logbook.has_told:
-                self._tell(f"store:{error.kind}", f"{error}. The cell is not affected.")
+                self._tell("store", f"{error}. The cell is not affected.")
             raise
 
     def _absorb(self) -> None:
