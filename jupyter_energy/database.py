@@ -8,7 +8,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from errno import EINVAL
+from errno import EINVAL, EIO
 from os.path import realpath
 from pathlib import Path
 from typing import TypeVar
@@ -169,6 +169,10 @@ class Database:
             except (sqlite3.Error, StoreError, UnicodeDecodeError) as error:
                 if _code(error) not in BUSY:
                     self.close()
+                if _code(error) == sqlite3.SQLITE_CORRUPT and not can_be_read(self.path):
+                    # As SQLite calls a read that fails, too (vdbe.c, SQLITE_IOERR_CORRUPTFS).
+                    failing = OSError(EIO, os.strerror(EIO))
+                    raise StoreError(*_explained(failing, self.path)) from error
                 if attempt == "first" and self._is_damage(error) and may_be_ours(self.path):
                     with suppress(OSError):  # it stays where it is
                         if set_aside(self.path, self._file):
@@ -252,8 +256,6 @@ class Database:
         if isinstance(error, UnicodeDecodeError):  # what SQLite says quotes a name that is damaged
             return True
         code = _code(error)
-        if code == sqlite3.SQLITE_CORRUPT and not can_be_read(self.path):
-            return False  # as SQLite calls a read that fails (vdbe.c, SQLITE_IOERR_CORRUPTFS)
         return code in CORRUPT or (code in PERHAPS_DAMAGE and self._is_torn())
 
     def _is_torn(self) -> bool:

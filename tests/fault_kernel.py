@@ -7,6 +7,7 @@ files. A user's own hooks around a cell, registered before ours and after them, 
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
 import signal
@@ -15,10 +16,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from standins.faults import FILE_FAULTS, HOUR_NS, Page
+from standins.faults import EVERY_CALL, FAIL, FILE_FAULTS, HOUR_NS, Page
 
 OURS = "jupyter-energy"
 MIME_TYPE = "application/vnd.jupyter-energy+json"
@@ -100,7 +102,8 @@ class Rig:
 
     def after_cell(self, *_: object) -> None:
         """A cell has ended; our hook has not been called."""
-        self.lift()
+        if self.moment in ("start", "cell"):
+            self.lift()
         if self.moment == "end" and self.is_loaded:
             self.strike()
 
@@ -140,7 +143,9 @@ def sensor(rig: Rig, fault: str, way: str) -> tuple[Act, Act]:
 
     def strike() -> None:
         rig.tell_driver(DRIVER_FAULTS[fault])
-        if fault != "hangs":  # a file of the kernel's own does not
+        if fault == "disappears":  # a file of the kernel's own, one that is open too
+            rig.page.strike(counters, FAIL, errno.ENODEV, EVERY_CALL)
+        elif fault != "hangs":  # which such a file does not
             rig.page.strike(counters, *FILE_FAULTS[fault])
 
     def lift() -> None:
@@ -159,42 +164,43 @@ def store(rig: Rig, fault: str, way: str) -> tuple[Act, Act]:
 
 
 def live(rig: Rig, fault: str, way: str) -> tuple[Act, Act]:
-    """The kernel's session, by which messages are sent; only ours fail."""
-    kernel = getattr(rig.shell, "kernel", None)
-    session, send = kernel.session, kernel.session.send
-    over = threading.Event()
+    """The kernel's session, by which messages are sent, and its comms; only ours fail."""
+    if fault == "thread dies":
+        return lambda: rig.kill("live channel", WAYS_TO_DIE[way]), nothing
+    comms, session = rig.shell.kernel.comm_manager, rig.shell.kernel.session
+    if fault == "garbage":
+        return lambda: hello_garbage(comms), nothing
+    send, over = session.send, threading.Event()
+    gone: dict[str, Any] = {}
 
     def failing(stream: object, kind: Any, content: Any = None, *rest: Any, **more: Any) -> object:
-        ours = kind == "comm_msg" and (content or {}).get("comm_id") == OURS
-        if rig.on and ours and fault == "raises":
-            raise OSError("the socket is closed")
-        if rig.on and ours and fault == "disappears":
-            raise AttributeError("'NoneType' object has no attribute 'send'")
-        if rig.on and ours and fault == "hangs":
-            over.wait()
+        if rig.on and kind == "comm_msg" and (content or {}).get("comm_id") == OURS:
+            if fault == "hangs":
+                over.wait()
+            else:
+                raise OSError("the socket is closed")
         return send(stream, kind, content, *rest, **more)
 
     def strike() -> None:
         over.clear()
-        if fault == "garbage":  # what a page sends: handled as the kernel does
-            comms = kernel.comm_manager
-            for data in GARBAGE_HELLOS:
-                content = {"comm_id": OURS, "data": data}
-                if comms.comms.get(OURS) is not None:
-                    comms.comm_msg(None, b"", {"content": content, "header": {}})
-        if fault == "disappears":
-            rig.gone = kernel.comm_manager.comms.pop(OURS, None)
+        if fault == "disappears" and OURS in comms.comms:
+            gone[OURS] = comms.comms.pop(OURS)
 
     def lift() -> None:
         over.set()
-        if fault == "disappears" and getattr(rig, "gone", None) is not None:
-            kernel.comm_manager.comms[OURS] = rig.gone
+        comms.comms.update(gone)
+        gone.clear()
 
-    if fault == "thread dies":
-        return lambda: rig.kill("live channel", WAYS_TO_DIE[way]), nothing
-    if fault in ("raises", "disappears", "hangs"):
-        session.send = failing
+    session.send = failing
     return strike, lift
+
+
+def hello_garbage(comms: Any) -> None:
+    """What a page may send, handed to whom it is for as the kernel does."""
+    if OURS not in comms.comms:  # asked about one that is not there, it says so on stderr
+        return
+    for data in GARBAGE_HELLOS:
+        comms.comm_msg(None, b"", {"content": {"comm_id": OURS, "data": data}, "header": {}})
 
 
 GARBAGE_HELLOS: tuple[Any, ...] = (
@@ -228,14 +234,27 @@ class Closed:
 
 def renderer(rig: Rig, fault: str, way: str) -> tuple[Act, Act]:
     """What results and warnings are shown by; the user's own output goes on."""
-    publisher, session = rig.shell.display_pub, rig.shell.kernel.session
-    publish, send = publisher.publish, session.send
-    over = threading.Event()
+    made: tuple[Act, Act] = RENDERER_FAULTS[fault](rig)
+    return made
+
+
+def publisher_raises(rig: Rig) -> tuple[Act, Act]:
+    publisher = rig.shell.display_pub
+    publish = publisher.publish
 
     def failing(data: Any, *rest: Any, **more: Any) -> object:
-        if rig.on and MIME_TYPE in data and fault == "raises":
+        if rig.on and MIME_TYPE in data:
             raise RuntimeError("the publisher is broken")
         return publish(data, *rest, **more)
+
+    publisher.publish = failing
+    return nothing, nothing
+
+
+def update_hangs(rig: Rig) -> tuple[Act, Act]:
+    """The better result that the sampler's thread sends after a cell."""
+    session, over = rig.shell.kernel.session, threading.Event()
+    send = session.send
 
     def hanging(stream: object, kind: Any, *rest: Any, **more: Any) -> object:
         main = threading.current_thread() is threading.main_thread()
@@ -243,33 +262,50 @@ def renderer(rig: Rig, fault: str, way: str) -> tuple[Act, Act]:
             over.wait()
         return send(stream, kind, *rest, **more)
 
-    gone, kept = Gone(), {}
-    streams = sys.stdout, sys.stderr
+    session.send = hanging
+    return over.clear, over.set
+
+
+def streams_are(stream: object, rig: Rig) -> tuple[Act, Act]:
+    """stdout and stderr are something else while only hooks run."""
+    kept = sys.stdout, sys.stderr
 
     def strike() -> None:
-        over.clear()
-        if fault == "disappears":
-            sys.meta_path.insert(0, gone)  # type: ignore[arg-type]
-            for name in [n for n in sys.modules if n.startswith("jupyter_energy.display")]:
-                kept[name] = sys.modules.pop(name)
-            if rig.moment in ("start", "end"):  # when only hooks run
-                sys.stdout = sys.stderr = None
-        if fault == "garbage" and rig.moment in ("start", "end"):
-            sys.stdout = sys.stderr = Closed()
+        if rig.moment in ("start", "end"):
+            sys.stdout = sys.stderr = stream  # type: ignore[assignment]
 
     def lift() -> None:
-        over.set()
-        sys.stdout, sys.stderr = streams
-        if gone in sys.meta_path:
-            sys.meta_path.remove(gone)  # type: ignore[arg-type]
+        sys.stdout, sys.stderr = kept
+
+    return strike, lift
+
+
+def modules_are_gone(rig: Rig) -> tuple[Act, Act]:
+    """Uninstalled in a kernel that runs; and there are no streams."""
+    without_streams, with_streams = streams_are(None, rig)
+    gone, kept = Gone(), {}
+
+    def strike() -> None:
+        without_streams()
+        sys.meta_path.insert(0, gone)  # type: ignore[arg-type]
+        for name in [n for n in sys.modules if n.startswith("jupyter_energy.display")]:
+            kept[name] = sys.modules.pop(name)
+
+    def lift() -> None:
+        with_streams()
+        sys.meta_path.remove(gone)  # type: ignore[arg-type]
         sys.modules.update(kept)
         kept.clear()
 
-    if fault == "raises":
-        publisher.publish = failing
-    if fault == "hangs":
-        session.send = hanging
     return strike, lift
+
+
+RENDERER_FAULTS: dict[str, Any] = {
+    "raises": publisher_raises,
+    "hangs": update_hangs,
+    "garbage": partial(streams_are, Closed()),
+    "disappears": modules_are_gone,
+}
 
 
 # -- what strikes the whole process ----------------------------------------------------------

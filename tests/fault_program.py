@@ -84,8 +84,8 @@ def run_program(kernel: Kernel, case: Case | None, load: str) -> Seen:
         ),
         "sets-up": f"rig.set_up({part!r}, {fault!r}, {way!r}, {moment!r})",
         "loads": load,
+        "first": "# %%energy -n first\nfirst = 1",  # shown, so that it waits for sensors
         "is-loaded": "rig.loaded()",
-        "first": "# %%energy -n first\nfirst = 1",
         **{name: source(name) for name in PROGRAM},
         "ends-the-fault": "rig.finish()",
         LAST: f"# %%energy -n '{LAST}'\nsum(range(10**5))",
