@@ -67,8 +67,11 @@ def everything(store: Store, sound: Sound) -> tuple[dict, dict, dict]:
     idles: dict[str, Idle] = {}
     traces: dict[str, PowerTrace] = {}
     for notebook_id in sound.notebooks:
-        records |= {r.run_id: r for r in store.records(notebook_id)}
-        idles |= {i.idle_id: i for i in store.idles(notebook_id)}
+        own, between = store.records(notebook_id), store.idles(notebook_id)
+        assert {found.notebook_id for found in (*own, *between)} <= {notebook_id}
+        records |= {r.run_id: r for r in own}
+        idles |= {i.idle_id: i for i in between}
+        assert len(own) == len({r.run_id for r in own})
     for run_id in sound.traces:
         trace = store.power(run_id)
         traces |= {} if trace is None else {run_id: trace}
