@@ -245,8 +245,8 @@ class Outbox:
             # What is only busy has it soon; of one cause one line is enough.
             if error.kind != "busy" and not self._logbook.has_told:
                 # A reader of the store warns of a newer one too, in the same words.
-                said = str(error).partition(";")[0] if error.kind == "newer" else error.kind
-                self._tell(f"store:{said}", f"{error}. The cell is not affected.")
+                said = ":" + str(error).partition(";")[0] if error.kind == "newer" else ""
+                self._tell(f"store{said}", f"{error}. The cell is not affected.")
             raise
 
     def _absorb(self) -> None:

@@ -7,6 +7,7 @@ files. A user's own hooks around a cell, registered before ours and after them, 
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
 import signal
@@ -19,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from standins.faults import FILE_FAULTS, HOUR_NS, Page
+from standins.faults import EVERY_CALL, FAIL, FILE_FAULTS, HOUR_NS, Page
 
 OURS = "jupyter-energy"
 MIME_TYPE = "application/vnd.jupyter-energy+json"
@@ -101,7 +102,8 @@ class Rig:
 
     def after_cell(self, *_: object) -> None:
         """A cell has ended; our hook has not been called."""
-        self.lift()
+        if self.moment in ("start", "cell"):
+            self.lift()
         if self.moment == "end" and self.is_loaded:
             self.strike()
 
@@ -141,7 +143,9 @@ def sensor(rig: Rig, fault: str, way: str) -> tuple[Act, Act]:
 
     def strike() -> None:
         rig.tell_driver(DRIVER_FAULTS[fault])
-        if fault != "hangs":  # a file of the kernel's own does not
+        if fault == "disappears":  # a file of the kernel's own, one that is open too
+            rig.page.strike(counters, FAIL, errno.ENODEV, EVERY_CALL)
+        elif fault != "hangs":  # which such a file does not
             rig.page.strike(counters, *FILE_FAULTS[fault])
 
     def lift() -> None:

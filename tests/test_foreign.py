@@ -28,7 +28,7 @@ from jupyter_energy.uncertainty import Range, Uncertain
 # Of a size that an attacker's file can have, any sign, next to nothing too.
 sizes = st.floats(-foreign.LARGEST, foreign.LARGEST) | st.floats(-1e-300, 1e-300)
 plain_json = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**62), 2**62) | st.text(max_size=5)
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5)
     | st.floats(allow_nan=False, allow_infinity=False),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
     max_leaves=10,
@@ -66,15 +66,18 @@ def test_nested_json_ends_no_process_whose_user_raised_the_recursion_limit() -> 
     assert (ended.returncode, ended.stdout) == (0, "it is nested too deeply\n"), ended.stderr
 
 
-def test_a_number_of_ten_million_digits_is_read_at_once_also_without_a_limit_of_digits() -> None:
+def test_a_number_of_ten_million_digits_is_refused_at_once_also_without_a_limit_of_digits() -> None:
     code = (
-        "import sys; from jupyter_energy.foreign import loads, number, whole\n"
+        "import sys; from jupyter_energy.foreign import loads\n"
         "sys.set_int_max_str_digits(0)\n"
-        "found = loads('[' + '9' * 10**7 + ', 1.' + '9' * 10**7 + ']')\n"
-        "print(number(found[0]), whole(found[0]), number(found[1]))\n"
+        "print(loads('1.' + '9' * 10**7))\n"
+        "try: loads('9' * 10**7)\n"
+        "except ValueError as error: print(error)\n"
     )
     ended = run_alone(code)
-    assert (ended.returncode, ended.stdout) == (0, "None None 2.0\n"), ended.stderr
+    assert (ended.returncode, ended.stdout) == (0, "2.0\nit holds a number of 10000000 digits\n"), (
+        ended.stderr
+    )
 
 
 @pytest.mark.parametrize("found", inputs.HOSTILE)

@@ -1,5 +1,5 @@
 """`python long_session.py CELLS EVERY`: so many cells in one shell with our hooks; what the process
-takes, after every so many, is printed as JSON. The store and the settings come by the environment."""
+takes, after every so many, is printed as JSON. The store comes by the environment."""
 
 from __future__ import annotations
 
