@@ -182,7 +182,9 @@ def _script_monitor(pid: int) -> Monitor:
 
 def _say(text: str) -> None:
     """One plain line on stderr; a closed stderr is no reason to fail."""
+    from .plain_text import message
+
     try:
-        print(f"jupyter-energy: {text}", file=sys.stderr)
+        print(f"jupyter-energy: {message(text)}", file=sys.stderr)
     except (OSError, ValueError, AttributeError):
         return

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from .model import Emissions, Record
+from .uncertainty import Range
 from .units import J_PER_KWH
 
 if TYPE_CHECKING:
@@ -115,8 +116,8 @@ def _sum(items: Sequence[Weighed]) -> CarbonJson:
 
 
 def _energy_j(record: Record) -> float:
-    estimated = record.estimated_j
-    return (record.energy_j or 0.0) + (estimated.mid if estimated else 0.0)
+    counted = [d.energy for d in record.measurement.counted()]
+    return math.fsum(e.mid if isinstance(e, Range) else e.value for e in counted if e is not None)
 
 
 def _total(figures: Iterable[float | None]) -> float | None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .errors import EnergyError, WrongUse
+from .plain_text import message
 
 if TYPE_CHECKING:
     from .commands.shell_context import ShellContext
@@ -44,10 +45,10 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         return _run(words, context)
     except WrongUse as error:
-        context.err(f"{PROGRAM}: {error}")
+        context.err(f"{PROGRAM}: {message(error)}")
         return 2
     except EnergyError as error:
-        context.err(f"{PROGRAM}: {error}")
+        context.err(f"{PROGRAM}: {message(error)}")
         return 1
     except KeyboardInterrupt:
         context.err(f"{PROGRAM}: interrupted")

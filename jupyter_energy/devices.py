@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -49,9 +50,9 @@ def parse(text: str | None) -> Choice:
     wanted: set[tuple[str, int | None]] = set()
     for item in filter(None, (part.strip().lower() for part in text.split(","))):
         word, colon, index = item.partition(":")
-        if word not in WORDS or (colon and not index.isdigit()):
+        if word not in WORDS or (colon and re.fullmatch("[0-9]{1,9}", index) is None):
             raise WrongUse(
-                f"--devices {item!r} is no device: write gpu, gpu:0, cpu, cpu:0 or memory, "
+                f"--devices {item!r:.60} is no device: write gpu, gpu:0, cpu, cpu:0 or memory, "
                 "several with commas"
             )
         wanted |= {(kind, int(index) if colon else None) for kind in WORDS[word]}

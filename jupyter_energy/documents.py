@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import fields, replace
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, TypeVar, cast
+from functools import cache, lru_cache
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from . import foreign
 from .attribution import Baseline
 from .model import (
     CarbonIntensity,
@@ -27,6 +30,9 @@ from .uncertainty import Range, Uncertain
 
 NOT_A_NUMBER = "the sensor gave no finite number"
 T = TypeVar("T")
+# A field: its name, the types whose every value it may have, between what any float will do, and
+# what reads another value; None of one that it cannot have.
+Reader = tuple[str, frozenset[type], float, float, Callable[[object], object]]
 
 
 def to_json(document: Mapping[str, object], indent: int | None = None) -> str:
@@ -99,7 +105,7 @@ def _measurement_fields(measurement: Measurement) -> dict[str, Any]:
 def _fields_of(item: Any) -> dict[str, Any]:
     """The fields of one of our dataclasses, as they are: a fifth of the time of `asdict`, which
     copies each value, and a cell's reply waits for this."""
-    return {name: getattr(item, name) for name in item.__slots__}
+    return {name: getattr(item, name) for name in item.__slots__ if name[0] != "_"}
 
 
 def record_from_document(document: Mapping[str, Any]) -> Record:
@@ -110,16 +116,15 @@ def record_from_document(document: Mapping[str, Any]) -> Record:
     held = document["emissions"]
     emissions = None
     if held is not None:
-        intensity = _made(CarbonIntensity, held["intensity"])
+        intensity = _made_once(CarbonIntensity, _members(held["intensity"]))
         carbon_g = _made(Range, held["carbon_g"])
         emissions = _made(Emissions, {**held, "intensity": intensity, "carbon_g": carbon_g})
     baseline = None
     if (found := document.get("baseline")) is not None:
-        taken = datetime.fromisoformat(found["taken"])
-        baseline = _made(Baseline, {**found, "taken": taken})
+        baseline = _made(Baseline, {**found, "taken": _moment(found["taken"])})
     rest = {
         "emissions": emissions,
-        "warnings": tuple(document.get("warnings", ())),
+        "warnings": _texts(document.get("warnings", [])),
         "repeats": _repeats(document.get("repeats")),
         "baseline": baseline,
         "measurement": _measurement(document),
@@ -128,11 +133,9 @@ def record_from_document(document: Mapping[str, Any]) -> Record:
 
 
 def _measurement(document: Mapping[str, Any]) -> Measurement:
-    return Measurement(
-        datetime.fromisoformat(document["start"]),
-        document["duration_s"],
-        tuple(_domain_energy(d) for d in document["domains"]),
-    )
+    domains = tuple(map(_domain_energy, foreign.items(document["domains"])))
+    start = _moment(document["start"])
+    return _made(Measurement, {**document, "start": start, "domains": domains})
 
 
 def _repeats(document: Mapping[str, Any] | None) -> Repeats | None:
@@ -143,7 +146,8 @@ def _repeats(document: Mapping[str, Any] | None) -> Repeats | None:
 
 
 def _domain_energy(document: Mapping[str, Any]) -> DomainEnergy:
-    domain, energy = _made(Domain, document["domain"]), _energy(document["energy"])
+    domain = _made_once(Domain, _members(document["domain"]))
+    energy = _energy(document["energy"])
     above = document.get("above_idle")
     above_idle = None if above is None else _made(Uncertain, above)
     whole = {**document, "domain": domain, "energy": energy, "above_idle": above_idle}
@@ -156,14 +160,83 @@ def _energy(held: Mapping[str, Any] | None) -> Uncertain | Range | None:
     return _made(Uncertain, held) if "value" in held else _made(Range, held)
 
 
+def _moment(found: object) -> datetime:
+    moment = foreign.moment(found)
+    if moment is None:
+        raise ValueError(f"{found!r:.60} is no moment")
+    return moment
+
+
+def _texts(found: object) -> tuple[str, ...]:
+    texts = foreign.items(found)
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a warning is a text")
+    return tuple(texts)
+
+
 def _made(kind: type[T], values: Mapping[str, Any]) -> T:
-    """One of our dataclasses from the values that it has a field for."""
-    names = (field.name for field in fields(cast(Any, kind)))
-    return kind(**{name: values[name] for name in names if name in values})
+    """One of our dataclasses from the values that it has a field for, each of that field's type:
+    a store may be somebody else's work, and whatever shows a record relies on it."""
+    made: dict[str, Any] = {}
+    for name, types, low, high, read in _readers(cast(Hashable, kind)):
+        if name in values:
+            value = values[name]
+            of = type(value)
+            # Most are floats, and a call for each would take a third of the time.
+            if of is float and low <= value <= high:
+                made[name] = value
+                continue
+            if of not in types:
+                value = read(value)
+                if value is None:
+                    raise ValueError(f"{name} is {values[name]!r:.60}")
+            made[name] = value
+    return kind(**made)
+
+
+def _members(found: object) -> tuple[tuple[str, Any], ...]:
+    """What a JSON object holds. Raises TypeError for what is none."""
+    if not isinstance(found, dict):
+        raise TypeError(f"{found!r:.60} is no object")
+    return tuple(found.items())
+
+
+@lru_cache(256)
+def _made_once(kind: type[T], values: tuple[tuple[str, Any], ...]) -> T:
+    """The same of what thousands of records have alike: a machine's devices, a place's factor."""
+    return _made(kind, dict(values))
+
+
+@cache
+def _readers(kind: type) -> tuple[Reader, ...]:
+    """How each field is read."""
+    found = []
+    for name, hint in get_type_hints(kind).items():
+        options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+        read: Callable[[object], object] = _refuse
+        low, high = 1.0, 0.0  # no float at all
+        if float in options:
+            is_time = name.endswith(("_s", "seconds"))
+            low, high = (0.0, foreign.LONGEST_S) if is_time else (-foreign.LARGEST, foreign.LARGEST)
+            read = foreign.seconds if is_time else foreign.number
+        elif int in options:
+            read = foreign.whole
+        elif get_origin(options[0]) is Literal:
+            read = {word: word for word in get_args(options[0])}.get
+        # tuple, of tuple[str, ...]; of numbers and words not every one will do
+        types = frozenset(get_origin(option) or option for option in options)
+        found.append((name, types - {float, int, Literal}, low, high, read))
+    return tuple(found)
+
+
+def _refuse(_: object) -> None:
+    """No other value will do."""
 
 
 def sound(record: Record) -> Record:
     """The record with every figure that is not finite made unknown: JSON has no NaN."""
+    if _all_finite(record):
+        return record  # as nearly all are
     domains = _sound_domains(record.measurement)
     emissions = record.emissions
     if emissions is not None and not _finite(emissions.carbon_g):
@@ -171,10 +244,17 @@ def sound(record: Record) -> Record:
     repeats = record.repeats
     if repeats is not None and not _finite_run(repeats):
         repeats = None
-    if (domains, emissions, repeats) == (record.domains, record.emissions, record.repeats):
-        return record
     measurement = replace(record.measurement, domains=domains)
     return replace(record, measurement=measurement, emissions=emissions, repeats=repeats)
+
+
+def _all_finite(record: Record) -> bool:
+    emissions, repeats = record.emissions, record.repeats
+    if emissions is not None and not _finite(emissions.carbon_g):
+        return False
+    if repeats is not None and not _finite_run(repeats):
+        return False
+    return all(_finite(d.energy) and _finite(d.above_idle) for d in record.domains)
 
 
 def _finite_run(repeats: Repeats) -> bool:

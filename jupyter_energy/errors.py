@@ -45,7 +45,9 @@ class SensorTimeout(SensorError):
 class StoreError(EnergyError):
     """The store could not be opened, read or written.
 
-    `kind`: "busy" (another try may work), "full", "damaged" or "unusable".
+    `kind`: "busy" (another try may work), "full", "damaged", "foreign" (another program's file),
+    "locks" (of the file system, which do not work), "newer" (a version of ours that changed the
+    file) or "unusable".
     """
 
     def __init__(self, text: str, kind: str = "unusable") -> None:

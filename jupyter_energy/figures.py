@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .display.devices import device_label
-from .display.words import clean
 from .errors import EnergyError, StoreError
 from .live_message import (
     PROTOCOL_VERSION,
@@ -27,8 +26,9 @@ from .model import CarbonIntensity, DomainEnergy, Measurement, Record
 from .monitor import Monitor
 from .open_window import OpenWindow
 from .pages import Key, Pages
+from .plain_text import clean
 from .sensors.nvidia_pci import ASLEEP
-from .store import Store
+from .store import Mark, Store
 from .tally import Tally, Totals
 from .uncertainty import Range, Uncertain, sum_of_ranges, sum_over_devices
 from .version import version
@@ -53,7 +53,7 @@ class Books:
 
     notebook_id: str
     generation: int
-    last: int = 0
+    last: Mark = field(default_factory=Mark)
     seen: set[str] = field(default_factory=set)  # run ids of the latest read
     whole: Tally = field(default_factory=Tally)
     session: Tally = field(default_factory=Tally)
@@ -173,7 +173,7 @@ class Figures:
 
     def _read(self, notebook: Key, windows: Sequence[OpenWindow]) -> Books:
         """The books of a notebook, with what the store has got since. Raises StoreError."""
-        self._monitor.wait_until_settled(SETTLED_S)
+        self._monitor.refining.wait(SETTLED_S)
         known = self._monitor.known_notebook(notebook)
         if known is None:
             self._monitor.flush(STORE_DEADLINE_S)  # it is being asked: right after loading
@@ -184,10 +184,10 @@ class Figures:
         if books is None or books.notebook_id != known.id:
             books = Books(known.id, self._store.generation)
         records, last = self._store.records_after(books.last, known.id)
-        if books.generation != self._store.generation and books.last:
+        if books.generation != self._store.generation and books.last != Mark():
             # Opened anew: it may be another file, without what was counted.
             books = Books(known.id, self._store.generation)
-            records, last = self._store.records_after(0, known.id)
+            records, last = self._store.records_after(Mark(), known.id)
         books.generation = self._store.generation
         open_since_s = min((w.start_utc.timestamp() for w in windows), default=math.inf)
         for record in records:

@@ -1,9 +1,12 @@
-"""On what kind of file system a folder lies, as far as Linux says."""
+"""On what kind of file system a folder lies, as far as Linux says, and whether its locks work."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 from contextlib import suppress
+from dataclasses import dataclass
+from errno import EACCES, EAGAIN, EINVAL
 from pathlib import Path
 
 # SQLite's WAL keeps its index in shared memory, which these cannot share between machines
@@ -15,16 +18,34 @@ NETWORK_FILESYSTEMS = frozenset(
         *("fuse.sshfs", "fuse.ceph-fuse", "fuse.glusterfs", "fuse.s3fs", "fuse.rclone"),
     }
 )
+# Options with which a lock is known to one machine only: nfs(5), "local_lock"; of lustre
+# "localflock" and "noflock"; of cifs "nobrl".
+LOCAL_LOCKS = frozenset(
+    {"nolock", "local_lock=all", "local_lock=posix", "localflock", "noflock", "nobrl"}
+)
 
 
-def filesystem_of(folder: Path, procfs: Path = Path("/proc")) -> str | None:
-    """The type of the file system that holds `folder`, such as "ext4" or "nfs4"; None if unknown.
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """The type of a file system, such as "ext4" or "nfs4", and the options it was mounted with."""
+
+    kind: str
+    options: frozenset[str]
+
+    @property
+    def is_network(self) -> bool:
+        """Whether other machines may have it too."""
+        return self.kind in NETWORK_FILESYSTEMS
+
+
+def mount_of(folder: Path, procfs: Path = Path("/proc")) -> Mount | None:
+    """The file system that holds `folder`; None if unknown.
 
     Source: proc(5), /proc/pid/mountinfo; the longest mount point that holds the folder, and of
     two on one place the later, which hides the earlier.
     """
     place = os.path.realpath(folder)
-    best, kind = "", None
+    best, found = "", None
     with suppress(OSError, IndexError):
         text = (procfs / "self/mountinfo").read_text(errors="surrogateescape")
         for line in text.splitlines():
@@ -32,5 +53,49 @@ def filesystem_of(folder: Path, procfs: Path = Path("/proc")) -> str | None:
             mount = left.split(" ")[4].replace("\\040", " ")  # a space, as proc(5) writes it
             inside = place == mount or place.startswith(mount.rstrip("/") + "/")
             if inside and len(mount) >= len(best):
-                best, kind = mount, right.split(" ")[0]
-    return kind
+                kind, _, options = right.split(" ")[:3]
+                best, found = mount, Mount(kind, frozenset(options.split(",")))
+    return found
+
+
+def locks_work(folder: Path, procfs: Path = Path("/proc")) -> bool:
+    """Whether a lock that one process holds on a file in `folder` keeps others out.
+
+    It is tried with a file that is gone at once: a second open file must not get the lock of the
+    first (fcntl(2), "open file description locks", which ask the file system as SQLite's do). A
+    network file system whose locks stay on one machine has none that work. Where nothing can be
+    written or the system has no such locks, they are taken to work.
+    """
+    mount = mount_of(folder, procfs)
+    if mount is not None and mount.is_network and mount.options & LOCAL_LOCKS:
+        return False
+    try:
+        import fcntl
+
+        set_lock = fcntl.F_OFD_SETLK
+    except (ImportError, AttributeError):
+        return True
+    whole = _flock(fcntl.F_WRLCK)
+    try:
+        with (
+            tempfile.NamedTemporaryFile(dir=folder, prefix=".locks-", buffering=0) as one,
+            open(one.name, "r+b", buffering=0) as other,  # noqa: PTH123  a second open file
+        ):
+            try:
+                fcntl.fcntl(one, set_lock, whole)
+            except OSError as error:
+                return error.errno == EINVAL  # a kernel without such locks: nothing is known
+            try:
+                fcntl.fcntl(other, set_lock, whole)
+            except OSError as error:
+                return error.errno in (EACCES, EAGAIN)
+            return False
+    except OSError:
+        return True
+
+
+def _flock(kind: int) -> bytes:
+    """A `struct flock` for a whole file: l_type, l_whence, l_start, l_len, l_pid (fcntl(2))."""
+    import struct
+
+    return struct.pack("hhqqi", kind, os.SEEK_SET, 0, 0, 0) + bytes(4)

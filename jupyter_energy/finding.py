@@ -99,7 +99,7 @@ class Finder:
                 if self._closing:
                     return
                 self._ask(family)
-        except Exception as error:  # noqa: BLE001  broken metadata of some package: cells run on
+        except BaseException as error:  # noqa: BLE001  broken metadata of some package: cells run on
             with self._lock:
                 self._found["sensors"] = Discovery(notes=(failed(error),))
         self._begun(-1)

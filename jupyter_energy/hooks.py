@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -25,12 +26,15 @@ from .live import Live
 from .magic_line import Shown
 from .model import Outcome
 from .monitor import Monitor
-from .open_window import OpenWindow, Options
+from .open_window import Ending, OpenWindow, Options, never_opened
 from .pages import Key, Pages
+from .plain_text import message
 from .repeat import Repetition, block_s
 from .results import Result
 from .runs import runs
 from .settings import read as read_settings
+from .signals import signal_of
+from .window import Edge
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
@@ -56,6 +60,7 @@ class Frame:
     shown: Shown | None = None
     is_told: bool = False  # whether the live channel knows that it runs
     bar: str | None = None  # the display id of a progress bar, which the result replaces
+    failed: OpenWindow | None = None  # why it has no window
 
 
 class CellHooks:
@@ -72,6 +77,8 @@ class CellHooks:
         kernel = getattr(shell, "kernel", None)
         self.silent = True
         self._frames: dict[int, list[Frame]] = {}
+        self._untold: list[str] = []  # lines that stderr did not take
+        self._errors: list[RecursionError] = []  # failures that no line has been made of
         self.live: Live | None = None
         if kernel is not None:  # a shell in a terminal has no front end
             self.live = Live(
@@ -84,13 +91,10 @@ class CellHooks:
         """A cell begins: open its window, unless measuring is off."""
         try:
             self._before(info)
-        except KeyboardInterrupt:
-            # The user meant the cell, not us: hand the interrupt on once the cell runs.
-            timer = threading.Timer(HAND_ON_S, _interrupt)
-            timer.daemon = True
-            timer.start()
-        except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
-            self._failed(error)
+        except RecursionError as error:  # no frame is left to do more than to remember it
+            self._errors.append(error)
+        except BaseException as error:  # noqa: BLE001  ours must not reach the user's cell
+            self._handed_on(error)
 
     def _before(self, info: ExecutionInfo) -> None:
         frames = self._frames.setdefault(threading.get_ident(), [])
@@ -109,14 +113,25 @@ class CellHooks:
             frame.notebook = self.pages.of(frame.cell_id)
         frames.append(frame)
         if self.silent:
-            self._open(frame, Options())
+            self._try_to_open(frame, Options())
         else:
-            self.monitor.unsettle()
+            self.monitor.refining.interrupt()
+
+    def _try_to_open(self, frame: Frame, options: Options, shown: Shown | None = None) -> None:
+        """`_open`; where that fails, the frame knows why, and its record will say so."""
+        try:
+            self._open(frame, options, shown)
+        except BaseException as error:
+            # Ctrl-C in the first line of a cell ends it: there is nothing to keep.
+            if shown is None or signal_of(error) is None:
+                frame.failed = never_opened(options, error, frame.notebook)
+            raise
 
     def _open(self, frame: Frame, options: Options, shown: Shown | None = None) -> None:
         """Begin a cell's window, and tell the pages so."""
         frame.shown = shown
         frame.window = self.monitor.open_window(options, shown is not None, frame.notebook)
+        frame.window.cell_id = frame.cell_id
         if self.live is not None and not frame.is_told:
             frame.is_told = True
             self.live.begin(frame.notebook)
@@ -127,12 +142,14 @@ class CellHooks:
             frames = self._frames.get(threading.get_ident())
             if frames:  # an empty cell has no pre_run_cell
                 self._end(frames.pop(), outcome_of(result), result)
-        except KeyboardInterrupt:
-            return  # the cell has ended: there is nothing left to interrupt
-        except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
-            self._failed(error)
+        except RecursionError as error:
+            self._errors.append(error)
+        except BaseException as error:  # noqa: BLE001  ours must not reach the user's cell
+            if signal_of(error) is None:  # else the cell has ended: there is nothing to interrupt
+                self._failed(error)
         finally:
-            self._tell()
+            with suppress(RecursionError):
+                self._tell()
 
     def _end(self, frame: Frame, outcome: Outcome, result: ExecutionResult | None = None) -> None:
         try:
@@ -143,13 +160,17 @@ class CellHooks:
 
     def _keep(self, frame: Frame, outcome: Outcome, result: ExecutionResult | None) -> None:
         """Close a cell's window, keep its record, show it where that was asked."""
-        if frame.window is None:
-            return
-        if result is not None and result.error_before_exec is not None:
-            self.monitor.drop_window(frame.window)  # a SyntaxError: no code of the cell ran
-            return
+        broken = result is not None and result.error_before_exec is not None
         # Asked for at the end: IPython 9 counts up before pre_run_cell, 7 and 8 after the cell.
         count = result.execution_count if result is not None and frame.is_counted else None
+        if frame.window is None:
+            if frame.failed is not None and not broken:
+                ending = Ending(Edge(time.monotonic(), {}), outcome, frame.cell_id, count)
+                self.monitor.keep_failed(frame.failed, ending)
+            return
+        if broken:
+            self.monitor.drop_window(frame.window)  # a SyntaxError: no code of the cell ran
+            return
         record = self.monitor.close_window(
             frame.window, outcome, frame.cell_id, count, may_settle=True
         )
@@ -197,7 +218,18 @@ class CellHooks:
             self._failed(error)
             return None
 
-    def _failed(self, error: Exception) -> None:
+    def _handed_on(self, error: BaseException) -> None:
+        """What was raised before the user's code runs is told, or the user's own: then they meant
+        the cell and not us, and its signal is sent again once the cell runs."""
+        number = signal_of(error)
+        if number is None:
+            self._failed(error)
+            return
+        timer = threading.Timer(HAND_ON_S, _send, (number,))
+        timer.daemon = True
+        timer.start()
+
+    def _failed(self, error: BaseException) -> None:
         self.monitor.tell(
             "failed",
             f"a cell was not measured ({type(error).__name__}: {error}). "
@@ -205,11 +237,18 @@ class CellHooks:
         )
 
     def _tell(self) -> None:
-        """Show what there is to tell, on stderr; a closed stderr is no reason to fail."""
+        """Show what there is to tell, on stderr; where that is closed, when it is open again."""
         try:
-            for text in self.monitor.to_tell():
-                if sys.stderr is not None:  # print would then take stdout
-                    print(f"jupyter-energy: {text}", file=sys.stderr)
+            while self._errors:
+                self._failed(self._errors.pop())
+            self._untold += self.monitor.to_tell()
+            while self._untold and sys.stderr is not None:  # print would then take stdout
+                text = self._untold.pop(0)
+                try:
+                    print(f"jupyter-energy: {message(text)}", file=sys.stderr)
+                except Exception:
+                    self._untold.insert(0, text)
+                    raise
         except (Exception, KeyboardInterrupt):  # noqa: BLE001  there is no way left to tell
             return
 
@@ -249,10 +288,10 @@ class CellHooks:
         return from_kernel(os.environ, self.shell.user_ns, self.kernel_id)
 
 
-def _interrupt() -> None:
-    """Sends the main thread the interrupt that hit us; ipykernel ignores it once the cell ended."""
+def _send(number: int) -> None:
+    """Sends the main thread the signal that hit us; ipykernel ignores Ctrl-C once a cell ended."""
     if hasattr(signal, "pthread_kill"):
         # A real signal, because only that wakes a sleep or another system call.
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
     else:
         _thread.interrupt_main()

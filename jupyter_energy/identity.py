@@ -6,7 +6,6 @@ keeps what was known before. Nothing is ever written into the notebook file.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import stat
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from .errors import NoSuchNotebook
+from .foreign import loads
 from .headless import notebook_of_runner
 
 if TYPE_CHECKING:
@@ -263,10 +263,10 @@ def read_notebook(path: str | os.PathLike[str]) -> dict[str, Any]:
             raise NoSuchNotebook(
                 f"{path} is larger than {LARGEST_NOTEBOOK_BYTES >> 20} MiB: clear its outputs"
             )
-        content = json.loads(text)
+        content = loads(text)
     except OSError as error:
         raise NoSuchNotebook(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError):
+    except ValueError:
         content = None
     if not isinstance(content, dict) or not isinstance(
         content.get("cells", content.get("worksheets")), list

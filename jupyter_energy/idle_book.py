@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -18,12 +18,15 @@ from .window import Edge
 
 # Shorter cells are in the store before anyone could ask; each would be two more writes.
 ANNOUNCED_AFTER_S = 1.0
+# Of a kernel that dies in a cell, what the cell drew in its last seconds is not known.
+HEARTBEAT_S = 5.0
 
 
 class IdleBook:
     """Idle time on its way to the store, beside the records of the cells that it lies between.
 
-    `look` reads the sensors that it is asked for; `session_id` and `host` are the kernel's.
+    `look` reads the sensors that it is asked for; `under_way` gives the records that the cells
+    that run would have, with the keys of their notebooks; `session_id` and `host` are the kernel's.
     """
 
     def __init__(
@@ -31,6 +34,7 @@ class IdleBook:
         accounts: Accounts,
         outbox: Outbox,
         look: Callable[[Callable[[Sensor], bool]], Edge],
+        under_way: Callable[[], Iterable[tuple[Record, str | None]]],
         session_id: str,
         host: str,
         settled_after_s: float = SETTLED_AFTER_S,
@@ -39,6 +43,7 @@ class IdleBook:
         self._accounts = accounts
         self._outbox = outbox
         self._look = look
+        self._under_way = under_way
         self._session_id = session_id
         self._host = host
         self._settled_after_s = settled_after_s
@@ -52,7 +57,7 @@ class IdleBook:
         Once it has run for a while other kernels are told, which may measure the same devices.
         """
         self._running = edge, datetime.now(UTC).timestamp(), notebook
-        self._outbox.at_rest(self._announced_after_s, self._announce)
+        self._outbox.later(self._announced_after_s, self._still_runs)
         self._outbox.wake()
         try:
             between = self._accounts.begins(edge, times)
@@ -74,9 +79,7 @@ class IdleBook:
         if self._accounts.rests_now:
             self._running = None
             self._outbox.ended()
-            self._outbox.at_rest(self._settled_after_s, self._settle)
-        else:  # what lies around it goes on
-            self._outbox.at_rest(self._announced_after_s, self._announce)
+            self._outbox.later(self._settled_after_s, self._settle)
         if not shown:
             self._outbox.put(record, notebook)
             return record
@@ -87,11 +90,17 @@ class IdleBook:
         """A notebook's idle time that is not in the store yet."""
         return self._outbox.pending_idle(notebook)
 
-    def _announce(self) -> None:
+    def _still_runs(self) -> None:
+        """A cell has run for a while: other kernels are told, and what it has drawn is kept."""
         running = self._running
         if running is None or self._accounts.rests_now:
             return
-        edge, start_s, notebook = running
+        self._outbox.later(HEARTBEAT_S, self._still_runs)
+        for record, notebook in self._under_way():
+            self._outbox.beat(record, notebook)
+        self._announce(*running)
+
+    def _announce(self, edge: Edge, start_s: float, notebook: str | None) -> None:
         read = (s.domain for s, seen in edge.readings.items() if isinstance(seen, Sample))
         devices = frozenset(map(device_name, read))
 

@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from . import foreign
 from .errors import EnergyError, WrongUse
 
 INDENT = 2
+# Ours hold a few hundred bytes, and a file of the kernel's, such as /dev/zero, has no end.
+LARGEST_BYTES = 2**20
 _FIRST_INDENT = re.compile(r"^[{\[]\r?\n([ \t]+)\S")
 
 
@@ -22,13 +25,11 @@ def load(file: Path) -> dict[str, object]:
 
     Raises WrongUse where the file holds no JSON object, EnergyError where it cannot be read.
     """
-    import json
-
     text = _text(file)
     if text is None:
         return {}
     try:
-        found = json.loads(text)
+        found = foreign.loads(text)
     except ValueError as error:
         raise WrongUse(f"{file} is not valid JSON ({error}): mend or delete it") from None
     if not isinstance(found, dict):
@@ -88,11 +89,13 @@ def delete(file: Path) -> None:
 def _text(file: Path) -> str | None:
     """What is in `file`, line ends as they are; None where there is no file."""
     try:
-        return file.read_bytes().decode("utf-8")
+        return foreign.file_text(file, LARGEST_BYTES)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except UnicodeDecodeError:
         raise WrongUse(f"{file} is not UTF-8 text: mend or delete it") from None
+    except ValueError as error:
+        raise WrongUse(f"{file} {error}: mend or delete it") from None
     except OSError as error:
         raise _refused("read", file, error) from None
 

@@ -177,3 +177,42 @@ class SummaryJson(TypedDict):
     notebook: NotebookJson
     totals: TotalsJson
     cells: list[CellJson]
+
+
+class HistoryTotalsJson(TypedDict):
+    """Totals over runs that lie in no other: figures as in TotalsJson, without cells and idle."""
+
+    runs: int
+    duration_s: float
+    measured_j: ValueJson | None
+    estimated_j: RangeJson | None
+    carbon_g: CarbonJson | None
+    first: str | None
+    last: str | None
+    interrupted: int
+    warnings: list[str]
+
+
+class HistoryRowJson(HistoryTotalsJson):
+    """One notebook, day (UTC) or host; what it is not is null. `hosts` are those that its runs were
+    on. A notebook's figures are what it measured itself; where `overlaps` other notebooks measured
+    the same devices meanwhile, the totals count that time once. A day's and a host's count it once,
+    and `overlaps` is null."""
+
+    notebook: NotebookJson | None
+    day: str | None
+    hosts: list[str]
+    overlaps: int | None
+
+
+class HistoryJson(TypedDict):
+    """What `history --json` prints: `totals` of all rows, with what was measured twice on one host
+    counted once. `since` and `until` are days (UTC), null where there is no such limit."""
+
+    schema: int
+    version: str
+    by: str
+    since: str | None
+    until: str | None
+    totals: HistoryTotalsJson
+    rows: list[HistoryRowJson]

@@ -144,6 +144,7 @@ class Live:
         self._running: list[Key] = []  # the notebooks of the cells that run
         self._news: dict[Key, None] = {}  # the notebooks of which there is something to say
         self._thread: threading.Thread | None = None
+        self._figures: Figures | None = None
         self._comm = Comm(self._heard)
 
     def open(self) -> None:
@@ -222,15 +223,19 @@ class Live:
     # -- sending ---------------------------------------------------------------------------
 
     def _run(self) -> None:
-        # A fault here must not print a traceback into whatever cell runs then.
-        with suppress(Exception):
-            from .figures import Figures
+        # A fault here must not print a traceback into whatever cell runs then; and any code of the
+        # process may throw an exception into this thread (PyThreadState_SetAsyncExc), as what
+        # stops the threads of a notebook does. It is not meant for us.
+        while not self._closing:
+            with suppress(BaseException):
+                self._send_until_closed()
+        if self._figures is not None:
+            self._figures.close()
 
-            figures = Figures(self._monitor, self._pages)
-            while self._rest():
-                with suppress(Exception):
-                    self._say(figures)
-            figures.close()
+    def _send_until_closed(self) -> None:
+        while self._rest():
+            with suppress(Exception):
+                self._say()
 
     def _rest(self) -> bool:
         """Wait until a message is due; False when all is over."""
@@ -244,7 +249,7 @@ class Live:
                 self._wait(self._wake, None if due_s is None else due_s - now_s)
             return False
 
-    def _say(self, figures: Figures) -> None:
+    def _say(self) -> None:
         with self._wake:
             now_s = self._clock()
             if self._pace.running and not self._is_running():
@@ -257,7 +262,11 @@ class Live:
             state: State = "running" if self._pace.running else "idle"
             notebooks = list(self._news | dict.fromkeys(self._running))
             self._news = {}
-        for message in figures.messages(state, notebooks, every_s, self._measuring()):
+        if self._figures is None:
+            from .figures import Figures  # what it needs is slow to import
+
+            self._figures = Figures(self._monitor, self._pages)
+        for message in self._figures.messages(state, notebooks, every_s, self._measuring()):
             self._send(message)
 
     def _send(self, message: LiveJson) -> None:

@@ -130,4 +130,4 @@ def _lean(said: Mapping[str, object], plain: Mapping[str, object]) -> dict[str, 
 
 
 def _size_bytes(message: LiveJson) -> int:
-    return len(json.dumps(message, ensure_ascii=False).encode())
+    return len(json.dumps(message, ensure_ascii=False).encode(errors="surrogatepass"))

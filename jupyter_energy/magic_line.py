@@ -71,6 +71,8 @@ def split(line: str) -> list[str]:
 def parse(line: str, sync: bool) -> tuple[Options, Shown]:
     """What a line asks for; `sync` is what the settings say of it. Raises WrongUse."""
     asked = options_parser().parse_args(split(line))
+    if [] in vars(asked).values():  # what argparse makes of -n-- and --name=--
+        raise WrongUse(f"{MAGIC}: -- is no value of an option; see %%energy?")
     if asked.variable is not None and (
         not asked.variable.isidentifier() or keyword.iskeyword(asked.variable)
     ):

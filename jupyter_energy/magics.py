@@ -11,6 +11,7 @@ import ast
 import atexit
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
@@ -21,7 +22,9 @@ from .hooks import CellHooks, Frame
 from .magic_line import BEGIN, MAGIC, RUNS, Shown, parse, split
 from .model import Outcome
 from .open_window import Options
+from .plain_text import message
 from .repeated_code import RepeatedCode, repeated
+from .signals import signal_of
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -64,7 +67,7 @@ class EnergyExtension(CellHooks):
         try:
             options, shown = self._parse(line)
         except WrongUse as error:
-            raise UsageError(str(error)) from None
+            raise UsageError(message(error)) from None
         try:
             frames = self._frames.get(threading.get_ident())
             if not frames:
@@ -74,8 +77,10 @@ class EnergyExtension(CellHooks):
             if silent is not None:
                 self.monitor.drop_window(silent)
             quote(line)
-            self._open(frame, options, shown)
-        except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
+            self._try_to_open(frame, options, shown)
+        except Exception as error:  # ours must not reach the user's cell
+            if signal_of(error) is not None:
+                raise  # the user's own, and this is the first line of their cell
             self._failed(error)
 
     def runs(self, line: str) -> Iterator[tuple[()]]:
@@ -115,7 +120,7 @@ class EnergyExtension(CellHooks):
         try:
             options, shown = self._parse(line)
         except WrongUse as error:
-            raise UsageError(str(error)) from None
+            raise UsageError(message(error)) from None
         frame = Frame(request_of(self.shell), None, self._here(), False)
         self._guarded(lambda: self._open(frame, options, shown))
         frames = self._frames.setdefault(threading.get_ident(), [])
@@ -153,7 +158,7 @@ class EnergyExtension(CellHooks):
 
             dispatch(words or ["summary"], KernelContext(self.monitor, self._here()))
         except EnergyError as error:
-            raise UsageError(str(error)) from None
+            raise UsageError(message(error)) from None
 
     def _execute(self, cell: str, is_repeated: bool) -> object:
         """Runs a cell's code in the user's namespace; the value of its last expression."""
@@ -222,6 +227,8 @@ def unload(shell: InteractiveShell) -> None:
         untyped.ast_transformers.remove(extension.repeated_code)
     for kind, name in (("line", BEGIN), ("line", RUNS), ("line", "energy"), ("cell", "energy")):
         untyped.magics_manager.magics[kind].pop(name, None)
+        with suppress(AttributeError):  # IPython keeps a second reference there
+            delattr(untyped.magics_manager.user_magics, name)
     if extension.settings in untyped.configurables:
         untyped.configurables.remove(extension.settings)
     atexit.unregister(extension.close)

@@ -6,16 +6,22 @@ end. Which steps a file has had is kept in the file itself, in `energy_migration
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from .documents import record_from_document, utc_text
 from .errors import StoreError
+from .foreign import loads
+from .history_tables import STATEMENTS as HISTORY
+from .overlaps import spell_of
 
 
 class Connection(Protocol):
-    """As much of a database connection as a step needs; only store.py imports sqlite3."""
+    """As much of a database connection as a step needs; only database.py imports sqlite3."""
 
     def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Iterable[Any]:
         """The rows of one statement."""
@@ -30,6 +36,27 @@ class Step:
 
     name: str
     change: tuple[str, ...] | Callable[[Connection], None]
+
+
+def _day_totals(connection: Connection) -> None:
+    """The tables of day totals; runs that were kept before 0002 get the columns that it added."""
+    rows = connection.execute("SELECT run_id, document FROM record WHERE ended IS NULL")
+    filled = [(*columns, run_id) for run_id, text in rows if (columns := _when_and_on_what(text))]
+    connection.executemany(
+        "UPDATE record SET host = ?, ended = ?, devices = ? WHERE run_id = ?", filled
+    )
+    for statement in HISTORY:
+        connection.execute(statement)
+
+
+def _when_and_on_what(text: str) -> tuple[str, str, str] | None:
+    """Host, end and devices of a run, as the columns hold them; None where nobody can tell."""
+    try:
+        spell = spell_of(record_from_document(loads(text)))
+        ended = utc_text(datetime.fromtimestamp(spell.end_s, UTC))
+    except (KeyError, TypeError, ValueError, OverflowError, OSError):
+        return None
+    return spell.host, ended, json.dumps(sorted(spell.devices))
 
 
 STEPS: tuple[Step, ...] = (
@@ -101,6 +128,7 @@ STEPS: tuple[Step, ...] = (
         # device. `document` is power/document.py's.
         ("CREATE TABLE power_trace (run_id TEXT PRIMARY KEY, document TEXT NOT NULL)",),
     ),
+    Step("0005 day totals", _day_totals),
 )
 
 
@@ -113,7 +141,9 @@ def applied(connection: Connection) -> tuple[str, ...]:
     if "energy_migration" not in tables:
         if tables:
             raise StoreError(
-                "it is another program's database; set JUPYTER_ENERGY_STORE to another file"
+                "cannot be used: it is another program's database; set JUPYTER_ENERGY_STORE to "
+                "another file",
+                "foreign",
             )
         return ()
     rows = connection.execute("SELECT name FROM energy_migration ORDER BY name")
@@ -132,14 +162,39 @@ def migrate(connection: Connection, steps: Sequence[Step] = STEPS) -> tuple[str,
     return tuple(step.name for step in todo if _apply(connection, step, steps))
 
 
+def check(connection: Connection) -> None:
+    """Raises StoreError where a newer version has changed the tables, or somebody else has."""
+    _checked(connection, STEPS)
+
+
 def _checked(connection: Connection, steps: Sequence[Step]) -> frozenset[str]:
     done = frozenset(applied(connection))
     unknown = sorted(done.difference(step.name for step in steps))
+    if unknown and steps and unknown[-1][:4] <= max(step.name for step in steps)[:4]:
+        # A newer version has all steps of this one, and more behind them.
+        raise StoreError(f"is damaged: it has had a step {unknown[-1]!r}; move it away", "damaged")
     if unknown:
         raise StoreError(
-            f"it was changed by a newer jupyter-energy ({unknown[-1]}); update this one"
+            f"was changed by a newer jupyter-energy ({unknown[-1]}); this one keeps its records "
+            "beside it, for the newer one to take in; update this one",
+            "newer",
         )
+    if strangers := _strangers(connection):
+        raise StoreError(f"it is damaged: somebody has added {strangers[0]!r:.60}", "damaged")
     return done
+
+
+def _strangers(connection: Connection) -> list[str]:
+    """Triggers and views that no step has made: they act on what is read and written, and as long
+    as they like (sqlite.org/security.html). Such a file is set aside, and its records are read."""
+    ours = {
+        *HISTORY,
+        *(sql for step in STEPS if isinstance(step.change, tuple) for sql in step.change),
+    }
+    rows = connection.execute(
+        "SELECT name, sql FROM sqlite_master WHERE type IN ('trigger', 'view')"
+    )
+    return sorted(str(name) for name, sql in rows if sql not in ours)
 
 
 def _apply(connection: Connection, step: Step, steps: Sequence[Step]) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import fsum
 from typing import TYPE_CHECKING, Literal
 
 from .attribution import BY_CPU_TIME, Baseline, of_kernel, share_of
@@ -124,16 +125,25 @@ class Measurement:
     duration_s: float
     domains: tuple[DomainEnergy, ...]
 
+    # What `counted` found: it is asked for ten times a record, and a summary has many records.
+    _counted: tuple[DomainEnergy, ...] | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
+
     def counted(self) -> tuple[DomainEnergy, ...]:
         """The domains that enter totals: the outermost ones that have a figure."""
-        present = {d.domain.kind for d in self.domains if isinstance(d.energy, Uncertain)}
-        return tuple(
-            d
-            for d in self.domains
-            if d.energy is not None
-            and d.domain.kind not in APART
-            and not present.intersection(CONTAINED_IN.get(d.domain.kind, ()))
-        )
+        if self._counted is None:
+            present = {d.domain.kind for d in self.domains if isinstance(d.energy, Uncertain)}
+            found = tuple(
+                d
+                for d in self.domains
+                if d.energy is not None
+                and d.domain.kind not in APART
+                and not present.intersection(CONTAINED_IN.get(d.domain.kind, ()))
+            )
+            object.__setattr__(self, "_counted", found)
+            return found
+        return self._counted
 
     @property
     def measured_j(self) -> Uncertain | None:
@@ -299,8 +309,9 @@ class Record:
     @property
     def energy_j(self) -> float | None:
         """Measured energy in J, or None; never an estimate."""
-        total = self.measurement.measured_j
-        return None if total is None else total.value
+        counted = [d.energy for d in self.measurement.counted()]
+        values_j = [energy.value for energy in counted if isinstance(energy, Uncertain)]
+        return fsum(values_j) if values_j else None  # that of `measured_j`, without its spread
 
     @property
     def estimated_j(self) -> Range | None:

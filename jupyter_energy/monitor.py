@@ -9,30 +9,27 @@ from __future__ import annotations
 import os
 import socket
 import threading
-import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from . import devices
 from .accounts import Accounts
 from .config import Energy
-from .finding import failed
 from .idle_book import IdleBook
 from .model import CarbonIntensity, Measurement, Outcome, Record
-from .open_window import Ending, OpenWindow, Options, still_open
+from .open_window import Ending, OpenWindow, Options, edge_or_why, still_open
 from .outbox import Outbox
 from .power.document import PowerTrace
 from .power.recorder import Recorders
 from .process_tree import CpuTimes
 from .records import Records
+from .refining import Refining
 from .sampler import FORKED, Sampler
 from .sensors import families
 from .sensors.base import Sensor
@@ -73,10 +70,15 @@ class Monitor:
         machine = settings.machine(environ)
         self.sampler = Sampler(machine, lambda: families(machine), settings.interval_s)
         self.store = Store(settings.store_path())
-        self._outbox = Outbox(self.store, notebook, self.tell)
+        self._outbox = Outbox(self.store, notebook, self.tell, self.session_id)
         self.accounts = Accounts(machine)
         self.idle = IdleBook(
-            self.accounts, self._outbox, self.sampler.look, self.session_id, self.host
+            self.accounts,
+            self._outbox,
+            self.sampler.look,
+            self._under_way,
+            self.session_id,
+            self.host,
         )
         self._records = Records(
             settings,
@@ -86,13 +88,14 @@ class Monitor:
             (self.session_id, self.host),
             environ,
         )
+        self.refining = Refining(self.sampler, self.accounts, self._records, self._outbox)
         self._recorders = Recorders()
         # A context and not a thread: two tasks of one thread are not inside of one another, and
         # a task is inside of the block that made it.
         self._innermost: ContextVar[OpenWindow | None] = ContextVar("innermost", default=None)
+        self._windows: WeakSet[OpenWindow] = WeakSet()  # all that anything still holds
         self._main: OpenWindow | None = None  # the outermost window of the main thread
         self._outermost: dict[str, OpenWindow] = {}  # those that lie in no other, oldest first
-        self._unsettled: dict[str, Future[Record]] = {}
         self._pid = os.getpid()
         self._waited_s = 0.0
 
@@ -113,6 +116,8 @@ class Monitor:
         self._outbox.close()
         self.sampler.close()
         self.accounts.close()
+        for window in self._windows:
+            window.let_go()
 
     def tell(self, topic: str, text: str) -> None:
         """Keep a plain line for the user, one for each topic; `to_tell` hands it out."""
@@ -165,7 +170,7 @@ class Monitor:
             warnings += self._recorders.begin(run_id, filter(reads, self.sampler.sensors()))
         try:
             start_utc = datetime.now(UTC)
-            start = _edge(lambda: self.sampler.opening_edge(reads, shown), warnings)
+            start = edge_or_why(lambda: self.sampler.opening_edge(reads, shown), warnings)
         except BaseException:  # Ctrl-C
             self._recorders.drop(run_id)
             raise
@@ -183,6 +188,7 @@ class Monitor:
             times=times,
         )
         self._innermost.set(window)
+        self._windows.add(window)
         if outer is None:
             if not self._outermost:
                 self.idle.begins(window.start, times, window.notebook)
@@ -197,6 +203,12 @@ class Monitor:
         self.sampler.drop_edge(window.shown)
         # It was no cell: its time is between cells.
         self._forget(window, window.start, window.times)
+
+    def keep_failed(self, window: OpenWindow, ending: Ending) -> Record:
+        """The record of a window that could not be opened (`never_opened`), which is kept."""
+        record = self._records.made(window, ending)
+        self._outbox.put(record, window.notebook)
+        return record
 
     def close_window(
         self,
@@ -220,8 +232,11 @@ class Monitor:
                 except KeyboardInterrupt:
                     # The code has ended: its record is wanted more than the end of its queue.
                     window.warnings.append("interrupted: queued GPU work was not waited for")
-            stop = _edge(
-                lambda: self.sampler.closing_edge(window.reads, window.shown), window.warnings
+            stop = edge_or_why(
+                lambda: self.sampler.closing_edge(window.reads, window.shown),
+                window.warnings,
+                # The code has ended: what stops it comes too late, and a record is wanted.
+                BaseException,
             )
             times = self.accounts.times(window.shown, window.times)
         finally:
@@ -243,42 +258,8 @@ class Monitor:
             self._outbox.put_power(window.run_id, power)
         record = self.idle.keep(record, window.notebook, window.shown)
         if may_settle:
-            self._settle(window, ending, record)
+            self.refining.begin(window, ending, record)
         return record
-
-    def _settle(self, window: OpenWindow, ending: Ending, first: Record) -> None:
-        """Let a record be made again with what is read a moment after its window."""
-        refined: Future[Record] = Future()
-
-        def told(edge: Edge | None) -> None:
-            record = first
-            try:
-                if edge is not None:
-                    made = self._records.made(window, ending, edge)
-                    if made.measurement != first.measurement:
-                        record = replace(made, warnings=first.warnings)
-                        self._outbox.put(record, window.notebook, again=True)
-                    self.accounts.settled(edge.readings)
-            finally:
-                self._unsettled.pop(window.run_id, None)
-                refined.set_result(record)
-
-        self._unsettled[window.run_id] = refined
-        if self.sampler.settle(ending.stop, told, window.shown):
-            window.refined = refined
-        else:
-            del self._unsettled[window.run_id]
-
-    def wait_until_settled(self, timeout_s: float) -> None:
-        """Wait until the records kept so far are as they will stay, but no longer."""
-        for refined in list(self._unsettled.values()):
-            with suppress(FutureTimeout, TimeoutError):
-                refined.result(timeout_s)
-
-    def unsettle(self) -> None:
-        """Code runs that is not measured: what is read from here on says nothing of before."""
-        if self._unsettled:
-            self.sampler.interrupt_settling()
 
     def _shared(self, stop: Edge) -> list[str]:
         """Which devices were shared with others at the end of a window, in words."""
@@ -306,8 +287,16 @@ class Monitor:
         return self._records.measured(window, since, now)
 
     def under_way(self, window: OpenWindow, now: Edge) -> Record:
-        """The record that an open window would have if it ended now; it is not kept."""
-        return self._records.made(window, Ending(now))
+        """The record that an open window would have if its kernel died now; it is not kept."""
+        return self._records.made(window, Ending(now, "lost", window.cell_id))
+
+    def _under_way(self) -> list[tuple[Record, str | None]]:
+        """What the windows that lie in no other would leave if the kernel died now."""
+        windows = self.outermost()
+        if not windows:
+            return []
+        now = self.sampler.look(lambda sensor: any(w.reads(sensor) for w in windows))
+        return [(self.under_way(w, now), w.notebook) for w in windows if not w.ended]
 
     def _wait_for_sensors(self, limit_s: float) -> None:
         """Wait until all sensors are found, all in all no longer than `limit_s`: a driver that
@@ -368,12 +357,3 @@ class Monitor:
     def flush(self, timeout_s: float = 1.0) -> None:
         """Try to write what is pending. Raises StoreError when it cannot be written."""
         self._outbox.flush(timeout_s)
-
-
-def _edge(read: Callable[[], Edge], warnings: list[str]) -> Edge:
-    """An edge; an empty one, with a warning, where it could not be read."""
-    try:
-        return read()
-    except Exception as error:  # noqa: BLE001  ours or a third party's, but never the user's
-        warnings.append(failed(error))
-        return Edge(time.monotonic(), {})

@@ -8,12 +8,25 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from .documents import utc_text
 from .identity import Known, Match, Notebook, NotebookRef
 from .migrations import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A notebook's row."""
+
+    id: str
+    path: str | None
+    name: str
+    host: str
+    kernel_id: str | None
+    copied_from: str | None
+    first_seen: str
 
 
 def candidates(connection: Connection, ref: NotebookRef) -> list[Known]:
@@ -31,7 +44,7 @@ def candidates(connection: Connection, ref: NotebookRef) -> list[Known]:
     for notebook_id, column, host, kernel_id in connection.execute(
         "SELECT id, path, host, kernel_id FROM notebook ORDER BY first_seen DESC, rowid DESC"
     ):
-        path = None if column is None else _from_column(column)
+        path = None if column is None else text_of(column)
         at_path = path is not None and os.path.normcase(path) == here
         of_kernel = kernel_id is not None and kernel_id == ref.kernel_id
         if at_path or of_kernel or notebook_id in sharing:
@@ -43,11 +56,10 @@ def settle(connection: Connection, ref: NotebookRef, found: Match, host: str) ->
     """The notebook that `match` found for `ref`, after writing down what is now known of it."""
     if found.replaced is not None:
         connection.execute("UPDATE notebook SET path = NULL WHERE id = ?", (found.replaced.id,))
-    if found.known is not None and found.verdict in ("same", "renamed"):
-        notebook_id = found.known.id
-    else:
-        notebook_id = uuid.uuid4().hex
-        copied_from = found.known.id if found.known is not None else None
+    is_known = found.known is not None and found.verdict in ("same", "renamed")
+    notebook_id = found.known.id if found.known is not None and is_known else new_id()
+    if not is_known or not has(connection, notebook_id):  # a journal may know one without a row
+        copied_from = found.known.id if found.known is not None and not is_known else None
         now = utc_text(datetime.now(UTC))
         connection.execute(
             "INSERT INTO notebook (id, name, host, copied_from, first_seen) VALUES (?, ?, ?, ?, ?)",
@@ -69,7 +81,18 @@ def settle(connection: Connection, ref: NotebookRef, found: Match, host: str) ->
     ((path, name),) = connection.execute(
         "SELECT path, name FROM notebook WHERE id = ?", (notebook_id,)
     )
-    return Notebook(notebook_id, None if path is None else _from_column(path), _from_column(name))
+    return Notebook(notebook_id, None if path is None else text_of(path), text_of(name))
+
+
+def new_id() -> str:
+    """An id for a new notebook."""
+    return uuid.uuid4().hex
+
+
+def has(connection: Connection, notebook_id: str) -> bool:
+    """Whether a notebook has a row."""
+    rows = connection.execute("SELECT 1 FROM notebook WHERE id = ?", (notebook_id,))
+    return next(iter(rows), None) is not None
 
 
 def place(connection: Connection, notebook_id: str, path: str, name: str, host: str) -> None:
@@ -82,6 +105,26 @@ def place(connection: Connection, notebook_id: str, path: str, name: str, host: 
         "UPDATE notebook SET path = ?, name = ?, host = ? WHERE id = ?",
         (column, _to_column(name), host, notebook_id),
     )
+
+
+def restore(connection: Connection, kept: Kept) -> int:
+    """Write a notebook's row that another store had; 1, or 0 where the notebook has one here."""
+    known = connection.execute("SELECT 1 FROM notebook WHERE id = ?", (kept.id,))
+    if next(iter(known), None) is not None:
+        return 0
+    connection.execute(
+        "INSERT INTO notebook (id, name, host, copied_from, first_seen) VALUES (?, ?, ?, ?, ?)",
+        (kept.id, _to_column(kept.name), kept.host, kept.copied_from, kept.first_seen),
+    )
+    # A kernel that has run here since keeps to the notebook that it has now.
+    connection.execute(
+        "UPDATE notebook SET kernel_id = ?1 WHERE id = ?2 "
+        "AND NOT EXISTS (SELECT 1 FROM notebook WHERE kernel_id = ?1)",
+        (kept.kernel_id, kept.id),
+    )
+    if kept.path is not None:
+        place(connection, kept.id, kept.path, kept.name, kept.host)
+    return 1
 
 
 def add_cells(connection: Connection, notebook_id: str, cell_ids: Iterable[str]) -> None:
@@ -108,5 +151,6 @@ def _to_column(text: str) -> str | bytes:
     return text
 
 
-def _from_column(column: str | bytes) -> str:
+def text_of(column: str | bytes) -> str:
+    """What `_to_column` wrote, as text."""
     return column.decode(errors="surrogatepass") if isinstance(column, bytes) else column

@@ -1,32 +1,52 @@
-"""Records on their way to the store, which is written on a thread of its own.
+"""Records on their way to the store: into this process's journal at once, then into the database.
 
-A cell's reply waits a moment for its record; what the store cannot take now waits in memory.
+The thread that ends a cell makes one append to a file that nobody else writes, and is done: from
+then on the record survives whatever happens. The database is written on a thread of its own.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
+from .documents import idle_to_document, record_to_document, to_json
 from .errors import StoreError
 from .identity import Notebook, NotebookRef
+from .journal import Entry
+from .logbook import Logbook
 from .model import Idle, Record
 from .overlaps import Spell
 from .power.document import PowerTrace
 from .store import Store
 from .worker import Worker
 
-# A cell's reply waits this long for its record to be written, and no longer.
-DEADLINE_S = 0.25
-# What waits in memory takes about 1 kB a record.
+# A shown cell waits this long for what the store knows of other notebooks.
+ASKING_S = 0.05
+# What waits in memory takes about 1 kB a record. What is in the journal need not.
 MOST_PENDING = 10_000
+MOST_JOURNALED = 1_000
+# Records of one transaction.
+AT_ONCE = 100
 # A power trace takes up to 100 kB a device.
 MOST_PENDING_TRACES = 100
+# How long the end of a process waits for the database.
+CLOSING_S = 0.5
+
+
+@dataclass(eq=False, slots=True)
+class Waiting:
+    """A record that the database does not have yet; `is_safe` in the journal or only in memory."""
+
+    record: Record
+    key: str | None
+    is_safe: bool
 
 
 class Outbox:
@@ -41,13 +61,19 @@ class Outbox:
         store: Store,
         find_notebook: Callable[[str | None], NotebookRef],
         tell: Callable[[str, str], None],
+        session_id: str = "",
     ) -> None:
         self._store = store
         self._find_notebook = find_notebook
         self._tell = tell
+        self._pid = os.getpid()
         self._worker = Worker("jupyter-energy-store")
-        self._lock = threading.Lock()  # what waits: a thread writes while another drops the oldest
-        self._pending: deque[tuple[Record, str | None]] = deque()  # with its notebook's key
+        self._logbook = Logbook(store.path, lambda: store.begin_journal(session_id), tell)
+        # What is appended and what waits; an interrupt may find this thread in it (RLock).
+        self._lock = threading.RLock()
+        self._pending: deque[Waiting] = deque()
+        self._is_asked = False  # whether the thread is about to write
+        self._is_behind = False  # whether the journal has records that wait nowhere else
         # Idle time: its notebook's key, and what makes it once that notebook is known.
         self._idle: deque[tuple[str | None, Callable[[str], Idle]]] = deque(maxlen=MOST_PENDING)
         self._announced: str | None = None  # the session that the store has as running
@@ -57,7 +83,59 @@ class Outbox:
         self._generation = 0
         self._notebooks: dict[str | None, Notebook] = {}  # those that the store has been asked for
         self._late: Future[None] | None = None  # a call that was waited for in vain
+        self._answers = True  # the database, when it was last asked
         self._closed = False
+
+    # --- for the thread of the cell -----------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to open journal and database, and take in what dead kernels have left."""
+        self._logbook.start(self._worker.submit)
+        self._worker.submit(self._write)
+        self._worker.submit(self._absorb)
+
+    def put(self, record: Record, key: str | None = None, again: bool = False) -> None:
+        """Hand a record to the store: it is in the journal when this returns, or else waits in
+        memory. One that is made `again` takes the place of the first."""
+        if os.getpid() != self._pid:
+            return  # a forked child has no thread that writes
+        if self._closed:
+            text = "jupyter-energy has been unloaded: a record that came since is lost"
+            self._tell("closed", text)
+            return
+        known = self._notebooks.get(key)
+        if known is not None:
+            record = replace(record, notebook_id=known.id)
+        waiting = Waiting(record, key, is_safe=False)
+        with self._lock:
+            # It waits first: an interrupt between the two leaves a record that will be written.
+            earlier = enumerate(self._pending) if again else ()
+            same = [n for n, w in earlier if w.record.run_id == record.run_id]
+            if same:
+                self._pending[same[0]] = waiting
+            else:
+                self._pending.append(waiting)
+            waiting.is_safe = self._logbook.append(_entry("record", record, key))
+            dropped = self._make_room()
+        if dropped:
+            self._tell(
+                "dropped",
+                f"more than {MOST_PENDING} records wait for the store {self._store.path}; "
+                "from here on the oldest are lost",
+            )
+        if not self._is_asked:
+            self._is_asked = True
+            self._worker.submit(self._write_and_tell)
+
+    def put_and_ask(self, record: Record, key: str | None = None) -> int:
+        """`put` a record; how many other notebooks drew from its devices meanwhile, as far as the
+        store knows and says in time."""
+        self._asked[record.run_id] = None
+        self.put(record, key)
+        if self._answers and not self._closed and not self._is_late():
+            with suppress(StoreError):
+                self.flush(ASKING_S)
+        return self._asked.pop(record.run_id, None) or 0
 
     def notebook(self, key: str | None = None) -> Notebook | None:
         """A notebook as the store knows it; None before the store has been asked."""
@@ -67,24 +145,21 @@ class Outbox:
         """Ask the store again which notebook this is, since it has moved."""
         self._worker.submit(lambda: self._write(key, again=True))
 
-    def start(self) -> None:
-        """Begin to open the store."""
-        self._worker.submit(self._write)
-
     def close(self) -> None:
-        """Write what waits, as far as the store lets us, and let go of it."""
+        """Write what waits, as far as the store lets us, and let go of it. What it does not take
+        stays in the journal for the next kernel."""
         self._ended = True
         self._worker.submit(self._write)
-        self._worker.submit(self._store.close)
-        self._worker.close()
+        self._worker.submit(self._end)
+        self._worker.close(CLOSING_S)
         self._closed = True
 
     def pending(self, key: str | None = None) -> list[Record]:
-        """A notebook's records that the store could not take yet."""
-        return [record for record, of in list(self._pending) if of == key]
+        """A notebook's records that are in memory alone: neither database nor journal has them."""
+        return [w.record for w in list(self._pending) if w.key == key and not w.is_safe]
 
     def pending_power(self) -> dict[str, PowerTrace]:
-        """The power traces that the store could not take yet, by the id of their run."""
+        """The power traces that the database could not take yet, by the id of their run."""
         return dict(list(self._traces))
 
     def put_power(self, run_id: str, trace: PowerTrace) -> None:
@@ -92,46 +167,6 @@ class Outbox:
         many wait the oldest are lost, but no record is."""
         if not self._closed:
             self._traces.append((run_id, trace))
-
-    def put(self, record: Record, key: str | None = None, again: bool = False) -> None:
-        """Hand a record to the store; what it cannot take waits here and is tried again.
-
-        One that is made `again` takes the place of the first, wherever that is by now.
-        """
-        if self._closed:
-            text = "jupyter-energy has been unloaded: a record that came since is lost"
-            self._tell("closed", text)
-            return
-        with self._lock:
-            waiting = enumerate(self._pending) if again else ()
-            same = [n for n, (r, _) in waiting if r.run_id == record.run_id]
-            if same:
-                self._pending[same[0]] = record, key
-            else:
-                self._pending.append((record, key))
-            full = len(self._pending) > MOST_PENDING
-            if full:
-                self._pending.popleft()
-        if full:
-            self._tell(
-                "dropped",
-                f"more than {MOST_PENDING} records wait for the store {self._store.path}; "
-                "from here on the oldest are lost",
-            )
-        if self._late is not None and not self._late.done():
-            return  # it still hangs; once it goes on it writes this record too, or the next does
-        try:
-            self.flush(DEADLINE_S)
-        except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
-            kind = error.kind if isinstance(error, StoreError) else type(error).__name__
-            self._tell(f"store:{kind}", f"{error}. The cell is not affected.")
-
-    def put_and_ask(self, record: Record, key: str | None = None) -> int:
-        """`put` a record; how many other notebooks drew from its devices meanwhile, as far as the
-        store knows and says in time."""
-        self._asked[record.run_id] = None
-        self.put(record, key)
-        return self._asked.pop(record.run_id, None) or 0
 
     def book(self, key: str | None, make: Callable[[str], Idle]) -> None:
         """Take what was drawn between two cells, to be written with the next record. `make` is
@@ -143,14 +178,6 @@ class Outbox:
         known = self._notebooks.get(key)
         return [] if known is None else [m(known.id) for of, m in list(self._idle) if of == key]
 
-    def announce(self, key: str | None, make: Callable[[str], Spell]) -> None:
-        """Let other kernels know of a cell that runs. Called on the store's thread, by `at_rest`;
-        `make` is given the notebook's id."""
-        if self._announced is None:
-            spell = make(self._known(key).id)
-            self._store.announce(spell)
-            self._announced, self._ended = spell.session_id, False
-
     def ended(self) -> None:
         """The cell that was announced, if one was, has ended: told with its record."""
         self._ended = True
@@ -159,10 +186,9 @@ class Outbox:
         """Have the store's thread look what is to be done, and by when."""
         self._worker.submit(lambda: None)
 
-    def at_rest(self, seconds: float, call: Callable[[], object]) -> None:
-        """Make a call on the store's thread, once nothing has come for `seconds` after the next
-        record."""
-        self._worker.at_rest(seconds, call)
+    def later(self, seconds: float, call: Callable[[], object]) -> None:
+        """Make a call on the store's thread in so many seconds; see `Worker.later`."""
+        self._worker.later(seconds, call)
 
     def flush(self, timeout_s: float) -> None:
         """Try to write what waits. Raises StoreError when it cannot be written."""
@@ -173,51 +199,186 @@ class Outbox:
             self._late = future
             raise StoreError(
                 f"the store {self._store.path} did not answer within {timeout_s:g} s; "
-                "the records wait in memory",
+                "the records wait in its journal",
                 "busy",
             ) from None
+
+    def _is_late(self) -> bool:
+        return self._late is not None and not self._late.done()
+
+    def _make_room(self) -> bool:
+        """Let go of what is safe elsewhere, and of the oldest where too many wait; whether a record
+        was lost."""
+        if len(self._pending) > MOST_JOURNALED and all(w.is_safe for w in self._pending):
+            self._is_behind = True
+            self._pending.clear()
+        if len(self._pending) <= MOST_PENDING:
+            return False
+        return not self._pending.popleft().is_safe
+
+    # --- the store's thread -------------------------------------------------------------------
+
+    def announce(self, key: str | None, make: Callable[[str], Spell]) -> None:
+        """Let other kernels know of a cell that runs; `make` is given the notebook's id."""
+        if self._announced is None:
+            spell = make(self._known(key).id)
+            self._store.announce(spell)
+            self._announced, self._ended = spell.session_id, False
+
+    def beat(self, record: Record, key: str | None) -> None:
+        """Keep the record that a cell would have if it had ended now, in case that its kernel
+        does not live to its end."""
+        known = self._notebooks.get(key)
+        if known is not None:
+            record = replace(record, notebook_id=known.id)
+        with suppress(OSError):
+            self._tend(key)  # somebody may have deleted the journal
+        if self._logbook.write(_entry("heartbeat", record, key)):
+            self._logbook.sync()
+
+    def _write_and_tell(self) -> None:
+        """`_write`, and what is to be told where it fails but records are safe in the journal."""
+        self._is_asked = False
+        try:
+            self._write()
+        except StoreError as error:
+            # What is only busy has it soon; of one cause one line is enough.
+            if error.kind != "busy" and not self._logbook.has_told:
+                # A reader of the store warns of a newer one too, in the same words.
+                said = ":" + str(error).partition(";")[0] if error.kind == "newer" else ""
+                self._tell(f"store{said}", f"{error}. The cell is not affected.")
+            raise
+
+    def _absorb(self) -> None:
+        self._store.absorb()
+        self._tell_warnings()
 
     def _write(self, key: str | None = None, again: bool = False) -> None:
         """Write the records in order; runs on the worker's thread. The notebook of `key` is known
         then, be there a record of it or not."""
         try:
+            self._tend(key)
             self._store.open()  # anew, where somebody has deleted the file since
             self._known(key, again)
-            while self._pending:
-                record, of = self._pending[0]
-                self._store.append(replace(record, notebook_id=self._known(of).id))
-                with self._lock:
-                    if self._pending and self._pending[0][0] is record:
-                        self._pending.popleft()
-                if record.run_id in self._asked:
-                    stored = replace(record, notebook_id=self._known(of).id)
-                    with suppress(StoreError):  # the record is kept; this is only told
-                        self._asked[record.run_id] = self._store.others_at_once([stored])
+            self._write_records()
             if self._ended and self._announced is not None:
                 self._store.withdraw(self._announced)
                 self._announced = None
             while self._idle:
-                self._write_idle(*self._idle.popleft())
+                of, make = self._idle[0]
+                self._store.book_idle(make(self._known(of).id))
+                self._idle.popleft()
             while self._traces:
                 run_id, trace = kept = self._traces[0]
                 self._store.keep_power(run_id, trace)
                 if self._traces and self._traces[0] is kept:
                     self._traces.popleft()
-        finally:
-            for text in self._store.warnings:
-                self._tell(f"store:{text}", text)
-
-    def _write_idle(self, key: str | None, make: Callable[[str], Idle]) -> None:
-        try:
-            self._store.book_idle(make(self._known(key).id))
-        except StoreError:
-            self._idle.appendleft((key, make))
+            self._answers = True
+        except StoreError as error:
+            self._answers = False
+            if error.kind != "busy":
+                self._know_without_database(key, again)
+                self._spill()
             raise
+        finally:
+            self._tell_warnings()
+
+    def _tend(self, key: str | None) -> None:
+        """Have a journal that says which notebooks its records belong to, before the database is
+        asked: that may take long, and a kernel can be killed meanwhile."""
+        if not self._logbook.tend(self._lock, self._waits):
+            for waiting in list(self._pending):
+                waiting.is_safe = False  # what it was safe in has gone
+            if self._is_behind:
+                self._is_behind = False
+                self._tell(
+                    "journal gone",
+                    f"a journal of the store {self._store.path} has been deleted: what the "
+                    "database lacked is lost, unless another kernel has taken it over",
+                )
+        for of in {key, *(waiting.key for waiting in list(self._pending))}:
+            if not self._logbook.says(of):
+                self._logbook.describe(of, self._find_notebook(of))
+        for waiting in list(self._pending):
+            if not waiting.is_safe:
+                entry = _entry("record", waiting.record, waiting.key)
+                waiting.is_safe = self._logbook.write(entry)
+
+    def _waits(self) -> bool:
+        """Whether the database lacks something."""
+        return bool(self._pending or self._is_behind or self._idle or self._traces)
+
+    def _write_records(self) -> None:
+        if self._is_behind and self._logbook.journal is not None:
+            self._is_behind = False  # from here on more may come to lie in the journal alone
+            try:
+                self._store.take_in(self._logbook.journal.path.name)
+            except BaseException:
+                self._is_behind = True
+                raise
+        while self._pending:
+            part = list(self._pending)[:AT_ONCE]
+            written = set(map(id, part))
+            records = [replace(w.record, notebook_id=self._known(w.key).id) for w in part]
+            self._store.append(*records)
+            with self._lock:
+                # One that was made again meanwhile is another one, and stays.
+                self._pending = deque(w for w in self._pending if id(w) not in written)
+            for record in records:
+                if record.run_id in self._asked:
+                    with suppress(StoreError):  # the record is kept; this is only told
+                        self._asked[record.run_id] = self._store.others_at_once([record])
+
+    def _know_without_database(self, key: str | None, again: bool) -> None:
+        """Which notebook the records belong to, where only journals can say."""
+        for of in {key, *(waiting.key for waiting in list(self._pending))}:
+            if again or of not in self._notebooks:
+                with suppress(StoreError):
+                    ref = self._find_notebook(of)
+                    self._notebooks[of] = self._store.notebook_beside(ref)
+                    self._logbook.describe(of, ref, self._notebooks[of].id)
 
     def _known(self, key: str | None, again: bool = False) -> Notebook:
         if self._generation != self._store.generation:
             self._notebooks = {}
+            # Another file, perhaps, which lacks what the last one had of this session.
+            self._is_behind = self._is_behind or self._generation > 0
             self._generation = self._store.generation
         if again or key not in self._notebooks:
-            self._notebooks[key] = self._store.notebook_for(self._find_notebook(key))
+            ref = self._find_notebook(key)
+            self._notebooks[key] = self._store.notebook_for(ref)
+            self._logbook.describe(key, ref, self._notebooks[key].id)
         return self._notebooks[key]
+
+    def _tell_warnings(self) -> None:
+        for text in self._store.warnings:
+            self._tell(f"store:{text.partition(';')[0]}", text)  # behind it is each file's name
+
+    def _spill(self) -> None:
+        """Idle times and power traces go into the journal too, where no database takes them."""
+        while self._idle and (known := self._notebooks.get(self._idle[0][0])) is not None:
+            key, make = self._idle[0]
+            idle = make(known.id)
+            document = to_json(idle_to_document(idle))
+            if not self._logbook.write(Entry("idle", document, idle.idle_id, key, known.id)):
+                return
+            self._idle.popleft()
+            self._is_behind = True
+        while self._traces:
+            run_id, trace = kept = self._traces[0]
+            if not self._logbook.write(Entry("power", to_json(trace.to_document()), run_id)):
+                return
+            self._is_behind = True
+            if self._traces and self._traces[0] is kept:
+                self._traces.popleft()
+
+    def _end(self) -> None:
+        """What the database could not take stays in the journal."""
+        self._spill()
+        self._logbook.end(keep=self._waits())
+        self._store.close()
+
+
+def _entry(kind: Literal["record", "heartbeat"], record: Record, key: str | None) -> Entry:
+    document = to_json(record_to_document(record))
+    return Entry(kind, document, record.run_id, key, record.notebook_id)

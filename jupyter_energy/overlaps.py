@@ -63,7 +63,7 @@ def others_at_once(mine: Iterable[Spell], others: Iterable[Spell]) -> int:
             run = runs[at]
             same = other.notebook_id == run.notebook_id
             who = other.session_id if same else other.notebook_id
-            if who not in found and _meet(run, other):
+            if who not in found and meet(run, other):
                 found.add(who)
             at -= 1
     return len(found)
@@ -77,7 +77,8 @@ def overlap_notes(others: int) -> list[str]:
     return [f"overlaps with {notebooks} on this machine; do not add these totals"]
 
 
-def _meet(run: Spell, other: Spell) -> bool:
+def meet(run: Spell, other: Spell) -> bool:
+    """Whether two runs of two sessions drew from a device of one host at the same time."""
     shared_s = min(run.end_s, other.end_s) - max(run.start_s, other.start_s)
     return (
         run.session_id != other.session_id
@@ -121,11 +122,11 @@ def counted_once(records: Iterable[Record]) -> tuple[list[Record], int]:
         share = own_share(run, None)
         shares = {d.domain: own_share(run, d.domain) for d in run.measurement.counted()}
         whole = share == 1 and all(s == 1 for s in shares.values())
-        counted.append(run if whole else _part(run, share, shares))
+        counted.append(run if whole else part_of(run, share, shares))
     return counted, len(overlapped)
 
 
-def _part(run: Record, share: float, shares: Mapping[Domain, float]) -> Record:
+def part_of(run: Record, share: float, shares: Mapping[Domain, float]) -> Record:
     """A run with these shares of its time and of its devices' energies. A device without any of
     its own is left out: 0 J would be a figure that nobody measured."""
     before = [d for d in run.measurement.counted() if d.energy is not None]
@@ -139,16 +140,17 @@ def _part(run: Record, share: float, shares: Mapping[Domain, float]) -> Record:
         if d.energy is not None and shares[d.domain] > 0
     )
     emissions = run.emissions
-    before_j = math.fsum(map(_middle_j, before))
+    before_j = math.fsum(map(middle_j, before))
     if emissions is not None:
-        of_energy = math.fsum(map(_middle_j, domains)) / before_j if before_j > 0 else share
+        of_energy = math.fsum(map(middle_j, domains)) / before_j if before_j > 0 else share
         grams = emissions.carbon_g.scaled(of_energy)
         emissions = replace(emissions, carbon_g=grams) if domains else None
     measurement = replace(run.measurement, duration_s=run.duration_s * share, domains=domains)
     return replace(run, measurement=measurement, emissions=emissions)
 
 
-def _middle_j(found: DomainEnergy) -> float:
+def middle_j(found: DomainEnergy) -> float:
+    """The energy of a device in J, of an estimate its middle; 0 where it is unknown."""
     if found.energy is None:
         return 0.0
     return found.energy.mid if isinstance(found.energy, Range) else found.energy.value

@@ -108,7 +108,7 @@ class Pages:
         the kernel was started with has before it.
         """
         plain = path.removeprefix("RTC:")
-        if ".." in Path(plain).parts or "\0" in plain:
+        if ".." in Path(plain).parts or "\0" in plain or not _is_unicode(plain):
             return None  # no path of a server's looks so
         if self._folder is None and home.ref.path is not None:
             above = Path(home.ref.path).parents
@@ -144,6 +144,15 @@ def _cell_ids(cells: object) -> frozenset[str]:
         return frozenset()
     texts = (cell for cell, _ in zip(cells, range(MOST_CELLS), strict=False))
     return frozenset(cell for cell in texts if isinstance(cell, str) and is_cell_id(cell))
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a text can be sent: JSON can write half of a surrogate pair, and UTF-8 cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _exists(path: Path) -> bool:

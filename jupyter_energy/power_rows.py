@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import json
-
 from .documents import to_json
 from .migrations import Connection
 from .power.document import PowerTrace
+from .seal import opened, sealed
 
 
 def keep(connection: Connection, run_id: str, trace: PowerTrace) -> None:
     """Keep the trace of a run; a second one of the same run changes nothing."""
+    # With the id of its run: a document that is found without its row tells what it is of.
+    document = to_json({"run_id": run_id, **trace.to_document()})
     connection.execute(
         "INSERT INTO power_trace (run_id, document) VALUES (?, ?) ON CONFLICT DO NOTHING",
-        (run_id, to_json(trace.to_document())),
+        (run_id, sealed(document)),
     )
 
 
 def find(connection: Connection, run_id: str) -> PowerTrace | None:
     """The trace of a run; None where it has none, or one that this version cannot read."""
     rows = connection.execute("SELECT document FROM power_trace WHERE run_id = ?", (run_id,))
-    for (document,) in rows:
-        try:
-            return PowerTrace.from_document(json.loads(document))
-        except (KeyError, TypeError, ValueError):
-            return None
-    return None
+    return next((readable(document) for (document,) in rows), None)
+
+
+def readable(document: str) -> PowerTrace | None:
+    """The trace of a document; None of one that this version cannot read."""
+    try:
+        return PowerTrace.from_document(opened(document))
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def traced(connection: Connection, notebook_id: str) -> frozenset[str]:

@@ -21,6 +21,7 @@ from typing import TypeVar
 from .errors import SensorError, SensorTimeout
 from .model import Sample
 from .sensors.base import Reading, Sensor
+from .signals import signal_of
 from .trace import Trace
 from .worker import Worker
 
@@ -142,7 +143,9 @@ class Readers:
                 return self._read_into(trace, sensor)
             except SensorError as error:
                 return str(error)
-            except Exception as error:  # noqa: BLE001  what a third party's sensor declares may fail
+            except Exception as error:  # what a third party's sensor declares may fail
+                if signal_of(error) is not None:
+                    raise
                 return f"{type(error).__name__}: {error}"
 
     def _read_into(self, trace: Trace, sensor: Sensor) -> Sample:
@@ -242,7 +245,7 @@ def _reading(sensor: Sensor) -> Reading:
         raise
     except BaseException as error:
         main = threading.current_thread() is threading.main_thread()
-        if main and isinstance(error, KeyboardInterrupt):
-            raise  # the user's own Ctrl-C
+        if main and signal_of(error) is not None:
+            raise  # the user's own Ctrl-C, or alarm
         raise SensorError(f"{type(error).__name__}: {error}") from error
     raise SensorError(f"the sensor gave {told!r:.40}, which is no reading")

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 
+from . import foreign
 from .documents import (
     idle_from_document,
     idle_to_document,
@@ -19,10 +22,16 @@ from .documents import (
     to_json,
     utc_text,
 )
+from .history_tables import SPAN
 from .migrations import Connection
 from .model import Idle, Record
 from .overlaps import Spell, spell_of
 from .process_tree import began_at
+from .seal import opened, sealed
+from .shared_devices import Stretches
+
+# Runs with less than this between them are asked for together.
+TOGETHER_S = 60.0
 
 
 def record_row(record: Record) -> tuple[str, ...]:
@@ -36,7 +45,7 @@ def record_row(record: Record) -> tuple[str, ...]:
         record.host,
         utc_text(record.start + timedelta(seconds=record.duration_s)),
         json.dumps(sorted(spell.devices)),
-        to_json(record_to_document(record)),
+        sealed(to_json(record_to_document(record))),
     )
 
 
@@ -50,13 +59,31 @@ def add_record(connection: Connection, row: Sequence[str]) -> None:
     )
 
 
+def held(connection: Connection, run_ids: Iterable[str]) -> frozenset[str]:
+    """Those of the runs that have a row."""
+    found: set[str] = set()
+    rest = iter(run_ids)
+    while part := list(islice(rest, 500)):  # SQLite takes up to 999 parameters (limits.html)
+        marks = ",".join("?" * len(part))
+        rows = connection.execute(f"SELECT run_id FROM record WHERE run_id IN ({marks})", part)
+        found.update(run_id for (run_id,) in rows)
+    return frozenset(found)
+
+
+def notebook_of(connection: Connection, run_id: str) -> str | None:
+    """The id of the notebook that a run was kept for; None of one that has no row."""
+    rows = connection.execute("SELECT notebook_id FROM record WHERE run_id = ?", (run_id,))
+    found: str | None = next((notebook_id for (notebook_id,) in rows), None)
+    return found
+
+
 def documents_after(
     connection: Connection, last: int, notebook_id: str, session_id: str | None
-) -> list[tuple[int, str]]:
-    """The rowids and documents of a notebook's records that were kept since `last`."""
-    # No record is ever deleted, so that a later one has a higher rowid.
+) -> list[tuple[int, str, str]]:
+    """The rowids, ids and documents of a notebook's records that were kept since `last`."""
+    # The last record is never deleted (retention.py), so that a later one has a higher rowid.
     rows = connection.execute(
-        "SELECT rowid, document FROM record WHERE notebook_id = ?1 "
+        "SELECT rowid, run_id, document FROM record WHERE notebook_id = ?1 "
         "AND (?2 IS NULL OR session_id = ?2) "
         "AND (rowid > ?3 OR ?3 > (SELECT max(rowid) FROM record)) "
         "ORDER BY started, rowid",
@@ -70,58 +97,90 @@ def readable(documents: Sequence[str]) -> list[Record]:
     records = []
     for document in documents:
         try:
-            records.append(record_from_document(json.loads(document)))
+            records.append(record_from_document(opened(document)))
         except (KeyError, TypeError, ValueError):
             continue
     return records
 
 
-def _ended(connection: Connection, host: str, start: datetime, stop: datetime) -> Iterator[Spell]:
-    """When which runs of this host drew from which devices, of those within a stretch of time.
-
-    Runs that an older version kept are left out: it did not write down when they ended.
-    """
-    rows = connection.execute(
-        "SELECT notebook_id, session_id, started, ended, devices FROM record "
-        "WHERE host = ? AND ended > ? AND started < ?",
-        (host, utc_text(start), utc_text(stop)),
+def ended_before(document: str, day: str) -> bool:
+    """Whether a record's document is of a run that ended before a day (UTC, "2026-11-01")."""
+    if not day:
+        return False
+    return any(
+        utc_text(record.start + timedelta(seconds=record.duration_s)) < day
+        for record in readable([document])
     )
-    for notebook_id, session_id, started, ended, devices in rows:
-        yield Spell(
-            notebook_id,
-            session_id,
-            host,
-            datetime.fromisoformat(started).timestamp(),
-            datetime.fromisoformat(ended).timestamp(),
-            frozenset(json.loads(devices)),
-        )
+
+
+def _ended(
+    connection: Connection, host: str, session_id: str, start_s: float, end_s: float
+) -> Iterator[Spell]:
+    """When which runs of this host drew from which devices, of those of other sessions within a
+    stretch of time."""
+    start, end = utc_at(start_s), utc_at(end_s)
+    columns = "notebook_id, session_id, started, ended, devices"
+    rows = connection.execute(
+        f"SELECT {columns} FROM record WHERE host = ?1 AND {SPAN} BETWEEN ?4 AND ?5 "
+        "AND ended > ?2 AND started < ?3 AND session_id <> ?8 UNION ALL "
+        f"SELECT {columns} FROM record WHERE host = ?1 AND {SPAN} IN (?6, ?7, '') "
+        "AND ended > ?2 AND started < ?3 AND session_id <> ?8",
+        (host, start, end, start[:13], end[:13], start[:10], start[:7], session_id),
+    )
+    for notebook_id, of_session, started, ended, devices in rows:
+        spell = _spell((notebook_id, of_session, host), started, devices)
+        last = foreign.moment(ended)
+        if spell is not None and last is not None:
+            yield replace(spell, end_s=last.timestamp())
+
+
+def utc_at(moment_s: float) -> str:
+    """A moment in s since the epoch as the store writes it."""
+    return utc_text(datetime.fromtimestamp(moment_s, UTC))
 
 
 def meanwhile(connection: Connection, records: Sequence[Record], procfs: Path) -> Iterator[Spell]:
-    """When which runs of the hosts of these records drew from which devices, while these ran:
-    those that have ended, and those under way."""
-    for host in sorted({record.host for record in records}):
-        here = [r for r in records if r.host == host]
-        stop = max(r.start + timedelta(seconds=r.duration_s) for r in here)
-        yield from _ended(connection, host, min(r.start for r in here), stop)
+    """When which runs of the hosts of these records drew from which devices, while those of another
+    session ran: those that have ended, and those under way."""
+    sessions: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        sessions.setdefault((record.host, record.session_id), []).append(record)
+    for (host, session_id), runs in sorted(sessions.items()):
+        starts = [(run.start.timestamp(), run.duration_s + TOGETHER_S) for run in runs]
+        for start_s, end_s in Stretches((s, s + long_s) for s, long_s in starts):
+            yield from _ended(connection, host, session_id, start_s, end_s)
+    for host in sorted({host for host, _ in sessions}):
         yield from _under_way(connection, host, procfs)
 
 
 def _under_way(connection: Connection, host: str, procfs: Path) -> Iterator[Spell]:
+    """Those of the runs of a host that have not ended."""
     rows = connection.execute(
         "SELECT notebook_id, session_id, started, devices, pid, began FROM running WHERE host = ?",
         (host,),
     )
     for notebook_id, session_id, started, devices, pid, began in rows:
-        if began_at(pid, procfs) == began:
-            start_s = datetime.fromisoformat(started).timestamp()
-            held = frozenset(json.loads(devices))
-            yield Spell(notebook_id, session_id, host, start_s, math.inf, held)
+        if began is not None and began_at(pid, procfs) == began:
+            spell = _spell((notebook_id, session_id, host), started, devices)
+            if spell is not None:
+                yield spell
+
+
+def _spell(whose: tuple[str, str, str], started: object, devices: object) -> Spell | None:
+    """A run that goes on, of what two columns hold; None where that is not ours."""
+    start = foreign.moment(started)
+    try:
+        held = foreign.items(foreign.loads(devices))
+    except ValueError:
+        return None
+    if start is None or not all(isinstance(device, str) for device in (*whose, *held)):
+        return None
+    return Spell(*whose, start.timestamp(), math.inf, frozenset(held))
 
 
 def announce(connection: Connection, spell: Spell, pid: int, began: int) -> None:
     """Write down that a session has a cell that runs, in which process."""
-    started = utc_text(datetime.fromtimestamp(spell.start_s, UTC))
+    started = utc_at(spell.start_s)
     devices = json.dumps(sorted(spell.devices))
     connection.execute(
         "INSERT OR REPLACE INTO running VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -138,7 +197,7 @@ def add_idle(connection: Connection, idle: Idle) -> None:
     """Keep what was drawn between two cells; the same a second time changes nothing."""
     row = (
         *(idle.idle_id, idle.notebook_id, idle.session_id),
-        *(utc_text(idle.measurement.start), to_json(idle_to_document(idle))),
+        *(utc_text(idle.measurement.start), sealed(to_json(idle_to_document(idle)))),
     )
     connection.execute("INSERT INTO idle VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", row)
 
@@ -153,7 +212,7 @@ def idles(connection: Connection, notebook_id: str, session_id: str | None) -> l
     found = []
     for (document,) in rows:
         try:
-            found.append(idle_from_document(json.loads(document)))
+            found.append(idle_from_document(opened(document)))
         except (KeyError, TypeError, ValueError):
             continue
     return found

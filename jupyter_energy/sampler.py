@@ -244,11 +244,19 @@ class Sampler:
     # -- the thread ------------------------------------------------------------------------
 
     def _run(self) -> None:
-        # A new thread keeps the interpreter for 5 ms; whoever started it is to go on first.
-        time.sleep(0.001)
+        # A fault here must not print a traceback into whatever cell runs then; and any code of the
+        # process may throw an exception into this thread (PyThreadState_SetAsyncExc), as what
+        # stops the threads of a notebook does. It is not meant for us.
+        with suppress(BaseException):
+            # A new thread keeps the interpreter for 5 ms; whoever started it is to go on first.
+            time.sleep(0.001)
         self._finder.look()
+        while not self._closing:
+            with suppress(BaseException):
+                self._work_until_closed()
+
+    def _work_until_closed(self) -> None:
         while self._rest():
-            # A fault here must not print a traceback into whatever cell runs then.
             with suppress(Exception):
                 self._readers.poll(self._is_due)
             with suppress(Exception):

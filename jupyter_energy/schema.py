@@ -164,7 +164,7 @@ def _warnings(runs: Sequence[Record]) -> Iterator[str]:
 
 
 def _without_grams(runs: Sequence[Record]) -> list[str]:
-    known = [r for r in runs if r.energy_j is not None or r.estimated_j is not None]
+    known = [r for r in runs if r.measurement.counted()]
     return grams_of_a_part(sum(r.emissions is None for r in known), len(known), "runs")
 
 

@@ -74,13 +74,17 @@ def quantity(value: float, scale: Scale, digits: int = 3) -> str:
     return f"{_rounded(value / size, digits)} {symbol}"
 
 
+# No sensor is as good as this: an interval so narrow is none, and has no digits left to show.
+NO_UNCERTAINTY = 1e-12
+
+
 def measured(value: Uncertain, scale: Scale = ENERGY_J) -> str:
     """A measurement, for example "735 ± 41 J": two significant digits of uncertainty (95 %).
 
     A value below its own uncertainty is "< 1.2 J": the sensor cannot tell it from nothing.
     """
     u95 = value.u95
-    if u95 <= 0:
+    if u95 <= NO_UNCERTAINTY * abs(value.value):
         return quantity(value.value, scale)
     if value.value < u95:
         return f"< {quantity(value.value + u95, scale, 2)}"
@@ -163,7 +167,7 @@ def carbon_g(energy_j: float, g_per_kwh: float, pue: float = 1.0) -> float:
     return energy_j / J_PER_KWH * g_per_kwh * pue
 
 
-_LIMIT = re.compile(r"^\s*((?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-z]+)\s*$")
+_LIMIT = re.compile(r"^\s*((?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-z]+)\s*$", re.ASCII)
 # Any case will do but that of m and M, which are a factor of 10⁹ apart.
 _LIMIT_SIZES = {
     "mj": 1e-3,
@@ -188,6 +192,9 @@ def parse_limit(text: str) -> tuple[float, str]:
     found = _LIMIT.match(text)
     number, unit = found.groups() if found else ("", "")
     unit = unit[:1] + unit[1:].lower() if unit[:1] in "mM" else unit.lower()
-    if unit not in _LIMIT_SIZES:
-        raise WrongUse(f"{text!r} is no limit: write a number and a unit, such as 5Wh, 20kJ or 3g")
-    return float(number) * _LIMIT_SIZES[unit], "g" if unit.endswith("g") else "J"
+    size = float(number or "nan") * _LIMIT_SIZES.get(unit, math.nan)
+    if not math.isfinite(size):  # nothing would ever pass 1e400 Wh
+        raise WrongUse(
+            f"{text!r:.60} is no limit: write a number and a unit, such as 5Wh, 20kJ or 3g"
+        )
+    return size, "g" if unit.endswith("g") else "J"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -27,7 +28,7 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._closed = False
-        self._at_rest: tuple[float, Callable[[], object]] | None = None
+        self._later: tuple[float, Callable[[], object]] | None = None
 
     def submit(self, call: Callable[[], T]) -> Future[T]:
         """The future of a call, which runs after all calls submitted before it.
@@ -56,18 +57,18 @@ class Worker:
             run()
         return future
 
-    def at_rest(self, seconds: float, call: Callable[[], object]) -> None:
-        """Make a call once, when no other has come for `seconds` after the next one that comes.
+    def later(self, seconds: float, call: Callable[[], object]) -> None:
+        """Make a call once, in so many seconds or when the call that runs then has ended.
 
-        It takes the place of one that still waits; what it raises is dropped. Nothing is woken for
-        it, and without a thread it is not made.
+        It takes the place of one that still waits; what it raises is dropped. A thread that sleeps
+        sees it with the next call that is submitted; without a thread it is not made.
         """
-        self._at_rest = seconds, call
+        self._later = time.monotonic() + seconds, call
 
     def _started(self) -> bool:
         """Whether there is a thread to run the calls. Where none is to be had (Pyodide has none,
         a process may have all it may have) a call is made at once, without a deadline."""
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():  # it may have been killed
             # A daemon: a driver that hangs must not keep the process from ending.
             thread = threading.Thread(target=self._run, name=self.name, daemon=True)
             try:
@@ -90,15 +91,18 @@ class Worker:
 
     def _run(self) -> None:
         while True:
-            waits = self._at_rest
+            later = self._later
+            left_s = None if later is None else later[0] - time.monotonic()
+            if later is not None and left_s is not None and left_s <= 0:
+                # Before the next call: they may follow each other without end.
+                if self._later is later:
+                    self._later = None
+                with suppress(Exception):  # nobody waits for it
+                    later[1]()
+                continue
             try:
-                call = self._calls.get(timeout=None if waits is None else waits[0])
+                call = self._calls.get(timeout=left_s)
             except queue.Empty:
-                if self._at_rest is waits:
-                    self._at_rest = None
-                if waits is not None:
-                    with suppress(Exception):  # nobody waits for it
-                        waits[1]()
                 continue
             if call is None:
                 return

@@ -11,18 +11,22 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib.util
+import math
 import os
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from environments import (
+    DEADLINE_S,
     ROOT,
     WORK,
     find_python,
@@ -49,10 +53,10 @@ NEWEST_KERNEL = "ipython9"
 SECOND_PYTHON = "3.13"
 
 # The oldest JupyterLab that the front end promises to work in, and one in between; the newest
-# lies in the test environment itself.
+# lies in the test environment itself. As there, a jsonschema that is imported fast.
 LABS = {
-    "lab40": ["jupyterlab==4.0.*", "ipykernel>=6.17"],
-    "lab44": ["jupyterlab==4.4.*", "ipykernel>=6.17"],
+    "lab40": ["jupyterlab==4.0.*", "ipykernel>=6.17", "jsonschema<4.25"],
+    "lab44": ["jupyterlab==4.4.*", "ipykernel>=6.17", "jsonschema<4.25"],
 }
 
 # A Debian package and how to see that it is not needed: the browser is for the browser tests,
@@ -76,16 +80,23 @@ class Options:
     python: str
     fast: bool
     whole: bool = False
+    patient: bool = False
 
 
 @dataclass(frozen=True)
 class Part:
-    """One line of the table: `needs` must have passed, `refreshes` only runs first."""
+    """One line of the table: `needs` must have passed, `refreshes` only runs first.
+
+    After `limit_s` it has hung: it is ended and has failed, and the others run. `aside`: the parts
+    after it do not wait for it, unless they name it.
+    """
 
     name: str
     check: Callable[[Options], None]
+    limit_s: float
     needs: tuple[str, ...] = ()
     refreshes: tuple[str, ...] = ()
+    aside: bool = False
 
 
 def project() -> dict[str, Any]:
@@ -203,7 +214,11 @@ def make_with_wheel(kind: str, wanted: dict[str, tuple[str, list[str]]]) -> None
         install_wheel(inside, built)
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        made = [pool.submit(make, name, *how) for name, how in wanted.items()]
+        # each in a copy of this thread's context, so that the part's deadline is theirs too
+        made = [
+            pool.submit(copy_context().run, partial(make, name, python, pins))
+            for name, (python, pins) in wanted.items()
+        ]
     for one in made:
         one.result()
 
@@ -222,7 +237,8 @@ def pytest(options: Options) -> None:
         # the wheel's own tests ran when it was built; those in a browser are a part of their own
         [
             *("pytest", "--ignore=tests/test_wheel.py", "--ignore=tests/browser"),
-            *("-n", "auto", "--maxprocesses=4", "--dist=worksteal"),
+            # more than two cores: a test waits for its kernels a good part of the time
+            *("-n", "3", "--dist=worksteal"),
             *(["-m", "not slow"] if options.fast else []),
         ],
         JUPYTER_ENERGY_TEST_KERNELS=ready("kernels", [] if options.fast else matrix(options)),
@@ -234,23 +250,30 @@ def pytest(options: Options) -> None:
 def browser(options: Options) -> None:
     """Drive the installed wheel in Chromium: JupyterLab, Notebook 7, and what `labs` made."""
     run(
-        ["pytest", "tests/browser", *(["-m", "not slow"] if options.fast else [])],
+        [
+            # two: each has servers of its own to start, and waits for them half of the time
+            *("pytest", "tests/browser", "-n", "2", "--dist=worksteal"),
+            *(["-m", "not slow"] if options.fast else []),
+        ],
         JUPYTER_ENERGY_TEST_LABS=ready("labs", [] if options.fast else LABS),
     )
 
 
+# The limits bound what hangs: each is twice what the part takes on two cores, or more.
 PARTS = (
-    Part("debian", debian),
-    Part("venv", venv),
-    Part("ruff", ruff, needs=("venv",)),
-    Part("mypy", mypy, needs=("venv",)),
-    Part("typescript", typescript, needs=("venv",)),
-    Part("wheel", wheel, needs=("venv",)),
-    Part("kernels", kernels, needs=("venv", "wheel")),
-    Part("pytest", pytest, needs=("venv", "wheel"), refreshes=("kernels",)),
-    Part("labs", labs, needs=("venv", "wheel")),
-    Part("browser", browser, needs=("venv", "wheel"), refreshes=("labs",)),
+    Part("debian", debian, 180),
+    Part("venv", venv, 300),
+    Part("wheel", wheel, 240, needs=("venv",)),
+    Part("kernels", kernels, 420, needs=("venv", "wheel"), aside=True),
+    Part("labs", labs, 420, needs=("venv", "wheel"), aside=True),
+    Part("ruff", ruff, 60, needs=("venv",)),
+    Part("mypy", mypy, 180, needs=("venv",)),
+    Part("typescript", typescript, 240, needs=("venv",)),
+    Part("pytest", pytest, 660, needs=("venv", "wheel"), refreshes=("kernels",)),
+    Part("browser", browser, 480, needs=("venv", "wheel"), refreshes=("labs",)),
 )
+# Continuous integration gives up after half an hour, and would show no table then.
+ALL_PARTS_S = 27 * 60
 
 
 def chosen_parts(only: str | None) -> list[Part]:
@@ -262,19 +285,62 @@ def chosen_parts(only: str | None) -> list[Part]:
     return [part for part in PARTS if part.name in names]
 
 
-def check_part(part: Part, options: Options, results: dict[str, str]) -> tuple[str, str]:
-    """Run one part; return its result and, where it did not pass, why."""
+def check_part(
+    part: Part, options: Options, results: dict[str, str], left_s: float = math.inf
+) -> tuple[str, str]:
+    """Run one part within its limit and `left_s`; return its result and, if not passed, why."""
     if broken := [name for name in part.needs if results[name] != "passed"]:
         return "left out", f"needs {', '.join(broken)}"
+    limit_s = math.inf if options.patient else min(part.limit_s, left_s)
+    deadline = DEADLINE_S.set(time.monotonic() + limit_s)
     try:
         part.check(options)
     except LeftOutError as reason:
         return "left out", str(reason)
     except subprocess.CalledProcessError as error:
         return "failed", f"status {error.returncode}: {' '.join(error.cmd)}"
+    except subprocess.TimeoutExpired as error:
+        return "failed", f"not over after {limit_s:.0f} s: {' '.join(error.cmd)}"
     except OSError as error:
         return "failed", str(error)
+    finally:
+        DEADLINE_S.reset(deadline)
     return "passed", ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a part, and the s that it took."""
+
+    result: str
+    why: str
+    took_s: float
+
+
+def check_parts(parts: list[Part], options: Options) -> dict[str, Outcome]:
+    """Run the parts one after the other, those that are `aside` beside them; what came of each."""
+    end_s = time.monotonic() + ALL_PARTS_S
+    outcomes: dict[str, Outcome] = {}
+
+    def check(part: Part) -> None:
+        say(f"\n=== {part.name}: {part.check.__doc__}")
+        begin_s = time.monotonic()
+        results = {name: outcome.result for name, outcome in list(outcomes.items())}
+        came = check_part(part, options, results, end_s - begin_s)
+        outcomes[part.name] = Outcome(*came, time.monotonic() - begin_s)
+
+    begun: dict[str, Future[None]] = {}
+    with ThreadPoolExecutor(max_workers=1) as aside:
+        for part in parts:
+            if part.aside:
+                begun[part.name] = aside.submit(check, part)
+                continue
+            for name in {*part.needs, *part.refreshes} & set(begun):
+                begun[name].result()
+            check(part)
+    for one in begun.values():
+        one.result()
+    return {part.name: outcomes[part.name] for part in parts}
 
 
 def main() -> int:
@@ -294,22 +360,23 @@ def main() -> int:
     parser.add_argument(
         "--whole", action="store_true", help="every test in every kernel, not a seeded slice"
     )
+    parser.add_argument(
+        "--patient", action="store_true", help="no time limits: on a machine that others use too"
+    )
     arguments = parser.parse_args()
-    options = Options(python=arguments.python, fast=arguments.fast, whole=arguments.whole)
+    options = Options(
+        python=arguments.python,
+        fast=arguments.fast,
+        whole=arguments.whole,
+        patient=arguments.patient or arguments.whole,
+    )
 
     os.umask(0o022)  # tests run children as another user, who has to be able to read this
-    results: dict[str, str] = {}
-    table = []
-    for part in chosen_parts(arguments.only):
-        say(f"\n=== {part.name}: {part.check.__doc__}")
-        start_s = time.monotonic()
-        results[part.name], why = check_part(part, options, results)
-        table.append((part.name, results[part.name], time.monotonic() - start_s, why))
-
+    outcomes = check_parts(chosen_parts(arguments.only), options)
     say(f"\n{'part':<12}{'result':<10}{'s':>5}")
-    for name, result, took_s, why in table:
-        say(f"{name:<12}{result:<10}{took_s:5.0f}  {why}".rstrip())
-    return 1 if "failed" in results.values() else 0
+    for name, outcome in outcomes.items():
+        say(f"{name:<12}{outcome.result:<10}{outcome.took_s:5.0f}  {outcome.why}".rstrip())
+    return 1 if "failed" in {outcome.result for outcome in outcomes.values()} else 0
 
 
 if __name__ == "__main__":

@@ -9,10 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+import hypothesis
 import pytest
 from harness import Kernel, running
 from kernels import kernel_pythons
 
+# No test is timed: a machine may be busy.
+hypothesis.settings.register_profile("ours", deadline=None)
+hypothesis.settings.load_profile("ours")
 StartKernel = Callable[..., Kernel]
 
 # A run in the background inherits an ignored SIGINT, and so would every child that a test presses
@@ -33,6 +37,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 SLICE = 1
 SEED = os.environ.get("JUPYTER_ENERGY_TEST_SEED", "1")
 WHOLE = os.environ.get("JUPYTER_ENERGY_TEST_WHOLE") == "1"
+if WHOLE:
+    os.environ.setdefault("PYTEST_TIMEOUT", "0")  # pytest-timeout: a whole run takes what it takes
 
 
 def pytest_report_header() -> str:
@@ -77,3 +83,20 @@ def kernel(start_kernel: StartKernel) -> Kernel:
     loaded = started.run("%load_ext jupyter_energy")
     assert (loaded.status, loaded.stdout, loaded.stderr) == ("ok", "", ""), loaded
     return started
+
+
+@pytest.fixture(scope="module")
+def _kernel_of_a_module(python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    with running(python, tmp_path_factory.mktemp("home")) as kernel:
+        assert kernel.run("%load_ext jupyter_energy").status == "ok"
+        yield kernel
+
+
+@pytest.fixture
+def shared_kernel(_kernel_of_a_module: Kernel) -> Kernel:
+    """As `kernel`, but one for all tests of a file, with none of the names that they have made.
+
+    Not for a test that changes anything else, the notebook's totals included.
+    """
+    _kernel_of_a_module.value("__import__('IPython').get_ipython().reset(new_session=False)")
+    return _kernel_of_a_module

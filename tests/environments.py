@@ -1,4 +1,4 @@
-"""Virtual environments that are made once and kept up to date: a help of `tests/all.py`.
+"""Commands that end in time, and virtual environments made once: a help of `tests/all.py`.
 
 Standard library only: this runs before anything is installed.
 """
@@ -7,14 +7,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
+import signal
 import subprocess
+import tempfile
+import time
 from collections.abc import Iterable
+from contextlib import suppress
+from contextvars import ContextVar
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 WORK = ROOT / ".venv-test"
+# When the commands of a part have to be over, in monotonic s: a part that hangs must not keep the
+# others from running.
+DEADLINE_S: ContextVar[float] = ContextVar("deadline_s", default=math.inf)
+# What a command that is late gets to tell what it was about, pytest its failures so far.
+LAST_WORDS_S = 20.0
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -32,22 +44,76 @@ def environment(**more: str) -> dict[str, str]:
 def run(
     command: Iterable[str | Path], *, cwd: Path = ROOT, quiet: bool = False, **variables: str
 ) -> None:
-    """Run a command, raise if it fails; `quiet` shows its output only then."""
+    """Run a command until DEADLINE_S; `quiet` shows its output only where it fails.
+
+    Raises CalledProcessError where it fails, TimeoutExpired where it is late: it has been ended
+    then, and so has all that it started.
+    """
     words = [str(word) for word in command]
     say("$ " + " ".join(words))
-    done = subprocess.run(
-        words,
-        cwd=cwd,
-        env=environment(**variables),
-        check=False,
-        stdout=subprocess.PIPE if quiet else None,
-        stderr=subprocess.STDOUT if quiet else None,
-        text=True,
-    )
-    if done.returncode:
-        if quiet:
-            say(done.stdout)
-        raise subprocess.CalledProcessError(done.returncode, words)
+    # a file, because a pipe would be held open by whatever outlives the command
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as kept:
+        out, err = (kept, subprocess.STDOUT) if quiet else (None, None)
+        started = subprocess.Popen(
+            words, cwd=cwd, env=environment(**variables), stdout=out, stderr=err
+        )
+        left_s = DEADLINE_S.get() - time.monotonic()
+        try:
+            if status := started.wait(None if left_s == math.inf else max(0.0, left_s)):
+                raise subprocess.CalledProcessError(status, words)
+        except BaseException:
+            end(started)
+            kept.seek(0)
+            say(kept.read())
+            raise
+
+
+def end(started: subprocess.Popen[bytes]) -> None:
+    """End a process as Ctrl-C does, or else by force; and whatever it has started."""
+    if started.poll() is not None:
+        return
+    started.send_signal(signal.SIGSTOP)  # so that it starts none that is not seen
+    children = descendants(started.pid)
+    started.send_signal(signal.SIGINT)
+    started.send_signal(signal.SIGCONT)
+    with suppress(subprocess.TimeoutExpired):
+        started.wait(LAST_WORDS_S)
+    started.kill()
+    started.wait()
+    now = processes()
+    for pid, began in children.items():
+        if pid in now and now[pid].began == began:  # not another one that has its number by now
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+class Process(NamedTuple):
+    """What Linux tells of a process: who started it, and when, in its own unit."""
+
+    parent: int
+    began: int
+
+
+def processes() -> dict[int, Process]:
+    """Return all processes of this machine by their numbers; none where there is no /proc."""
+    found = {}
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has just ended
+            fields = file.read_text(errors="replace").rpartition(")")[2].split()  # see proc(5)
+            found[int(file.parent.name)] = Process(int(fields[1]), int(fields[19]))
+    return found
+
+
+def descendants(pid: int) -> dict[int, int]:
+    """Return the children of a process, their children and so on: numbers, and when they began."""
+    every = processes()
+    found: dict[int, int] = {}
+    parents = {pid}
+    while parents:
+        children = {n: one.began for n, one in every.items() if one.parent in parents}
+        found |= children
+        parents = set(children)
+    return found
 
 
 def say(text: str) -> None:

@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -93,3 +94,24 @@ def migrate_when_told(path: Path, steps: list[Step], start: Any, done: Any) -> N
     start.wait()
     done.put(migrate(connection, steps))
     connection.close()
+
+
+def append_when_told(path: Path, run_id: str, notebook_id: str, start: Any) -> None:
+    store = Store(path, host="here")
+    start.wait()
+    while True:
+        try:
+            store.append(a_record(run_id, notebook_id))
+            break
+        except StoreError as error:
+            assert error.kind == "busy"  # noqa: PT017 - in a process of its own
+    store.close()
+
+
+def absorb_when_told(path: Path, start: Any) -> None:
+    store = Store(path, host="here")
+    start.wait()
+    while store.journals.names():
+        with suppress(StoreError):  # another one writes: once more
+            store.absorb()
+    store.close()

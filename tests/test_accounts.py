@@ -26,7 +26,7 @@ from jupyter_energy.calibration import Baselines, IdlePower, save
 from jupyter_energy.errors import StoreError
 from jupyter_energy.identity import NotebookRef
 from jupyter_energy.idle_book import IdleBook
-from jupyter_energy.model import Domain, DomainEnergy, Idle, Measurement, Sample
+from jupyter_energy.model import Domain, DomainEnergy, Idle, Measurement, Record, Sample
 from jupyter_energy.outbox import Outbox
 from jupyter_energy.overlaps import Spell
 from jupyter_energy.process_tree import CpuTimes
@@ -377,7 +377,10 @@ class Desk:
         self.asked = threading.Event()  # which notebook this is
         self.outbox = Outbox(self.store, self.ref, lambda _, text: self.told.append(text))
         self.looks: queue.Queue[Edge] = queue.Queue()
-        self.book = IdleBook(scene.accounts, self.outbox, self.look, "s1", "here", 0.01, 0.01)
+        self.running: list[tuple[Record, str | None]] = []
+        self.book = IdleBook(
+            scene.accounts, self.outbox, self.look, lambda: self.running, "s1", "here", 0.01, 0.01
+        )
 
     def ref(self, key: str | None) -> NotebookRef:
         self.asked.set()
@@ -417,12 +420,14 @@ def test_idle_energy_reaches_the_store_with_the_next_record_and_is_in_no_cell(de
     desk.keep("r1")
     desk.scene.rest()
     desk.scene.run(60)
+    desk.outbox.flush(LIMIT_S)
     desk.book.begins(desk.scene.edge(), CpuTimes(), None)
     (waiting,) = desk.book.pending(None)
     notebook = desk.outbox.notebook()
     assert notebook is not None
     assert desk.store.idles(notebook.id) == []
     desk.keep("r2")
+    desk.outbox.flush(LIMIT_S)
     assert desk.book.pending(None) == []
     assert desk.store.idles(notebook.id) == [waiting]
     assert (waiting.session_id, waiting.host) == ("s1", "here")
@@ -501,6 +506,7 @@ def test_a_cell_that_still_runs_is_told_to_others_until_it_ends(desk: Desk) -> N
     assert other.others_at_once([now_and_for(5.0)]) == 1
     desk.scene.rest()
     desk.keep("outer")
+    desk.outbox.flush(LIMIT_S)
     assert other.others_at_once([now_and_for(5.0)]) == 0
     other.close()
 

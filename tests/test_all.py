@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import importlib
 import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
 
+import psutil
 import pytest
 
 runner = importlib.import_module("all")  # `import all` would hide the builtin
@@ -18,7 +23,7 @@ def part_that(outcome: BaseException | None, **more: tuple[str, ...]):
         if outcome is not None:
             raise outcome
 
-    return runner.Part("it", check, **more)
+    return runner.Part("it", check, 60, **more)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +43,68 @@ def test_a_part_is_reported_as_what_came_of_it(outcome, result, why):
 def test_a_part_is_left_out_when_one_it_needs_did_not_pass(before):
     part = part_that(AssertionError("it must not run"), needs=("venv",))
     assert runner.check_part(part, OPTIONS, {"venv": before}) == ("left out", "needs venv")
+
+
+STARTS_ANOTHER = """
+import subprocess, sys, time
+from pathlib import Path
+other = subprocess.Popen(["sleep", "600"], start_new_session=True)
+Path(sys.argv[1] + ".new").write_text(str(other.pid))
+Path(sys.argv[1] + ".new").rename(sys.argv[1])
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_a_part_that_hangs_has_failed_and_nothing_of_it_runs_on(tmp_path, quiet):
+    file = tmp_path / "pid"
+    command = [sys.executable, "-c", STARTS_ANOTHER, file]
+    part = runner.Part("it", lambda _options: runner.run(command, quiet=quiet), 3600)
+    for left_s in (1, 5, 20, 60):  # a busy machine may take longer to start it
+        result, why = runner.check_part(part, OPTIONS, {}, left_s)
+        assert (result, why.split(":")[0]) == ("failed", f"not over after {left_s} s")
+        if file.exists():
+            break
+    with suppress(psutil.NoSuchProcess):
+        other = psutil.Process(int(file.read_text()))
+        deadline_s = time.monotonic() + 60
+        while other.status() != psutil.STATUS_ZOMBIE:  # whoever took it over may not have looked
+            assert time.monotonic() < deadline_s
+            time.sleep(0.01)
+
+
+def test_a_part_that_hangs_is_waited_for_where_others_use_the_machine_too(tmp_path):
+    def check(_options):
+        runner.run([sys.executable, "-c", "import time; time.sleep(0.1)"])
+
+    patient = runner.Options(python="python", fast=False, patient=True)
+    assert runner.check_part(runner.Part("it", check, 0), patient, {}) == ("passed", "")
+
+
+def test_a_part_aside_runs_beside_the_next_and_is_over_before_one_that_builds_on_it():
+    begun, goes_on = threading.Event(), threading.Event()
+    order = []
+
+    def beside(_options):
+        begun.set()
+        assert goes_on.wait(60)
+        order.append("beside")
+
+    def at_once(_options):
+        assert begun.wait(60)
+        order.append("next")
+        goes_on.set()
+
+    parts = [
+        runner.Part("beside", beside, 60, aside=True),
+        runner.Part("next", at_once, 60),
+        runner.Part("last", lambda _options: order.append("last"), 60, refreshes=("beside",)),
+    ]
+    outcomes = runner.check_parts(parts, OPTIONS)
+    assert order == ["next", "beside", "last"]
+    assert {name: outcome.result for name, outcome in outcomes.items()} == dict.fromkeys(
+        ("beside", "next", "last"), "passed"
+    )
 
 
 def test_a_part_that_was_chosen_alone_brings_what_it_builds_on_in_order():

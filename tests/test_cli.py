@@ -268,7 +268,8 @@ def test_doctor_says_what_is_seen_and_where_things_lie(shell: Shell) -> None:
     assert "Place: France" in done.stdout
     document = json.loads(shell("doctor", "--json").stdout)
     assert document["schema"] == 1
-    assert document["store"] == {"path": str(shell.store), "state": "works"}
+    store = document["store"]
+    assert (store["path"], store["state"], store["mode"]) == (str(shell.store), "works", "0600")
     assert {line["state"] for line in document["sensors"]} >= {"estimated", "note"}
     for line in document["sensors"]:
         assert set(line) == {"family", "device", "state", "detail", "remedy"}

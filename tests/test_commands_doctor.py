@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 from shell import OBEYING_MODES, Shell
 from standins.powercap import FakePowercap
+from strategies import a_record
+
+from jupyter_energy.store import Store
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="powercap is Linux's")
 
@@ -101,3 +104,38 @@ def test_doctor_tells_what_lies_between_it_and_the_machine(shell: Shell, tmp_pat
     assert "Within a container: " in shell("doctor").stdout
     document = json.loads(shell("doctor", "--json").stdout)
     assert document["within"] == ["container"]
+
+
+def test_doctor_tells_how_the_store_is(shell: Shell) -> None:
+    notebook_id, store = "n" * 32, Store(shell.store)
+    store.append(a_record("a", notebook_id), a_record("b", notebook_id, after_s=9.0))
+    store.close()
+    found = json.loads(shell("doctor", "--json").stdout)["store"]
+    assert (found["state"], found["records"], found["checked"]) == ("works", 2, True)
+    assert found["size_bytes"] >= shell.store.stat().st_size
+    assert (found["journal_mode"], found["damaged"], found["warnings"]) == ("wal", [], [])
+    shell.store.chmod(0o644)
+    said = shell("doctor").stdout
+    assert f"Store: {shell.store} (works)\n  2 records, 0." in said
+    assert "mode 0644, journal mode wal, every page is sound" in said
+    assert f"other users may open it; to keep them out: chmod 600 '{shell.store}'" in said
+
+
+def test_doctor_finds_damage_that_nobody_has_met_and_tells_of_what_was_set_aside(
+    shell: Shell,
+) -> None:
+    store = Store(shell.store)
+    store.append(*(a_record(f"{n:032x}", "n1", after_s=9.0 * n) for n in range(40)))
+    store.close()
+    torn = bytearray(shell.store.read_bytes())
+    # A notebook's name in an index: its records would not be found, and nobody would know.
+    at = torn.rfind(b"n12025-03-01")
+    torn[at : at + 2] = b"n2"
+    shell.store.write_bytes(torn)
+    said = shell("doctor").stdout
+    (aside,) = shell.store.parent.glob("*.corrupt-*Z")
+    assert aside.read_bytes() == torn
+    assert f"was damaged; it is kept as {aside.name}; 40 of its records were recovered" in said
+    assert f"    {aside}\n" in said
+    assert "40 records" in said
+    assert json.loads(shell("doctor", "--json").stdout)["store"]["damaged"] == [str(aside)]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from jupyter_energy import units
 from jupyter_energy.display import text, words
+from jupyter_energy.plain_text import clean
 from jupyter_energy.schema import CellJson, SummaryJson
 from jupyter_energy.uncertainty import Range
 
@@ -312,7 +313,7 @@ def test_the_rows_of_a_summary_are_all_as_wide_as_its_heading(made: list[CellJso
 
 @given(st.text())
 def test_cleaned_text_is_one_line_without_control_or_format_characters(raw: str) -> None:
-    shown = words.clean(raw)
+    shown = clean(raw)
     assert len(shown) <= words.NAME_LIMIT
     assert not any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in shown)
     shown.encode("utf-8")
@@ -320,12 +321,12 @@ def test_cleaned_text_is_one_line_without_control_or_format_characters(raw: str)
 
 @given(st.text(st.characters(categories=["L", "N"]), max_size=words.NAME_LIMIT))
 def test_a_plain_name_is_left_as_it_is(name: str) -> None:
-    assert words.clean(name) == name
+    assert clean(name) == name
 
 
 def test_a_name_of_ten_thousand_characters_is_cut_with_a_sign() -> None:
-    assert words.clean("x" * 10_000) == "x" * 39 + "…"
-    assert words.clean("\n" * 10_000 + "x").endswith("…")
+    assert clean("x" * 10_000) == "x" * 39 + "…"
+    assert clean("\n" * 10_000 + "x").endswith("…")
 
 
 def _columns(line: str) -> int:

@@ -25,8 +25,9 @@ PACKAGE = ROOT / "jupyter_energy"
 # Imports go down this list and never up; within one entry, as they like. A folder is one entry.
 LAYERS = (
     # words: numbers and what can go wrong with them
-    ("errors", "version", "filesystem", "uncertainty"),
-    ("units", "json_file", "json_shapes", "attribution"),
+    ("errors", "version", "filesystem", "uncertainty", "foreign", "plain_text", "signals"),
+    ("units", "json_file", "json_shapes", "attribution", "seal", "aside", "journal"),
+    ("carving",),
     ("model", "settings", "calibration"),
     # reading the machine
     ("cuda_library",),
@@ -39,20 +40,28 @@ LAYERS = (
     ("upkeep",),
     ("sampler", "accounts"),
     # carbon, and how figures are written down
-    ("carbon", "carbon_sums", "documents", "overlaps"),
-    ("missing",),
+    ("carbon", "carbon_sums", "documents", "overlaps", "history_tables"),
+    ("missing", "shared_devices"),
     ("attribution_sums",),
     ("schema", "repeat"),
     # keeping
     ("headless",),
-    ("identity", "migrations", "saved", "tally", "live_message"),
-    ("notebook_rows", "run_rows", "pages", "power_rows"),
+    ("identity", "migrations", "saved", "tally", "live_message", "day_totals"),
+    ("notebook_rows", "run_rows", "pages", "power_rows", "journals"),
+    ("history_rows",),
+    ("merging", "loose", "history"),
+    ("retention",),
+    ("recovered_rows",),
+    ("recovery",),
+    ("database",),
     ("store", "summary"),
     # putting together; the settings name what lies below, so they lie above it
-    ("config", "outbox"),
+    ("config", "logbook"),
+    ("outbox",),
     ("idle_book",),
     ("open_window",),
     ("records",),
+    ("refining",),
     ("monitor", "runs"),
     # showing
     ("display",),
@@ -88,6 +97,7 @@ SHARED = {
         "script",
         "session",
         "shell_context",
+        "store_state",
         "traced",
     },
 }
@@ -207,7 +217,7 @@ def test_every_import_that_may_go_up_does() -> None:
 
 def test_only_the_store_imports_sqlite3() -> None:
     users = {n for n in MODULES for t, _ in imported_by(n) if t.split(".")[0] == "sqlite3"}
-    assert users == {"store"}
+    assert users == {"database"}
 
 
 # -- registers -------------------------------------------------------------------------------
@@ -253,7 +263,7 @@ _MUTABLE = (ast.List, ast.Set, ast.ListComp, ast.SetComp, ast.DictComp, ast.Gene
 # Calls whose value nobody can change.
 _IMMUTABLE_CALLS = {
     *("frozenset", "tuple", "range", "Path", "TypeVar", "ParamSpec", "re.compile"),
-    *("Accuracy", "Choice", "Step", "MappingProxyType", "float", "int"),
+    *("Accuracy", "Choice", "Step", "MappingProxyType", "float", "int", "NotebookRef"),
 }
 
 

@@ -32,6 +32,11 @@ BODIES = {
 }
 
 
+@pytest.fixture
+def kernel(shared_kernel: Kernel) -> Kernel:
+    return shared_kernel
+
+
 def plain(traceback: list[str]) -> str:
     """A traceback without its colours."""
     return re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(traceback))
@@ -174,7 +179,9 @@ def test_the_magic_called_by_name_repeats_too(kernel: Kernel) -> None:
     assert kernel.value("[result.repeats.runs, result.repeats.first_runs]") == [2, 1]
 
 
-def test_a_later_transformer_sees_each_number_once(kernel: Kernel) -> None:
+def test_a_later_transformer_sees_each_number_once(start_kernel: StartKernel) -> None:
+    kernel = start_kernel()
+    kernel.run(LOAD)
     kernel.run(
         "import ast\n"
         "class Doubled(ast.NodeTransformer):\n"
@@ -187,7 +194,9 @@ def test_a_later_transformer_sees_each_number_once(kernel: Kernel) -> None:
     assert kernel.run("%%energy -r 3\nprint(21)").stdout == "42\n" * 3
 
 
-def test_the_magic_leaves_with_the_extension(kernel: Kernel) -> None:
+def test_the_magic_leaves_with_the_extension(start_kernel: StartKernel) -> None:
+    kernel = start_kernel()
+    kernel.run(LOAD)
     kernel.run("%unload_ext jupyter_energy")
     assert kernel.value("len(get_ipython().ast_transformers)") == 0
     kernel.run(LOAD)

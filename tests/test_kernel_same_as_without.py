@@ -89,6 +89,11 @@ def test_a_cell_under_the_magic_gives_what_its_body_gives(
         assert got.execution_count == expected.execution_count
 
 
+@pytest.fixture
+def kernel(shared_kernel: Kernel) -> Kernel:
+    return shared_kernel
+
+
 def test_an_error_under_the_magic_is_told_once_with_the_users_own_line(kernel: Kernel) -> None:
     result = kernel.run("%%energy\nvalue = 0\nresult = 1 / value")
     assert result.status == "error"

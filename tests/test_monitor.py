@@ -177,11 +177,14 @@ def test_a_dropped_window_leaves_no_record_and_is_around_nothing(
     monitor = start()
     monitor.drop_window(monitor.open_window(Options("dropped")))
     assert run(monitor, "kept").within is None
+    monitor.flush(LIMIT_S)
     assert [record.name for record in stored(tmp_path)] == ["kept"]
 
 
 def test_a_record_is_stored_when_its_window_is_closed(start: Start, tmp_path: Path) -> None:
-    record = run(start(), "one")
+    monitor = start()
+    record = run(monitor, "one")
+    monitor.flush(LIMIT_S)
     (found,) = stored(tmp_path)
     assert found.run_id == record.run_id
 
@@ -198,6 +201,7 @@ def test_records_wait_while_the_store_fails_and_are_written_in_order_once_it_wor
     assert [record.name for record in monitor.pending()] == names
     obstacle.unlink()
     run(monitor, "fourth")
+    monitor.flush(LIMIT_S)
     assert monitor.pending() == []
     assert [record.name for record in stored(tmp_path)] == [*names, "fourth"]
 
@@ -218,7 +222,7 @@ def test_a_store_that_fails_is_told_once(start: Start, tmp_path: Path) -> None:
     run(monitor, "first")
     (text,) = monitor.to_tell()
     assert str(tmp_path / "data") in text
-    assert text.endswith("The cell is not affected.")
+    assert "The cell is not affected." in text
     run(monitor, "second")
     assert monitor.to_tell() == []
 
@@ -262,27 +266,28 @@ def bare(tmp_path: Path) -> Iterator[Start]:
         yield started
 
 
-def test_a_store_that_hangs_is_waited_for_once_and_no_call_piles_up(
+def test_a_store_that_hangs_delays_no_cell_and_loses_none_and_no_call_piles_up(
     bare: Start, tmp_path: Path
 ) -> None:
     notebook = Hanging(fails=True)  # so that each call asks for it again
     monitor = bare(notebook)
     for number in range(20):
         run(monitor, str(number))
-    (text,) = monitor.to_tell()
-    assert "did not answer" in text
-    assert len(monitor.pending()) == 20
+    assert monitor.to_tell() == []
+    assert monitor.pending() == []  # the journal has them all
+    assert len(Store(tmp_path / "data/energy.sqlite").loose()) == 20
     notebook.gate.set()
     with pytest.raises(OSError, match="stale"):
         monitor.flush(LIMIT_S)
     assert notebook.asked == 3  # at the start, for the first record, and now
     notebook.fails = False
     run(monitor, "last")
+    monitor.flush(LIMIT_S)
     assert [record.name for record in stored(tmp_path)] == [*map(str, range(20)), "last"]
     monitor.close()
 
 
-def test_what_was_done_to_a_damaged_store_is_told_after_it_did_not_answer(
+def test_what_was_done_to_a_damaged_store_is_told_also_when_it_did_not_answer_at_first(
     bare: Start, tmp_path: Path
 ) -> None:
     notebook = Hanging(fails=False)
@@ -293,8 +298,7 @@ def test_what_was_done_to_a_damaged_store_is_told_after_it_did_not_answer(
     notebook.gate.set()
     monitor.flush(LIMIT_S)
     monitor.flush(LIMIT_S)
-    unanswered, damaged = monitor.to_tell()
-    assert "did not answer" in unanswered
+    (damaged,) = monitor.to_tell()
     assert "was damaged" in damaged
     monitor.close()
 
@@ -580,6 +584,7 @@ def test_of_kernels_that_measure_one_device_at_once_the_one_that_ends_later_is_t
     cpu.set("intel-rapl:0", 1_000_000)
     threading.Event().wait(0.01)  # less is taken for the clocks' own differences
     two.close_window(other, "ok")
+    two.flush(LIMIT_S)
     (note,) = one.close_window(window, "ok").warnings
     two.close()
     assert note == "overlaps with 1 other notebook on this machine; do not add these totals"

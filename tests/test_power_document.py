@@ -13,6 +13,7 @@ import nbformat
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from standins.sensors import FakeSensor
 from strategies import a_record
 
 from jupyter_energy.commands.traced import matching
@@ -21,7 +22,7 @@ from jupyter_energy.documents import record_from_document, record_to_document
 from jupyter_energy.errors import WrongUse
 from jupyter_energy.identity import NotebookRef
 from jupyter_energy.model import Domain, Record
-from jupyter_energy.power.document import Curve, PowerTrace
+from jupyter_energy.power.document import Curve, PowerTrace, of_window
 from jupyter_energy.schema import cell_from_records
 from jupyter_energy.store import Store
 
@@ -95,6 +96,23 @@ def test_what_is_no_document_of_ours_is_refused(broken: dict[str, Any]) -> None:
     document = {**TRACE.to_document(), **broken} if broken else {}
     with pytest.raises((KeyError, TypeError, ValueError)):
         PowerTrace.from_document(document)
+
+
+@given(st.floats(50e-6, 1.0), st.floats(0.01, 1e3), st.floats(0.0, 1e6))
+def test_a_stretch_keeps_its_energy_however_short_it_is(
+    length_s: float, energy_j: float, start_s: float
+) -> None:
+    stop_s = start_s + length_s
+    power_w = energy_j / (stop_s - start_s)
+    device = {"readings": 2, "begin_s": start_s, "ends_s": [stop_s], "power_w": [power_w]}
+    seen = {
+        "devices": [{**device, "longest_gap_s": 0.0, "reason": None}],
+        "peak_w": None,
+        "suspended_s": 0.0,
+    }
+    (curve,) = of_window(seen, [(FakeSensor(), "fake")], start_s, stop_s, 0.1).curves
+    ((kept_s, kept_w),) = curve.known()
+    assert kept_s * kept_w == pytest.approx(energy_j, rel=1e-4, abs=1e-3 * length_s)
 
 
 def test_mean_power_is_over_what_is_known() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -128,24 +129,70 @@ def test_a_call_after_the_end_begins_no_thread_and_says_so() -> None:
     assert "ended" not in names()
 
 
-def test_what_is_to_be_done_at_rest_is_done_once_when_no_call_comes_any_more() -> None:
-    worker, seen = Worker("resting worker"), []
-    rested = threading.Event()
+def test_of_what_is_to_be_done_later_the_last_is_done_once() -> None:
+    worker, seen = Worker("later worker"), []
+    done = threading.Event()
 
-    def rest() -> None:
-        seen.append("rest")
-        rested.set()
+    def late() -> None:
+        seen.append("late")
+        done.set()
 
-    worker.at_rest(0.01, lambda: seen.append("never"))
-    worker.at_rest(0.01, rest)
+    worker.later(0.01, lambda: seen.append("never"))
+    worker.later(0.01, late)
     worker.submit(lambda: seen.append("call"))
-    assert rested.wait(LIMIT_S)
+    assert done.wait(LIMIT_S)
     worker.submit(lambda: seen.append("another")).result(LIMIT_S)
     assert worker.close(LIMIT_S)
-    assert seen == ["call", "rest", "another"]
+    assert sorted(seen) == ["another", "call", "late"]
 
 
-def test_a_rest_that_fails_stops_no_call() -> None:
+def test_what_is_to_be_done_later_is_done_while_calls_follow_each_other_without_end() -> None:
+    worker, done = Worker("busy worker"), threading.Event()
+    worker.later(0.01, done.set)
+
+    def again() -> None:
+        if not done.is_set():
+            worker.submit(again)
+
+    again()
+    assert done.wait(LIMIT_S)
+    assert worker.close(LIMIT_S)
+
+
+def test_what_is_done_later_may_be_done_again_and_again() -> None:
+    worker, times = Worker("beating worker"), []
+    done = threading.Event()
+
+    def beat() -> None:
+        times.append(1)
+        if len(times) < 3:
+            worker.later(0.0, beat)
+        else:
+            done.set()
+
+    worker.later(0.0, beat)
+    worker.submit(lambda: None)
+    assert done.wait(LIMIT_S)
+    assert worker.close(LIMIT_S)
+
+
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnhandledThreadExceptionWarning"
+)  # the test's own
+def test_a_thread_that_was_killed_is_followed_by_another() -> None:
+    """By an exception that is thrown into it from outside, as code in a cell can."""
+    worker = Worker("killed worker")
+    thread = worker.submit(threading.current_thread).result(LIMIT_S)
+    kill = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    kill(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit))
+    worker.submit(lambda: None)  # it wakes up, and dies
+    thread.join(LIMIT_S)
+    assert not thread.is_alive()
+    assert worker.submit(lambda: 3).result(LIMIT_S) == 3
+    assert worker.close(LIMIT_S)
+
+
+def test_what_fails_later_stops_no_call() -> None:
     worker = Worker("failing worker")
     failed = threading.Event()
 
@@ -153,15 +200,15 @@ def test_a_rest_that_fails_stops_no_call() -> None:
         failed.set()
         raise OSError("no")
 
-    worker.at_rest(0.01, fail)
+    worker.later(0.01, fail)
     worker.submit(lambda: None)
     assert failed.wait(LIMIT_S)
     assert worker.submit(lambda: 3).result(LIMIT_S) == 3
     assert worker.close(LIMIT_S)
 
 
-def test_a_worker_that_is_to_rest_for_long_ends_at_once() -> None:
+def test_a_worker_that_has_something_to_do_much_later_ends_at_once() -> None:
     worker = Worker("patient worker")
-    worker.at_rest(LIMIT_S * 10, lambda: None)
+    worker.later(LIMIT_S * 10, lambda: None)
     worker.submit(lambda: None).result(LIMIT_S)
     assert worker.close(LIMIT_S)

@@ -41,6 +41,7 @@ _EVERYDAY_NAMES = {
     "wales": "GB",
     "xk": "XKX",
 }
+_LONGEST = 100
 # Every two letters are nearly another code, and like no name.
 _SHORTEST_MISSPELT = 3
 _WHAT_IS_RIGHT = "write a country code such as FR or US, or WORLD for the world average"
@@ -97,6 +98,8 @@ class Table:
     def country(self, zone: str) -> Country:
         """The row that a code or an English name means, in any case. Raises UnknownZone."""
         wanted = zone.strip()
+        if len(wanted) > _LONGEST:  # to bring a text into one spelling can take very long
+            raise UnknownZone(f"no zone {wanted!r:.60}…: {_WHAT_IS_RIGHT}")
         # Only a name may be spelt freely: "ES-T" is Tarragona, and "EST" Estonia.
         found = self._by_code.get(wanted.upper()) or self._by_name.get(_key(wanted))
         if found is None:

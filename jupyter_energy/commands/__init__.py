@@ -9,6 +9,6 @@ from __future__ import annotations
 from .base import dispatch
 
 # One line a command, in the order in which help lists them.
-COMMANDS = ("run", "summary", "plot", "zone", "baseline", "doctor", "enable", "disable")
+COMMANDS = ("run", "summary", "history", "plot", "zone", "baseline", "doctor", "enable", "disable")
 
 __all__ = ["COMMANDS", "dispatch"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +17,8 @@ from ..identity import Notebook, NotebookRef
 from ..model import Idle, Record
 from ..monitor import Monitor
 
+# argparse makes an empty list of such a value, whatever its type is to be.
+_NO_VALUE = re.compile(r"--[a-z-]+=--|-[a-z]--")
 SENTENCE = "What notebooks cost in energy and CO2e."
 ON_OFF = "on, off     measure every cell from here on, showing nothing; or stop"
 
@@ -134,6 +137,8 @@ def dispatch(words: Sequence[str], context: Context) -> int:
         # argparse takes them only right behind the other positional arguments (bpo-14191).
         at = rest.index("--")
         rest, passed_on = rest[:at], rest[at + 1 :]
+    if any(_NO_VALUE.fullmatch(word) for word in rest):
+        parser.error("-- is no value of an option")
     try:
         arguments, unknown = parser.parse_known_args(rest)
     except HelpShown:

@@ -12,9 +12,9 @@ from ..errors import EnergyError, SensorError
 from ..model import Domain
 from ..sensors.base import Sensor
 from ..sensors.rapl_access import RECIPE, REMEDY, surroundings
-from ..store import Store
 from ..version import version
 from .base import Context
+from .store_state import look_at, told
 
 IN_NOTEBOOK = IN_SHELL = True
 WAIT_S = 5.0
@@ -51,8 +51,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
                 detail=f"a driver has not answered for {WAIT_S:g} s",
             )
         )
-    store = monitor.store
-    store_state = _store_state(store)
+    store = look_at(monitor.store.path)
     try:
         found = monitor.intensity()
         place = (
@@ -69,7 +68,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
             "system": platform.platform(),
             "within": around,
             "sensors": lines,
-            "store": {"path": str(store.path), "state": store_state},
+            "store": store,
             "place": place,
             "settings": context.settings.complaints,
         }
@@ -84,7 +83,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
             context.out(f"  {'':<10} {'':<24} {remedy_line}".rstrip())
     if any(line["remedy"] == REMEDY for line in lines):
         context.out("\n" + RECIPE)
-    context.out(f"Store: {store.path} ({store_state})")
+    for told_line in told(store):
+        context.out(told_line)
     context.out(f"Place: {place}")
     for complaint in context.settings.complaints:
         context.out(f"Setting: {complaint}")
@@ -153,13 +153,3 @@ def _times(sensor: Sensor) -> Iterator[str]:
 
 def _time(seconds: float) -> str:
     return f"{seconds:g} s" if seconds >= 1 else f"{1000 * seconds:g} ms"
-
-
-def _store_state(store: Store) -> str:
-    try:
-        probe = Store(store.path)
-        probe.check_writable()
-        probe.close()
-    except EnergyError as error:
-        return f"failed: {error}"
-    return "works"

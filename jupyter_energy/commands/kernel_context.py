@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from ..config import Energy
-from ..errors import WrongUse
+from ..errors import StoreError, WrongUse
 from ..identity import Notebook, NotebookRef
 from ..model import Idle, Record
 from ..monitor import Monitor
+from ..plain_text import printable
 
 
 class KernelContext:
@@ -28,11 +30,11 @@ class KernelContext:
 
     def out(self, text: str) -> None:
         """Show text in the cell's output."""
-        print(text)
+        print(printable(text))
 
     def err(self, text: str) -> None:
         """Show a message in the cell's output, on stderr."""
-        print(text, file=sys.stderr)
+        print(printable(text), file=sys.stderr)
 
     def show(self, bundle: Mapping[str, object], alt: str | None = None) -> None:
         """Show a MIME bundle in the cell's output."""
@@ -53,7 +55,9 @@ class KernelContext:
         return self._monitor.notebook(self._key)
 
     def known_notebook(self) -> Notebook | None:
-        """This notebook, as far as the store has been asked for it."""
+        """This notebook, once the store has taken what waits, as far as it answers."""
+        with suppress(StoreError):
+            self._monitor.flush()
         return self._monitor.known_notebook(self._key)
 
     def pending(self) -> list[Record]:

@@ -194,7 +194,7 @@ class Execution:
             return "interrupted" if self.client.interrupts else self._death()
         except (CellExecutionError, CellControlSignal) as error:
             text = str(error).strip()
-            return text if sys.stderr.isatty() else COLOURS.sub("", text)
+            return COLOURS.sub("", text)
         except (RuntimeError, OSError) as error:
             if self.client.interrupts:
                 return "interrupted"

@@ -11,7 +11,7 @@ from ..errors import StoreError
 from ..identity import NotebookRef
 from ..model import Idle, Record
 from ..schema import NotebookJson, SummaryJson, cell_from_records
-from ..store import Store
+from ..store import Mark, Store
 from ..summary import summarise
 from ..version import version
 from .base import Context
@@ -23,7 +23,7 @@ class Session:
     def __init__(self, context: Context, ref: NotebookRef, quiet: bool) -> None:
         self.context, self.ref, self.quiet = context, ref, quiet
         self.session_id = uuid.uuid4().hex
-        self._last = 0  # the last record that has been printed, as the store counts them
+        self._last = Mark()  # up to where records have been printed
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self.store_path = context.settings.store_path()
         try:
@@ -54,7 +54,7 @@ class Session:
 
     def records(self) -> list[Record]:
         """What the store holds of this run."""
-        return self._records_after(0)[0]
+        return self._records_after(Mark())[0]
 
     def print_new_rows(self) -> None:
         """Print a row for each record that has come since the last call."""
@@ -66,7 +66,7 @@ class Session:
             if not self.quiet and (record.within is None or record.name):
                 self.context.out(run_row(cell_from_records([record])))
 
-    def _records_after(self, last: int) -> tuple[list[Record], int]:
+    def _records_after(self, last: Mark) -> tuple[list[Record], Mark]:
         store = Store(self.store_path)
         try:
             notebook = store.find_notebook(self.ref)

@@ -11,6 +11,7 @@ from ..config import Energy
 from ..identity import Notebook, NotebookRef, from_script
 from ..model import Idle, Record
 from ..monitor import Monitor
+from ..plain_text import printable
 from ..settings import read, write
 
 
@@ -30,12 +31,12 @@ class ShellContext:
         self.settings.complaints.clear()
 
     def out(self, text: str) -> None:
-        """Print text."""
-        print(text, flush=True)
+        """Print text; nothing in it can steer the terminal, whatever file it is of."""
+        print(printable(text), flush=True)
 
     def err(self, text: str) -> None:
         """Print a message on stderr."""
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
     def show(self, bundle: Mapping[str, object], alt: str | None = None) -> None:
         """Print a bundle's plain text."""

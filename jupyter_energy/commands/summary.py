@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import NoSuchNotebook, StoreError, WrongUse
+from ..history_rows import pruned_of
 from ..identity import NotebookRef, from_file, from_path
 from ..model import Idle, Record
 from ..schema import NotebookJson, SummaryJson
@@ -88,16 +90,19 @@ def load(
     """
     records: list[Record] = []
     idles: list[Idle] = []
-    others = 0
+    others, pruned = 0, ""
     # A kernel goes on with the notebook it began with: another may lie at the old path by now.
     notebook = context.known_notebook() if own else None
     store = Store(context.settings.store_path())
     try:
+        with suppress(StoreError):  # what cannot be taken in is read where it lies
+            store.absorb()
         notebook = notebook or store.find_notebook(ref)
         if notebook is not None:
             records = store.records(notebook.id, session_id)
             idles = store.idles(notebook.id, session_id)
             others = store.others_at_once([r for r in records if r.within is None])
+            pruned = store.read(lambda c: pruned_of(c, notebook.id), "")
     except StoreError as error:
         context.err(f"jupyter-energy: {error}")
     finally:
@@ -117,4 +122,8 @@ def load(
             return saved
         raise NoSuchNotebook(f"{ref.path} was never measured; try: jupyter energy run {ref.path}")
     named = NotebookJson(id=None if notebook is None else notebook.id, path=ref.path, name=ref.name)
-    return summarise(named, records, version(), idles, others)
+    found = summarise(named, records, version(), idles, others)
+    if pruned and session_id is None:
+        told = f"runs from before {pruned} were pruned; {context.command} history has their totals"
+        found["totals"]["warnings"].append(told)
+    return found

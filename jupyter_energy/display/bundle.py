@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..json_shapes import HistoryJson
 from ..power.document import PowerTrace
 from ..schema import MIME_TYPE, CellJson, SummaryJson
 from . import html, power, text
@@ -26,6 +27,16 @@ def summary_bundle(summary: SummaryJson, command: str = COMMAND) -> dict[str, ob
         "text/plain": text.summary(summary, command),
         "text/html": html.summary(summary, command),
         MIME_TYPE: dict(summary),
+    }
+
+
+def history_bundle(
+    history: HistoryJson, command: str = COMMAND, most: int | None = None
+) -> dict[str, object]:
+    """What `%energy history` displays: its first `most` rows."""
+    return {
+        "text/plain": text.history(history, command, most),
+        "text/html": html.history(history, command, most),
     }
 
 

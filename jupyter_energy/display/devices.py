@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from .. import units
 from ..model import APART, CONTAINED_IN
+from ..plain_text import clean
 from ..schema import CellJson, DomainJson, RangeJson, ValueJson
-from .words import COMMAND, REASON_LIMIT, Figure, clean, estimated_figure, mean_of, uncertain
+from .words import COMMAND, REASON_LIMIT, Figure, estimated_figure, mean_of, uncertain
 
 _LABELS = {
     "gpu": "GPU",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .. import units
+from ..plain_text import clean
 from ..schema import CarbonJson
 from ..uncertainty import Range
-from .words import COMMAND, REASON_LIMIT, Figure, Look, clean
+from .words import COMMAND, REASON_LIMIT, Figure, Look
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,11 @@ from collections.abc import Sequence
 from html import escape
 
 from .. import units
+from ..json_shapes import HistoryJson
+from ..plain_text import clean
 from ..schema import CellJson, SummaryJson
 from . import devices, grams, words
+from . import history as past
 
 _NONE = "–"
 _FAINT = "var(--jp-content-font-color2, inherit)"
@@ -47,7 +50,7 @@ def cell(cell: CellJson, command: str = words.COMMAND) -> str:
     """The block under a measured cell: energy, a row a device, CO2e with its factor."""
     power = words.mean_words(cell)
     energies = words.energies(cell["measured_j"], cell["estimated_j"], power)
-    name = f"<b>{_text(words.clean(cell['name']))}</b>: " if cell["name"] else ""
+    name = f"<b>{_text(clean(cell['name']))}</b>: " if cell["name"] else ""
     parts = [f"{name}{_and(energies)}{_text(words.ending(cell))}"]
     if (run := words.one_run(cell)) is not None:
         parts.append(f"{_and(run[0])}{_span(run[1], _LOOKS['unknown'])}")
@@ -63,7 +66,7 @@ def cell(cell: CellJson, command: str = words.COMMAND) -> str:
 def summary(summary: SummaryJson, command: str = words.COMMAND) -> str:
     """A notebook's totals and a row a cell; measured and estimated in columns of their own."""
     totals, cells = summary["totals"], summary["cells"]
-    name = f"<b>{_text(words.clean(summary['notebook']['name'], 60))}</b>: "
+    name = f"<b>{_text(clean(summary['notebook']['name'], 60))}</b>: "
     if not totals["runs"]:
         return _box([name + _text(words.NOTHING_YET)], ())
     energies = words.energies(totals["measured_j"], totals["estimated_j"])
@@ -83,13 +86,34 @@ def summary(summary: SummaryJson, command: str = words.COMMAND) -> str:
     return _box(parts, energies)
 
 
+def history(history: HistoryJson, command: str = words.COMMAND, most: int | None = None) -> str:
+    """The totals over notebooks, days or hosts, then the first `most` rows."""
+    totals, rows = history["totals"], history["rows"][:most]
+    if not totals["runs"]:
+        return _box([_text(past.NOTHING.format(past.when(history).lstrip(", ") or "yet"))], ())
+    energies, over = past.headline(history)
+    parts = [f"{_and(energies)}{_text(over)}"]
+    known = totals["measured_j"] is not None or totals["estimated_j"] is not None
+    parts += [_carbon(line) for line in grams.carbon_lines(totals["carbon_g"], known, command)]
+    columns = past.columns(history, rows)
+    name = history["by"]
+    heading = [_td(f"<b>{title}</b>", _NAME if title == name else _RIGHT) for title in columns]
+    lines = ["".join(heading)]
+    for i in range(len(rows)):
+        cells = (_td(_figure(c[i]), _NAME if t == name else _RIGHT) for t, c in columns.items())
+        lines.append("".join(cells))
+    parts.append(_table(lines))
+    parts += [_faint(note) for note in past.notes(history, rows)]
+    return _box(parts, energies)
+
+
 _TITLES = ("cell", "runs", "time", "measured", "estimated", "mean W", "share", "CO2e")
 
 
 def _cell_row(cell: CellJson, share: words.Figure | None) -> str:
     name = _text(words.cell_name(cell))
     if cell["outcome"] != "ok":
-        name += f" {_span(words.clean(cell['outcome'], 12), _LOOKS['unknown'])}"
+        name += f" {_span(clean(cell['outcome'], 12), _LOOKS['unknown'])}"
     estimated = cell["estimated_j"]
     figures = (
         words.measured_cell(cell),

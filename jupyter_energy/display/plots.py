@@ -10,6 +10,7 @@ from math import fsum
 from typing import TYPE_CHECKING
 
 from .. import units
+from ..plain_text import clean
 from ..schema import CellJson, SummaryJson
 from ..uncertainty import COVERAGE_FACTOR_95, Range, Uncertain, sum_of_ranges, sum_over_time
 from . import words
@@ -45,7 +46,7 @@ def energy_by_cell(summary: SummaryJson) -> Figure:
     figure = Figure(figsize=(7.5, 1.3 + 0.36 * max(len(bars), 2)), layout="constrained")
     axes = figure.add_subplot()
     axes.set_title(
-        f"Energy by cell: {words.clean(summary['notebook']['name'])}", parse_math=False, loc="left"
+        f"Energy by cell: {clean(summary['notebook']['name'])}", parse_math=False, loc="left"
     )
     if not bars:
         axes.text(0.5, 0.5, "no energy is known yet", ha="center", va="center")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import units
 from ..model import Domain
+from ..plain_text import clean
 from ..power.document import Curve, PowerTrace
 from ..schema import CellJson
 from ..uncertainty import Range
@@ -125,10 +126,8 @@ def _figures(curve: Curve) -> str:
     """Mean, lowest and highest power of a device, and what they are of."""
     mean_w = curve.mean_w
     if mean_w is None:
-        return (
-            f"no power is known ({words.clean(curve.reason or 'no reading', words.REASON_LIMIT)})"
-        )
-    source = words.clean(curve.source.removeprefix("estimate:"))
+        return f"no power is known ({clean(curve.reason or 'no reading', words.REASON_LIMIT)})"
+    source = clean(curve.source.removeprefix("estimate:"))
     if curve.spread is not None:
         low, high = curve.spread
         mean = units.estimated(Range(low * mean_w, mean_w, high * mean_w), units.POWER_W)

@@ -6,8 +6,11 @@ import unicodedata
 from collections.abc import Sequence
 
 from .. import units
+from ..json_shapes import HistoryJson
+from ..plain_text import clean
 from ..schema import CellJson, SummaryJson
 from . import devices, grams, words
+from . import history as past
 
 WIDTH = 100  # no line of a summary is wider
 _GAP = "  "
@@ -26,7 +29,7 @@ def cell(cell: CellJson, command: str = words.COMMAND) -> str:
     """
     power = words.mean_words(cell)
     energies = words.energies(cell["measured_j"], cell["estimated_j"], power)
-    name = f"{words.clean(cell['name'])}: " if cell["name"] else ""
+    name = f"{clean(cell['name'])}: " if cell["name"] else ""
     lines = [f"{name}{' and '.join(f.text for f in energies)}{words.ending(cell)}"]
     if (run := words.one_run(cell)) is not None:
         lines.append(f"  {' and '.join(f.text for f in run[0])}{run[1]}")
@@ -43,7 +46,7 @@ def summary(summary: SummaryJson, command: str = words.COMMAND) -> str:
     Measured and estimated energies stand in columns of their own and are never added.
     """
     totals = summary["totals"]
-    name = words.clean(summary["notebook"]["name"], 60)
+    name = clean(summary["notebook"]["name"], 60)
     if not totals["runs"]:
         return f"{name}: {words.NOTHING_YET}"
     energies = words.energies(totals["measured_j"], totals["estimated_j"])
@@ -64,11 +67,36 @@ def summary(summary: SummaryJson, command: str = words.COMMAND) -> str:
     return "\n".join(lines)
 
 
+def history(history: HistoryJson, command: str = words.COMMAND, most: int | None = None) -> str:
+    """The totals over notebooks, days or hosts, then the first `most` rows."""
+    totals, rows = history["totals"], history["rows"][:most]
+    if not totals["runs"]:
+        return past.NOTHING.format(past.when(history).lstrip(", ") or "yet")
+    energies, over = past.headline(history)
+    lines = _wrapped(" and ".join(f.text for f in energies) + over)
+    known = totals["measured_j"] is not None or totals["estimated_j"] is not None
+    for line in _carbon(grams.carbon_lines(totals["carbon_g"], known, command)):
+        lines += _wrapped(line)
+    columns = {t: [_text(f) for f in c] for t, c in past.columns(history, rows).items()}
+    widths = {title: max(map(_width, (title, *column))) for title, column in columns.items()}
+    for unneeded in past.LEAST_NEEDED:
+        if sum(widths.values()) + len(_GAP) * (len(widths) - 1) > WIDTH:
+            widths.pop(unneeded, None)
+    lines.append("")
+    for row in (list(columns), *zip(*columns.values(), strict=True)):
+        name, *figures = ((t, c) for t, c in zip(columns, row, strict=True) if t in widths)
+        cells = [_left(name[1], widths[name[0]]), *(_right(c, widths[t]) for t, c in figures)]
+        lines.append(_GAP.join(cells).rstrip())
+    for note in past.notes(history, rows):
+        lines += _wrapped(note)
+    return "\n".join(lines)
+
+
 def run_row(cell: CellJson) -> str:
     """The line that `jupyter energy run` prints as a cell ends: name, time, energies, CO2e."""
     mark = words.INSIDE if cell["inside"] else ""
     count = "" if cell["execution_count"] is None else f"[{cell['execution_count']}]"
-    name = words.clean(cell["name"], _CELL_COLUMN - 6 - len(mark)) if cell["name"] else ""
+    name = clean(cell["name"], _CELL_COLUMN - 6 - len(mark)) if cell["name"] else ""
     label = f"{mark}{f'{count} {name}'.strip()}"
     if label == mark:
         label = words.cell_name(cell, _CELL_COLUMN)
@@ -78,7 +106,7 @@ def run_row(cell: CellJson) -> str:
     row = f"{_left(label, _CELL_COLUMN)}{_GAP}{_right(time, 11)}{_GAP}{energy}"
     if carbon is not None:
         row += f"{_GAP}{carbon.text} CO2e"
-    outcome = "" if cell["outcome"] == "ok" else f"{_GAP}{words.clean(cell['outcome'], 12)}"
+    outcome = "" if cell["outcome"] == "ok" else f"{_GAP}{clean(cell['outcome'], 12)}"
     return row + outcome
 
 
@@ -142,7 +170,7 @@ def _name(cell: CellJson, room: int) -> str:
     name = words.cell_name(cell, room)
     if cell["outcome"] == "ok":
         return _clipped(name, room)
-    spelled = f"{name} ({words.clean(cell['outcome'], 11)})"
+    spelled = f"{name} ({clean(cell['outcome'], 11)})"
     return spelled if _width(spelled) <= room else _clipped(name, room - len(_BAD)) + _BAD
 
 

@@ -7,7 +7,7 @@ range and the word "estimated" near it; what is not known has a reason and never
 
 from __future__ import annotations
 
-import unicodedata
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -17,23 +17,22 @@ from ..attribution import ALONE, BY_CPU_TIME
 from ..json_shapes import BaselineJson, DomainJson
 from ..missing import ACCELERATORS, MOST_TOLD
 from ..model import APART
+from ..plain_text import NAME_LIMIT, clean
 from ..schema import CellJson, RangeJson, SummaryJson, TotalsJson, ValueJson
 from ..sensors.nvidia_pci import ASLEEP
 from ..uncertainty import COVERAGE_FACTOR_95, Range, Uncertain
 
 Look = Literal["measured", "estimated", "computed", "unknown"]
 
-NAME_LIMIT = 40
 REASON_LIMIT = 160
 COMMAND = "%energy"  # how commands are written in a notebook; in a shell "jupyter energy"
 STAR = " *"  # behind a figure that a device is missing in
 INSIDE = "↳ "  # before the name of a row whose energy is part of another row's
+LEAST_S = 1e-9  # the clock counts nanoseconds: in less, nothing has a mean
 # A wait for the GPU is told from this share of the cell's time on.
 _LEAST_WAIT = 0.01
 # An interval between runs that is this much of the whole one says nothing new.
 _MOSTLY = 0.9
-_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-_ELLIPSIS = "…"
 
 _OUTCOMES = {
     "error": "ended by an error",
@@ -50,22 +49,6 @@ class Figure:
     text: str
     look: Look
     detail: str = ""
-
-
-def clean(text: str, limit: int = NAME_LIMIT) -> str:
-    """Somebody else's text on one line, at most `limit` characters, safe to lay out.
-
-    Control and format characters (among them U+202E, which turns the rest of a line around),
-    line ends and lone surrogates become U+FFFD, so that one sees that something was there.
-    """
-    shown = (
-        " " if c.isspace() else _REPLACEMENT if unicodedata.category(c)[0] == "C" else c
-        for c in text[: 8 * limit]
-    )
-    line = " ".join("".join(shown).split())
-    if len(line) > limit or len(text) > 8 * limit:
-        return line[: limit - 1].rstrip() + _ELLIPSIS
-    return line
 
 
 def counted(number: int, noun: str) -> str:
@@ -121,13 +104,16 @@ def mean_power(cell: CellJson) -> Figure | None:
 
 def mean_of(watts: float | None, measured: ValueJson | None, duration_s: float) -> Figure | None:
     """Mean power in W as a figure: measured (a bound below resolution), estimated, or None."""
-    if watts is None or duration_s <= 0:
+    if watts is None or duration_s < LEAST_S:
         return None
     if measured is None:
         return Figure(units.about(watts, units.POWER_W), "estimated")
     energy = uncertain(measured)
     # By the mean that was computed: it may be over a part of the runs.
-    power = energy.scaled(watts / energy.value if energy.value > 0 else 1 / duration_s)
+    factor = watts / energy.value if energy.value > 0 else 1 / duration_s
+    if not factor * max(energy.value, energy.u95) < math.inf:
+        return None
+    power = energy.scaled(factor)
     return Figure(units.measured_alone(power, units.POWER_W), "measured")
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, get_args
 
-from ..model import Domain, Provenance
+from .. import foreign
+from ..model import Domain, Provenance, Scope
 from ..sensors.base import Sensor
 
 SCHEMA = 1
@@ -98,26 +99,23 @@ class PowerTrace:
 
         Raises KeyError, TypeError or ValueError where the document is none of ours.
         """
-        curves = []
-        for held in document["devices"]:
-            domain = Domain(held["kind"], held["index"], held["name"], held["uuid"], held["scope"])
-            spread = None if held["spread"] is None else tuple(map(float, held["spread"]))
-            curves.append(
-                _curve(
-                    domain,
-                    held["provenance"],
-                    held["source"],
-                    cast(tuple[float, float] | None, spread),
-                    list(zip(held["t_s"], held["power_w"], strict=True)),
-                    held["reason"],
-                )
+        curves = [
+            _curve(
+                _domain(held),
+                _one_of(Provenance, held["provenance"]),
+                _text(held["source"]),
+                _spread(held["spread"]),
+                list(zip(held["t_s"], held["power_w"], strict=True)),
+                None if held["reason"] is None else _text(held["reason"]),
             )
+            for held in document["devices"]
+        ]
         peak_w = document["peak_w"]
         return cls(
-            float(document["duration_s"]),
-            float(document["interval_s"]),
-            float(document["longest_gap_s"]),
-            float(document["suspended_s"]),
+            _seconds(document["duration_s"]),
+            _seconds(document["interval_s"]),
+            _seconds(document["longest_gap_s"]),
+            _seconds(document["suspended_s"]),
             None if peak_w is None else _finite(peak_w),
             tuple(curves),
         )
@@ -168,16 +166,19 @@ def of_window(
 def _clipped(
     device: Mapping[str, Any], start_s: float, stop_s: float
 ) -> Iterator[tuple[float, float | None]]:
-    """The stretches of a device that lie in the run, their ends in s since its start."""
+    """The stretches of a device that lie in the run, their ends in s since its start, to 1 ns.
+
+    Energy is power times a stretch's length, and one stretch may be a few 100 µs long.
+    """
     begin_s = float(device["begin_s"])
     if begin_s > start_s:
-        yield round(min(begin_s, stop_s) - start_s, 6), None
+        yield round(min(begin_s, stop_s) - start_s, 9), None
     for end_s, power_w in zip(device["ends_s"], device["power_w"], strict=True):
         if end_s > start_s and begin_s < stop_s:
-            yield round(min(end_s, stop_s) - start_s, 6), power_w
+            yield round(min(end_s, stop_s) - start_s, 9), power_w
         begin_s = end_s
     if begin_s < stop_s:
-        yield round(stop_s - start_s, 6), None
+        yield round(stop_s - start_s, 9), None
 
 
 def _curve(
@@ -198,8 +199,54 @@ def _curve(
     return Curve(domain, provenance, source, spread, tuple(ends_s), tuple(power_w), reason)
 
 
-def _finite(number: float) -> float:
-    """A number that is one, and not below 0. Raises TypeError or ValueError."""
-    if not 0 <= number < math.inf:
-        raise ValueError(f"{number} is no power and no time")
-    return float(number)
+def _domain(held: Mapping[str, Any]) -> Domain:
+    """The device of a curve. Raises KeyError, TypeError or ValueError."""
+    index, uuid = foreign.whole(held["index"]), held["uuid"]
+    if index is None:
+        raise ValueError("the number of a device is none")
+    scope = _one_of(Scope, held["scope"])
+    return Domain(
+        _text(held["kind"]),
+        index,
+        _text(held["name"]),
+        None if uuid is None else _text(uuid),
+        scope,
+    )
+
+
+def _spread(held: Any) -> tuple[float, float] | None:
+    """The bounds of an estimate as multiples of its middle. Raises TypeError or ValueError."""
+    if held is None:
+        return None
+    low, high = map(_finite, held)
+    if not low <= 1 <= high:
+        raise ValueError(f"{low} to {high} is no range around 1")
+    return low, high
+
+
+def _one_of(words: Any, found: object) -> Any:
+    if not isinstance(found, str) or found not in get_args(words):
+        raise ValueError(f"{found!r:.60} is none of ours")
+    return found
+
+
+def _text(found: object) -> str:
+    if not isinstance(found, str):
+        raise TypeError(f"{found!r:.60} is no text")
+    return found
+
+
+def _finite(found: object) -> float:
+    """A number that is one, and not below 0. Raises ValueError."""
+    number = foreign.number(found)
+    if number is None or number < 0:
+        raise ValueError(f"{found!r:.60} is no power and no time")
+    return number
+
+
+def _seconds(found: object) -> float:
+    """A duration. Raises ValueError."""
+    duration_s = foreign.seconds(found)
+    if duration_s is None:
+        raise ValueError(f"{found!r:.60} is no duration")
+    return duration_s

@@ -20,6 +20,8 @@ TICK_S = 0.01
 STAT_LINE = 256  # bytes that hold one of its lines: a name and ten counts
 # Fields of a line of /proc/stat (proc(5)): user, nice, system, irq, softirq. Guests are in user
 # already; idle and iowait are no work, and stolen time is somebody else's.
+# The kernel's list format; five digits hold every number that it gives (NR_CPUS is at most 8192).
+_CPU_LIST = re.compile(r"[0-9]{1,5}(-[0-9]{1,5})?(,[0-9]{1,5}(-[0-9]{1,5})?)*")
 BUSY_FIELDS = (1, 2, 3, 6, 7)
 
 
@@ -145,7 +147,7 @@ def _allowed_threads(machine: Machine) -> frozenset[bytes]:
         return frozenset()
     for line in status.splitlines():
         name, _, value = line.partition(":")
-        if name == "Cpus_allowed_list" and re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", value.strip()):
+        if name == "Cpus_allowed_list" and _CPU_LIST.fullmatch(value.strip()):
             ranges = (part.partition("-") for part in value.strip().split(","))
             return frozenset(
                 b"cpu%d" % number

@@ -16,6 +16,7 @@ import ctypes
 import errno
 import os
 import platform
+import re
 import struct
 import sys
 from collections.abc import Collection, Iterator
@@ -259,8 +260,9 @@ def _cpus(text: str) -> Iterator[int]:
     """The numbers in a list such as "0,18-19" (the kernel's cpulist format). Raises SensorError."""
     for part in text.split(","):
         first, _, last = part.partition("-")
-        if not first.isdecimal() or not (last or first).isdecimal():
-            raise SensorError(f"the power PMU names its CPUs as {text!r}, which is no list")
+        # Five digits hold every number that the kernel gives (its NR_CPUS is at most 8192).
+        if not all(re.fullmatch("[0-9]{1,5}", number) for number in (first, last or first)):
+            raise SensorError(f"the power PMU names its CPUs as {text!r:.60}, which is no list")
         yield from range(int(first), int(last or first) + 1)
 
 

@@ -20,8 +20,6 @@ are named "replay of FILE", so that nothing shown can be taken for this machine'
 
 from __future__ import annotations
 
-import json
-import math
 import re
 import time
 from bisect import bisect_right
@@ -32,6 +30,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import SensorError
+from ..foreign import file_text, loads, number
 from ..model import APART, CONTAINED_IN, Domain
 from .base import Absence, Accuracy, Discovery, Machine
 
@@ -42,7 +41,9 @@ MOST_TRACED_ROWS = 500  # some 30 kB, which a pipe takes at once
 KINDS = (
     frozenset(CONTAINED_IN) | {kind for outer in CONTAINED_IN.values() for kind in outer} | APART
 )
-_DOMAIN = re.compile(r"([a-z]+):(\d+)")
+# Nine digits hold any index, and int() refuses very long numbers.
+_DOMAIN = re.compile(r"([a-z]+):([0-9]{1,9})")
+LARGEST_BYTES = 64 * 2**20  # a year at one row every 20 s
 _UNITS = ("watts", "joules")
 
 
@@ -133,7 +134,7 @@ def discover(machine: Machine, clock: Callable[[], float] = time.monotonic) -> D
     source = f"replay:{path.name}"
     try:
         curves = _curves(path)
-    except (OSError, UnicodeDecodeError, _BadLineError) as error:
+    except (OSError, ValueError, _BadLineError) as error:
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
         absence = Absence(
             Domain("machine", 0, f"replay of {path.name}"),
@@ -213,7 +214,7 @@ def _rows(path: Path) -> Iterator[_Row]:
     """The rows of a file, checked one by one. Raises OSError or _BadLineError."""
     json_lines = path.suffix in (".jsonl", ".ndjson")
     names: list[str] | None = None
-    for line, text in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    for line, text in enumerate(_text(path).splitlines(), start=1):
         if not text.strip() or text.startswith("#"):
             continue
         if json_lines:
@@ -234,9 +235,14 @@ def _rows(path: Path) -> Iterator[_Row]:
             yield _row(line, dict(zip(names, fields, strict=True)))
 
 
+def _text(path: Path) -> str:
+    """The text of a recording. Raises OSError, and ValueError for what is no UTF-8 file."""
+    return file_text(path, LARGEST_BYTES).removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
+
+
 def _json(line: int, text: str) -> Mapping[str, object]:
     try:
-        found = json.loads(text)
+        found = loads(text)
     except ValueError as error:
         raise _BadLineError(f"line {line}: not JSON ({error})") from error
     if not isinstance(found, dict):
@@ -249,7 +255,7 @@ def _row(line: int, fields: Mapping[str, object]) -> _Row:
     match = _DOMAIN.fullmatch(key)
     if not match or match[1] not in KINDS:
         raise _BadLineError(
-            f"line {line}: {key!r} is no domain; write a kind ({', '.join(sorted(KINDS))}) "
+            f"line {line}: {key!r:.60} is no domain; write a kind ({', '.join(sorted(KINDS))}) "
             "and a number, such as gpu:0"
         )
     given = [unit for unit in _UNITS if fields.get(unit) not in (None, "")]
@@ -264,9 +270,9 @@ def _row(line: int, fields: Mapping[str, object]) -> _Row:
 
 def _number(line: int, name: str, given: object) -> float:
     try:
-        number = float(given) if isinstance(given, (str, int, float)) else math.nan
+        found = number(float(given) if isinstance(given, str) else given)
     except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise _BadLineError(f"line {line}: {name} is {given!r}, not a number")
-    return number
+        found = None
+    if found is None:
+        raise _BadLineError(f"line {line}: {name} is {given!r:.60}, not a number")
+    return found

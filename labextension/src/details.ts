@@ -194,14 +194,15 @@ function deviceRow(device: Device, trans: TranslationBundle): IRow {
 }
 
 function provenanceWord(provenance: string, trans: TranslationBundle): string {
-  const words: Readonly<Record<string, string>> = {
-    measured: trans.__('measured'),
-    'vendor model': trans.__('vendor model'),
-    integrated: trans.__('integrated from power readings'),
-    estimated: trans.__('estimated'),
-    none: trans.__('not measured')
-  };
-  return words[provenance] ?? provenance;
+  // a map: an object has a "constructor", which a message may say
+  const words = new Map([
+    ['measured', trans.__('measured')],
+    ['vendor model', trans.__('vendor model')],
+    ['integrated', trans.__('integrated from power readings')],
+    ['estimated', trans.__('estimated')],
+    ['none', trans.__('not measured')]
+  ]);
+  return words.get(provenance) ?? provenance;
 }
 
 function totalsOf(

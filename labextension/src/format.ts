@@ -37,9 +37,12 @@ export function quantity(value: number, scale: Scale, digits = 3): string {
   return `${rounded(value / size, digits)} ${symbol}`;
 }
 
+/** No sensor is as good as this: an interval so narrow is none, and has no digits left to show. */
+const NO_UNCERTAINTY = 1e-12;
+
 /** A measurement, for example "735 ± 41 J"; "< 1.2 J" where it is below its own uncertainty. */
 export function measured([value, u95]: Measured, scale: Scale = ENERGY_J): string {
-  if (u95 <= 0) {
+  if (u95 <= NO_UNCERTAINTY * Math.abs(value)) {
     return quantity(value, scale);
   }
   if (value < u95) {

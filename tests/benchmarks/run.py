@@ -1,5 +1,5 @@
-"""`python tests/benchmarks/run.py [coverage] [load] [edges] [gpus] [live] [page] [power] [reads]
-[store]`: prints a table, and keeps the figures."""
+"""`python tests/benchmarks/run.py [coverage] [load] [edges] [gpus] [history] [live] [page] [power]
+[reads] [store]`: prints a table, and keeps the figures."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import edges
 import gpus
+import history
 import intervals
 import live
 import load
@@ -23,7 +24,7 @@ import reads
 import store
 
 RESULTS = Path(__file__).parent / "results"
-BENCHMARKS = (intervals, load, edges, gpus, live, page, power, reads, store)
+BENCHMARKS = (intervals, load, edges, gpus, history, live, page, power, reads, store)
 
 
 def main(wanted: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,22 @@ class Gate:
         self._file.touch()
 
 
+class Hog:
+    """A cell that holds the interpreter until `let_go` is called: no thread in the kernel runs.
+
+    So does C code that never lets go of it; this waits for somebody to write to a named pipe.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        os.mkfifo(file)
+        self.cell = f"import ctypes\nctypes.PyDLL(None).open({str(file)!r}.encode(), {os.O_RDONLY})"
+
+    def let_go(self) -> None:
+        """Let the cell end, which has to hold the interpreter by now."""
+        os.close(os.open(self._file, os.O_RDWR))  # for writing alone, it would wait for a reader
+
+
 class Notebook:
     """A notebook that is open in a page."""
 
@@ -40,7 +57,7 @@ class Notebook:
     def start(self, index: int) -> None:
         """Run a cell; it runs when this returns, or has already ended."""
         before = self.prompt(index).inner_text()
-        self.page.tab.evaluate("([path, i]) => window.harness.run(path, i)", [self.path, index])
+        self.page.evaluate("([path, i]) => window.harness.run(path, i)", [self.path, index])
         expect(self.prompt(index)).not_to_have_text(before)
 
     def run(self, *indices: int) -> None:
@@ -71,20 +88,20 @@ class Notebook:
 
     def activate(self) -> None:
         """Bring it to the front, as a click on its tab does."""
-        self.page.tab.evaluate(
+        self.page.evaluate(
             "path => jupyterapp.shell.activateById(window.harness.panel(path).id)", self.path
         )
 
     def session(self, code: str, argument: object = None) -> Any:
         """What JavaScript makes of the notebook's session context, `s` in the code; awaited."""
-        return self.page.tab.evaluate(
+        return self.page.evaluate(
             f"async ([path, x]) => {{ const s = harness.panel(path).sessionContext; {code} }}",
             [self.path, argument],
         )
 
     def rename(self, path: str, *, busy: bool = False) -> Notebook:
         """Give the file another name, as the file browser does; the notebook follows."""
-        self.page.tab.evaluate(
+        self.page.evaluate(
             "([a, b]) => jupyterapp.serviceManager.contents.rename(a, b).then(() => null)",
             [self.path, path],
         )
@@ -114,7 +131,7 @@ class Notebook:
     @property
     def _cells(self) -> Locator:
         # the id of the panel, because a page may hold several notebooks
-        panel = self.page.tab.evaluate("path => window.harness.panel(path).id", self.path)
+        panel = self.page.evaluate("path => window.harness.panel(path).id", self.path)
         return self.page.tab.locator(f"[id='{panel}'] .jp-Notebook .jp-CodeCell")
 
 
@@ -126,6 +143,6 @@ class Console:
 
     def inject(self, code: str) -> None:
         """Run code in it, to its end."""
-        self.page.tab.evaluate(
+        self.page.evaluate(
             "([path, code]) => harness.panel(path).console.inject(code)", [self.path, code]
         )

@@ -18,7 +18,7 @@ from browser.documents import Console, Notebook
 from browser.frames import Frames
 from browser.server import LIMIT_S, Server
 
-LIMIT_MS = 1000 * LIMIT_S
+LIMIT_MS = round(1000 * LIMIT_S)
 LOAD = "%load_ext jupyter_energy"
 PLUGIN = "jupyter-energy:plugin"
 # A power, an energy, grams: numbers with their units. An idle kernel has no power.
@@ -29,6 +29,7 @@ expect.set_options(timeout=LIMIT_MS)
 
 # In every page before its own code: what the tests call there, and a log of kernel statuses.
 _HELPERS = """
+const ASK_AGAIN_MS = 10000;
 window.harness = {
   statuses: [],
   widgets: () => [...(window.jupyterapp?.shell?.widgets('main') ?? [])],
@@ -41,13 +42,32 @@ window.harness = {
     await panel.context?.ready;
     await panel.sessionContext.ready;
     if (!busy) {
-      // a kernel answers this only when it is idle
-      await panel.sessionContext.session?.kernel?.info;
+      await this.answered(panel.sessionContext);
     }
     if (!panel.harnessed) {
       panel.harnessed = true;
       panel.sessionContext.statusChanged.connect((_, status) => this.statuses.push(status));
     }
+  },
+  // A kernel answers what it is only when it is idle. JupyterLab asks once on each connection, and
+  // never again where the question or the answer is lost, or the kernel's restart drops both. Of
+  // several questions the last counts: what comes of the others has come before.
+  async answered(context) {
+    const kernel = () => context.session?.kernel;
+    for (let asked = kernel()?.info; asked; asked = kernel()?.requestKernelInfo()) {
+      const later = new Promise(done => setTimeout(done, ASK_AGAIN_MS));
+      if (await Promise.race([asked.then(told => told ?? later, () => later), later])) {
+        return;
+      }
+    }
+  },
+  // What a test asks of the page; Playwright itself would wait for its answer for ever.
+  async within(limitMs, answer) {
+    let timer;
+    const late = new Promise((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`no answer in ${limitMs} ms`)), limitMs);
+    });
+    return Promise.race([answer, late]).finally(() => clearTimeout(timer));
   },
   async run(path, index) {
     const panel = this.panel(path);
@@ -103,6 +123,18 @@ class Page:
         self.frames = Frames(tab)
         tab.add_init_script(_HELPERS)
 
+    def evaluate(self, code: str, argument: object = None) -> Any:
+        """What an expression in the page gives, or a function that gets `argument`; awaited.
+
+        Raises Playwright's Error with "no answer" where that takes longer than LIMIT_S.
+        """
+        bounded = f"""async argument => {{
+            const asked = ({code});
+            const answer = typeof asked === 'function' ? asked(argument) : asked;
+            return await window.harness.within({LIMIT_MS}, answer);
+        }}"""
+        return self.tab.evaluate(bounded, argument)
+
     def open(self, path: str, *, busy: bool = False) -> Notebook:
         """Load the page with this notebook; it is ready, and so is its kernel if it has one.
 
@@ -124,12 +156,12 @@ class Page:
     def wait_for(self, path: str, *, busy: bool = False) -> Notebook:
         """The notebook or console of this path, once it and its kernel are ready."""
         self.tab.wait_for_function("path => window.harness.panel(path)?.sessionContext", arg=path)
-        self.tab.evaluate("([path, busy]) => window.harness.ready(path, busy)", [path, busy])
+        self.evaluate("([path, busy]) => window.harness.ready(path, busy)", [path, busy])
         return Notebook(self, path)
 
     def command(self, name: str, arguments: object = None) -> None:
         """Execute one of the application's commands and wait for its end."""
-        self.tab.evaluate(
+        self.evaluate(
             "([name, args]) => window.jupyterapp.commands.execute(name, args).then(() => null)",
             [name, arguments or {}],
         )
@@ -188,7 +220,7 @@ class Page:
         """What the item says once the kernel has told of so many runs in all and is idle."""
         self.frames.wait_for(lambda f: f.tells("idle") and f.ours["notebook"]["runs"] == runs)
         # what came is drawn in the frame after the next at the latest
-        self.tab.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
+        self.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
         return self.item.text_content() or ""
 
     def wait_until_told(self) -> None:
@@ -199,7 +231,7 @@ class Page:
     def open_console(self, kernel: str) -> Console:
         """A new console in front, with a kernel of its own."""
         self.command("console:create", {"kernelPreference": {"name": kernel}, "activate": True})
-        path = self.tab.evaluate("harness.widgets().find(w => w.console).sessionContext.path")
+        path = self.evaluate("harness.widgets().find(w => w.console).sessionContext.path")
         self.wait_for(path)
         return Console(self, path)
 
@@ -212,22 +244,22 @@ class Page:
 
     def change_setting(self, name: str, value: object) -> None:
         """Change a setting of ours while the page is open, as the settings editor does."""
-        self.tab.evaluate(_CHANGE_SETTING, [PLUGIN, name, value])
+        self.evaluate(_CHANGE_SETTING, [PLUGIN, name, value])
 
     def axe(self) -> list[str]:
         """The serious and critical faults that axe-core finds in what we add."""
-        found: list[str] = self.tab.evaluate(_AXE)
+        found: list[str] = self.evaluate(_AXE)
         return found
 
     @property
     def statuses(self) -> list[str]:
         """The kernel statuses that JupyterLab saw since the notebook was ready, in order."""
-        found: list[str] = self.tab.evaluate("window.harness.statuses")
+        found: list[str] = self.evaluate("window.harness.statuses")
         return found
 
     def forget(self) -> None:
         """Start the frames and the statuses anew."""
-        self.tab.evaluate("window.harness.statuses.length = 0")
+        self.evaluate("window.harness.statuses.length = 0")
         self.frames.clear()
 
     def forgive(self, *parts: str) -> None:

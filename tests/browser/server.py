@@ -25,7 +25,7 @@ from harness import environment
 from shell import notebook
 
 # Generous, because a test machine may be busy: it bounds a hang and measures nothing.
-LIMIT_S = 30.0
+LIMIT_S = 60.0
 # What a Jupyter server logs once it listens: its port may be another than it was told to take.
 _LISTENS = re.compile(r"http://127\.0\.0\.1:\d+(?=/)")
 App = Literal["lab", "notebook"]
@@ -208,7 +208,7 @@ def serving(
         yield server
     finally:
         _end(process)
-        reader.join()
+        reader.join(LIMIT_S)  # a kernel that outlives its server holds the pipe open
 
 
 def _no_news(settings: Path) -> None:

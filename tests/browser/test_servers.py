@@ -35,6 +35,21 @@ def hub_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield lab
 
 
+# JupyterLab asks for a protocol on a kernel's websocket, and a server with a gateway names none:
+# the browser gives that socket up and JupyterLab opens a second one. The server connects both to
+# the gateway, under one identity: where the first is the last to come to a kernel that still
+# starts, the kernel answers into it for ever, and JupyterLab gets no reply to anything.
+# (jupyter_server 2.21: gateway/connections.py, `disconnect`, cannot end a connection that is being
+# made; services/kernels/connection/channels.py, `create_stream`.) So none is asked for here.
+ASK_FOR_NO_PROTOCOL = """
+window.WebSocket = class extends WebSocket {
+  constructor(url) {
+    super(url);
+  }
+};
+"""
+
+
 def assert_it_is_live(page: Page, slug: str, gate: Gate) -> None:
     opened = page.open(page.server.notebook(f"{slug}.ipynb", [LOAD, gate.cell]))
     opened.run(0)
@@ -59,4 +74,6 @@ def test_it_is_live_behind_a_base_url(
 def test_it_is_live_where_kernels_run_behind_a_gateway(
     gateway_lab: Server, open_page: OpenPage, slug: str, gate: Gate
 ) -> None:
-    assert_it_is_live(open_page(gateway_lab), slug, gate)
+    page = open_page(gateway_lab)
+    page.tab.add_init_script(ASK_FOR_NO_PROTOCOL)
+    assert_it_is_live(page, slug, gate)

@@ -1,0 +1,107 @@
+"""Where the store lies and how it is: what `doctor` says of it."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypedDict
+
+from ..aside import BESIDE, kept
+from ..errors import EnergyError
+from ..migrations import Connection
+from ..store import Store
+
+# How long its pages are looked through: 200 MB take about 2 s.
+CHECK_S = 5.0
+
+
+class StoreState(TypedDict):
+    """A store: `state` is "works" or why not; what is not known is null.
+
+    `damaged` are the files that were set aside, `journals` how many are not in the database yet,
+    those of kernels that run included; `warnings` what had to be done to open it.
+    """
+
+    path: str
+    state: str
+    records: int | None
+    size_bytes: int | None
+    mode: str | None
+    journal_mode: str | None
+    checked: bool
+    journals: int
+    damaged: list[str]
+    warnings: list[str]
+
+
+def look_at(path: Path) -> StoreState:
+    """How the store at a path is. A damaged one is set aside and read, as at every opening."""
+    store = Store(path)
+    nothing: tuple[int | None, str | None] = (None, None)
+    records, journal_mode = nothing
+    checked, state = False, "works"
+    try:
+        store.check_writable()
+        checked = store.check(CHECK_S)
+        records, journal_mode = store.read(_counted, nothing)
+    except EnergyError as error:
+        state = f"failed: {error}"
+    finally:
+        store.close()
+    try:
+        found = path.stat()
+    except OSError:
+        found = None
+    return {
+        "path": str(path),
+        "state": state,
+        "records": records,
+        "size_bytes": None if found is None else _size_bytes(path),
+        "mode": None if found is None else f"{stat.S_IMODE(found.st_mode):04o}",
+        "journal_mode": journal_mode,
+        "checked": checked,
+        "journals": len(store.journals.names()),
+        "damaged": [str(one) for one in kept(path)],
+        "warnings": list(store.warnings),
+    }
+
+
+def told(state: StoreState) -> Iterator[str]:
+    """The same as lines for people."""
+    yield f"Store: {state['path']} ({state['state']})"
+    yield from (f"  {warning}" for warning in state["warnings"])
+    if state["records"] is not None and state["size_bytes"] is not None:
+        checked = "every page is sound" if state["checked"] else "too large to look through here"
+        yield (
+            f"  {state['records']} records, {_megabytes(state['size_bytes'])}, "
+            f"mode {state['mode']}, journal mode {state['journal_mode']}, {checked}"
+        )
+    if state["mode"] is not None and int(state["mode"], 8) & 0o077:
+        yield f"  other users may open it; to keep them out: chmod 600 '{state['path']}'"
+    if state["journals"]:
+        yield (
+            f"  journals beside it: {state['journals']} (of kernels that run, and of records that "
+            "are not in it yet)"
+        )
+    if state["damaged"]:
+        size = sum(_size_bytes(Path(one)) for one in state["damaged"])
+        yield f"  damaged files that were set aside, {_megabytes(size)}; nothing of ours needs them"
+        yield "  any more, and you may delete them, with what begins with the same names:"
+        yield from (f"    {one}" for one in state["damaged"])
+
+
+def _counted(connection: Connection) -> tuple[int | None, str | None]:
+    ((records,),) = connection.execute("SELECT count(*) FROM record")
+    ((journal_mode,),) = connection.execute("PRAGMA journal_mode")
+    return records, journal_mode
+
+
+def _size_bytes(path: Path) -> int:
+    """The size of a database with all that belongs to it."""
+    parts = [Path(f"{path}{suffix}") for suffix in BESIDE]
+    return sum(part.stat().st_size for part in parts if part.exists())
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"

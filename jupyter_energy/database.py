@@ -1,0 +1,354 @@
+"""The store's database: one SQLite file, opened, set aside where it is damaged. Alone imports
+sqlite3."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from errno import EINVAL, EIO
+from os.path import realpath
+from pathlib import Path
+from typing import TypeVar
+
+from .aside import (
+    can_be_read,
+    file_at,
+    is_no_file,
+    may_be_ours,
+    name_when_read,
+    names_our_tables,
+    says_read_only,
+    set_aside,
+    taken,
+    unread,
+)
+from .carving import LONGEST_BYTES
+from .errors import StoreError
+from .filesystem import locks_work, mount_of
+from .migrations import Connection, applied, check, migrate
+from .recovery import recover
+
+T = TypeVar("T")
+
+# No cell waits for it, but what reads the store does.
+BUSY_MS = 1000
+# Opening may have to wait for another kernel that is making the tables.
+OPENING_BUSY_MS = 3000
+CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+# What SQLite may say of damage that it does not see, such as a letter in the name of a column.
+PERHAPS_DAMAGE = (
+    *(sqlite3.SQLITE_ERROR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_SCHEMA),
+    *(sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_FORMAT),
+)
+TABLES = "SELECT name, sql FROM sqlite_master"
+# How many thousands of steps SQLite may take in a damaged file: so many, and one for each kB.
+TICK, LEAST_TICKS = 1000, 10_000
+NO_LOCKS = (
+    "the file locks of {folder} do not keep writers apart, so the store {path} is only read, and "
+    "records stay in {path}.journals; nothing is lost, and nothing needs to be done"
+)
+
+
+class Database:
+    """A SQLite file. Opened by the first call that needs it; one thread at a time.
+
+    `run` and `read` raise StoreError where the file cannot be used. `procfs` is moved in tests.
+    """
+
+    def __init__(self, path: Path, procfs: Path = Path("/proc")) -> None:
+        self.path = Path(path)
+        self.warnings: list[str] = []  # what the user should be told, each once
+        self.generation = 0  # counts openings: after a new one, the file may be another
+        self._procfs = procfs
+        self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+        self._pid = 0
+        self._inherited: list[sqlite3.Connection] = []
+        self._locks_work: bool | None = None
+
+    def read(self, call: Callable[[Connection], T], nothing: T) -> T:
+        """The answer of `call`, or `nothing` where there is no file: reading makes none."""
+        absent = False
+        with suppress(OSError):  # not even to be looked at: opening it will say why
+            absent = file_at(self.path) is None
+        if absent:
+            return nothing
+        if self._locks_work is not False:
+            try:
+                return self.run(call)
+            except StoreError as error:
+                if error.kind != "locks":
+                    raise
+        return self._read_without_locks(call, nothing)
+
+    def check_writable(self) -> None:
+        """Raises StoreError where nothing could be kept: a file that opens may be read-only.
+
+        Nothing is changed. Another program's write is waited out as when opening.
+        """
+
+        def probe(connection: Connection) -> None:
+            connection.execute(f"PRAGMA busy_timeout = {OPENING_BUSY_MS}")
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    connection.execute("CREATE TABLE probe (x)")
+                finally:
+                    with suppress(sqlite3.Error):  # after some errors there is nothing left to undo
+                        connection.execute("ROLLBACK")
+            finally:
+                connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+
+        self.run(probe)
+
+    def check(self, within_s: float) -> bool:
+        """Whether every page was found sound within this time; a damaged file is set aside.
+
+        It reads the whole file, so it is for those who ask: SQLite notices most damage when it
+        meets it, and a document's checksum tells the rest (seal.py).
+        """
+
+        def look(connection: Connection) -> bool:
+            assert isinstance(connection, sqlite3.Connection)
+            last_s = time.monotonic() + within_s
+            connection.set_progress_handler(lambda: time.monotonic() > last_s, TICK)
+            try:
+                ((said,),) = connection.execute("PRAGMA integrity_check(1)")
+            except sqlite3.OperationalError as error:
+                if _code(error) == sqlite3.SQLITE_INTERRUPT:
+                    return False
+                raise
+            finally:
+                connection.set_progress_handler(None, 0)
+            if said != "ok":
+                raise StoreError(f"is damaged: {said}; move it away", "damaged")
+            return True
+
+        return self.run(look)
+
+    def write(self, call: Callable[[Connection], T]) -> T:
+        """The answer of `call`, which is made within a transaction: all or nothing."""
+
+        def within(connection: Connection) -> T:
+            with _transaction(connection):
+                check(connection)  # a newer version may have come since the file was opened
+                return call(connection)
+
+        return self.run(within)
+
+    def close(self) -> None:
+        """Let go of the file. A later call opens it again."""
+        connection, self._connection = self._connection, None
+        if connection is not None and self._pid == os.getpid():
+            with suppress(sqlite3.Error):
+                connection.close()
+
+    def _read_without_locks(self, call: Callable[[Connection], T], nothing: T) -> T:
+        """As the file was when it was last whole: nobody who uses this machine's locks writes it,
+        and what is half written by another one is not taken for damage."""
+        uri = f"{self.path.absolute().as_uri()}?immutable=1"  # sqlite.org/uri.html
+        try:
+            connection = sqlite3.connect(uri, uri=True, isolation_level=None)
+        except sqlite3.Error:
+            return nothing
+        try:
+            return call(connection)
+        except sqlite3.Error:
+            return nothing
+        finally:
+            connection.close()
+
+    def run(self, call: Callable[[Connection], T]) -> T:
+        """The answer of `call`; a corrupt file is set aside once and `call` made on a new one."""
+        for attempt in ("first", "second"):
+            try:
+                return call(self._opened())
+            except (sqlite3.Error, StoreError, UnicodeDecodeError) as error:
+                if _code(error) not in BUSY:
+                    self.close()
+                if _code(error) == sqlite3.SQLITE_CORRUPT and not can_be_read(self.path):
+                    # As SQLite calls a read that fails, too (vdbe.c, SQLITE_IOERR_CORRUPTFS).
+                    failing = OSError(EIO, os.strerror(EIO))
+                    raise StoreError(*_explained(failing, self.path)) from error
+                if attempt == "first" and self._is_damage(error) and may_be_ours(self.path):
+                    with suppress(OSError):  # it stays where it is
+                        if set_aside(self.path, self._file):
+                            continue
+                raise StoreError(*_explained(error, self.path)) from error
+            except OSError as error:
+                self.close()
+                raise StoreError(*_explained(error, self.path)) from error
+        raise AssertionError("the second attempt returns or raises")
+
+    def _opened(self) -> sqlite3.Connection:
+        """The connection, made anew where it is another process's or its file has gone."""
+        if self._connection is not None:
+            if self._pid != os.getpid():
+                # After a fork the connection is the parent's. Even closing it here would harm
+                # the parent (sqlite.org/howtocorrupt.html 2.6), so it is kept and not used.
+                self._inherited.append(self._connection)
+                self._connection = None
+            elif file_at(self.path) != self._file:
+                # Deleted or set aside by someone: what we wrote would be lost with it.
+                self.close()
+        if self._connection is None:
+            self._connection = self._connect()
+            self._pid = os.getpid()
+        return self._connection
+
+    def _connect(self) -> sqlite3.Connection:
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._locks_work is None:
+            self._locks_work = locks_work(self.path.parent, self._procfs)
+        if not self._locks_work:
+            raise StoreError(NO_LOCKS.format(folder=self.path.parent, path=self.path), "locks")
+        if is_no_file(self.path):
+            raise OSError(EINVAL, "it is no file")
+        with suppress(FileExistsError):
+            # Made here for its mode; the -wal and -shm files take theirs from it. Only a file
+            # that nobody has open yet: closing any descriptor of it drops SQLite's locks.
+            os.close(os.open(realpath(self.path), os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        self._file = file_at(self.path)
+        self.generation += 1
+        connection = sqlite3.connect(
+            self.path,
+            timeout=OPENING_BUSY_MS / 1000,
+            isolation_level=None,  # every transaction is written out below
+            check_same_thread=False,
+        )
+        connection.text_factory = _text
+        try:
+            applied(connection)  # another program's file is refused before anything is set in it
+            self._set_journal(connection)
+            migrate(connection)
+            # What is deleted is gone from the file: pruned records are in no copy of it, and no
+            # recovery brings them back (sqlite.org/pragma.html, "secure_delete").
+            connection.execute("PRAGMA secure_delete = ON")
+            self._take_up(connection)
+            connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _set_journal(self, connection: sqlite3.Connection) -> None:
+        """WAL, with which a reader never blocks a writer; the rollback journal on a network."""
+        mount = mount_of(self.path.parent, self._procfs)
+        wanted = "delete" if mount is not None and mount.is_network else "wal"
+        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+        if mode != wanted:
+            # Another process may be about to do the same; whichever mode results works.
+            with suppress(sqlite3.OperationalError):
+                connection.execute(f"PRAGMA journal_mode = {wanted}")
+        # A commit survives a loss of power: journals are deleted after it. It is waited for where
+        # no cell waits (sqlite.org/pragma.html, "synchronous").
+        connection.execute("PRAGMA synchronous = FULL")
+
+    def _is_damage(self, error: Exception) -> bool:
+        """Whether an error comes of a damaged file, which may look like something else."""
+        if isinstance(error, StoreError):
+            return error.kind == "damaged" or (
+                error.kind == "foreign" and names_our_tables(self.path)
+            )
+        if isinstance(error, UnicodeDecodeError):  # what SQLite says quotes a name that is damaged
+            return True
+        code = _code(error)
+        return code in CORRUPT or (code in PERHAPS_DAMAGE and self._is_torn())
+
+    def _is_torn(self) -> bool:
+        """Whether the tables are not those that every store has."""
+        if says_read_only(self.path):
+            return True
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as new:
+            migrate(new)
+            wanted = set(new.execute(TABLES))
+        try:
+            uri = f"{self.path.absolute().as_uri()}?mode=ro"
+            with closing(sqlite3.connect(uri, uri=True)) as connection:
+                connection.text_factory = _text
+                with suppress(sqlite3.Error):  # which then is found below
+                    check(connection)
+                return not wanted <= set(connection.execute(TABLES))
+        except StoreError as error:  # a newer version's tables are other ones, and whole
+            return error.kind == "damaged"
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            return _code(error) in (*CORRUPT, 0)
+
+    def _take_up(self, connection: sqlite3.Connection) -> None:
+        """Take over what damaged files that were set aside still hold."""
+        for found in unread(self.path):
+            # What cannot be done now is done at the next opening, by whoever comes first.
+            with suppress(sqlite3.Error, OSError), taken(self.path, found) as held:
+                if held is not None:
+                    # Until all is written, the damaged file stands for it: one wait for the disk.
+                    connection.execute("PRAGMA synchronous = NORMAL")
+                    told = recover(held, connection, _transaction, _connect_damaged)
+                    connection.execute("PRAGMA wal_checkpoint").fetchall()
+                    connection.execute("PRAGMA synchronous = FULL")
+                    name = name_when_read(self.path, found)
+                    self._warn(f"the store {self.path} was damaged; it is kept as {name}; {told}")
+
+    def _warn(self, text: str) -> None:
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+
+@contextmanager
+def _transaction(connection: Connection) -> Iterator[None]:
+    """All or nothing; the write lock is taken at the start, so that nothing read turns stale."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # After some errors (a full disk) SQLite has rolled back by itself.
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _connect_damaged(path: Path, as_it_is: bool) -> sqlite3.Connection:
+    """A connection to a damaged file, which is hostile for all we know: bounded in what it may
+    cost, and to a file that stays `as_it_is` blind for its journals."""
+    uri = f"{path.absolute().as_uri()}?{'immutable=1' if as_it_is else 'mode=rw'}"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+    connection.text_factory = bytes
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_BYTES)
+    ticks = iter(range(LEAST_TICKS + path.stat().st_size // TICK))  # a row takes about 20
+    connection.set_progress_handler(lambda: next(ticks, None) is None, TICK)
+    for pragma in ("query_only = ON", "trusted_schema = OFF", "cell_size_check = ON"):
+        with suppress(sqlite3.Error):
+            connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def _text(held: bytes) -> str:
+    """A text that was damaged is one that its checksum does not fit, and no error of the query."""
+    return held.decode("utf-8", "replace")
+
+
+def _code(error: Exception) -> int:
+    """SQLite's primary result code: the low byte (sqlite.org/rescode.html); 0 of other errors."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _explained(error: Exception, path: Path) -> tuple[str, str]:
+    """What happened, to which file, and the one thing to do; and its kind in a StoreError."""
+    if isinstance(error, StoreError):
+        return (str(error) if error.kind == "locks" else f"the store {path} {error}"), error.kind
+    code = _code(error)
+    if code in BUSY:
+        return f"the store {path} is being written by another program; try again", "busy"
+    if code == sqlite3.SQLITE_FULL:
+        return f"the store {path} cannot grow: the disk is full; free some space", "full"
+    if code == sqlite3.SQLITE_CORRUPT:
+        return f"the store {path} is damaged and could not be set aside; move it away", "damaged"
+    why = error.strerror if isinstance(error, OSError) else str(error)
+    if code == sqlite3.SQLITE_NOTADB:
+        why = "it is no database"
+    remedy = "set JUPYTER_ENERGY_STORE to another file"
+    return f"the store {path} cannot be used: {why}; {remedy}", "unusable"

@@ -1,0 +1,117 @@
+"""The words of `history`, chosen once for plain text and for HTML: its columns, and what is said
+about them."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import PurePath
+
+from .. import units
+from ..json_shapes import HistoryJson, HistoryRowJson
+from ..plain_text import clean
+from . import grams, words
+from .words import Figure
+
+FIRST_ROWS = 20
+NOTHING = "Nothing was measured {}."
+_NAME = 34
+# Columns that text leaves out where it would be too wide, in this order.
+LEAST_NEEDED = ("first", "last", "runs", "CO2e")
+# Behind the name of a row that says something of its own below the table.
+MARK = " †"
+
+
+def headline(history: HistoryJson) -> tuple[tuple[Figure, ...], str]:
+    """The energies of all rows together, and over what: " in 3 h 12 min, 214 runs, …"."""
+    totals = history["totals"]
+    runs = words.counted(totals["runs"], "run")
+    many = words.counted(len(history["rows"]), history["by"])
+    stopped = totals["interrupted"]
+    ended = f", {words.counted(stopped, 'run')} interrupted" if stopped else ""
+    over = f" in {units.duration(totals['duration_s'])}, {runs} in {many}{ended}{when(history)}"
+    return words.energies(totals["measured_j"], totals["estimated_j"]), over
+
+
+def when(history: HistoryJson) -> str:
+    """From when to when was asked for: ", since 2026-11-01 (UTC)"; nothing where all was."""
+    since, until = history["since"], history["until"]
+    if since is None and until is None:
+        return ""
+    parts = (f"since {since}" if since else "", f"until {until}" if until else "")
+    return f", {' '.join(filter(None, parts))} (UTC)"
+
+
+def columns(history: HistoryJson, rows: Sequence[HistoryRowJson]) -> dict[str, list[Figure | None]]:
+    """The table's columns by their titles; None stands for what is not known."""
+    names = _names(history["by"], rows)
+    found: dict[str, list[Figure | None]] = {
+        history["by"]: [
+            _plain(f"{name}{MARK if row['warnings'] else ''}")
+            for name, row in zip(names, rows, strict=True)
+        ],
+        "runs": [_plain(str(row["runs"])) for row in rows],
+        "time": [_plain(units.duration(row["duration_s"])) for row in rows],
+        "measured": [
+            None if row["measured_j"] is None else words.measured_figure(row["measured_j"])
+            for row in rows
+        ],
+        "estimated": [
+            None if row["estimated_j"] is None else words.estimated_figure(row["estimated_j"])
+            for row in rows
+        ],
+        "CO2e": [grams.carbon_short(row["carbon_g"]) for row in rows],
+    }
+    if history["by"] != "day":
+        found["first"] = [_plain(row["first"][:10]) if row["first"] else None for row in rows]
+        found["last"] = [_plain(row["last"][:10]) if row["last"] else None for row in rows]
+    return found
+
+
+def _plain(text: str) -> Figure:
+    return Figure(text, "computed")
+
+
+def _names(by: str, rows: Sequence[HistoryRowJson]) -> list[str]:
+    if by == "day":
+        return [row["day"] or "?" for row in rows]
+    if by == "host":
+        return [clean(", ".join(row["hosts"]) or "?", _NAME) for row in rows]
+    how_often = Counter(_name(row) for row in rows)
+    return [clean(_where(row, how_often[_name(row)] > 1), _NAME) for row in rows]
+
+
+def _name(row: HistoryRowJson) -> str:
+    return "?" if row["notebook"] is None else row["notebook"]["name"]
+
+
+def _where(row: HistoryRowJson, is_ambiguous: bool) -> str:
+    """A notebook's name, with its folder where another one has the same name, and with the host
+    where it ran on others than this one."""
+    name, notebook = _name(row), row["notebook"]
+    if is_ambiguous and notebook is not None and notebook["path"] is not None:
+        name = "/".join(PurePath(notebook["path"]).parts[-2:])
+    if row["hosts"] != [platform.node()]:
+        name = f"{name} ({', '.join(row['hosts'])})"
+    return name
+
+
+def notes(history: HistoryJson, rows: Sequence[HistoryRowJson]) -> list[str]:
+    """What is said below the table."""
+    told = dict.fromkeys(warning for row in rows for warning in row["warnings"])
+    of_all = [warning for warning in history["totals"]["warnings"] if warning not in told]
+    said = [f"note: {clean(warning, words.REASON_LIMIT)}" for warning in of_all]
+    if history["by"] == "notebook":
+        names = _names("notebook", rows)
+        said += [
+            clean(f"†{name}: {warning}", words.REASON_LIMIT)
+            for name, row in zip(names, rows, strict=True)
+            for warning in row["warnings"]
+        ]
+    else:
+        said += [f"†{clean(warning, words.REASON_LIMIT)}" for warning in told]
+    left_out = len(history["rows"]) - len(rows)
+    if left_out:
+        said.append(f"{words.counted(left_out, 'more ' + history['by'])}: --all shows them")
+    return said

@@ -1,0 +1,158 @@
+"""This process's journal: opened off the cell's thread, followed by a new one when it is long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+
+from .filesystem import mount_of
+from .identity import NotebookRef
+from .journal import Entry, Journal
+from .journals import notebook_entry
+from .worker import Worker
+
+# Where the journal is not open yet, or lies on another machine, a cell's reply waits this long for
+# its record to be safe, and no longer.
+DEADLINE_S = 0.25
+# A journal as long as this is followed by a new one, once the database has all of it.
+LONGEST_BYTES = 2**20
+
+
+class Logbook:
+    """Appends to a journal; `start`, `describe`, `tend` and `end` belong to the store's thread.
+
+    `begin` makes a journal and raises OSError; `tell` takes a topic and a plain line for the user.
+    """
+
+    def __init__(
+        self, store: Path, begin: Callable[[], Journal], tell: Callable[[str, str], None]
+    ) -> None:
+        self._store, self._begin, self._tell = store, begin, tell
+        self.journal: Journal | None = None
+        self.has_told = False  # that nothing at all can be written
+        self._opened: Future[None] | None = None
+        self._described: dict[str | None, Entry] = {}
+        # Appends to a file on another machine may take as long as they like: then on this thread.
+        self._carrier: Worker | None = None
+        self._late: Future[None] | None = None  # what was waited for in vain
+
+    def start(self, submit: Callable[[Callable[[], None]], Future[None]]) -> None:
+        """Have the journal opened on the store's thread."""
+        self._opened = submit(self._open)
+
+    def append(self, entry: Entry) -> bool:
+        """Whether an entry is safe now. Waits no longer than `DEADLINE_S`, and only once for what
+        hangs."""
+        if self.journal is None and self._opened is not None and not self._is_late():
+            with suppress(OSError):  # told by who tried
+                self._wait_for(self._opened)
+        if self._carrier is None:
+            return self.write(entry)
+        if self._is_late():
+            return False
+        safe: list[bool] = []
+        self._wait_for(self._carrier.submit(lambda: safe.append(self.write(entry))))
+        return safe == [True]
+
+    def write(self, entry: Entry) -> bool:
+        """Whether an entry is safe now; where the file hangs this does too."""
+        journal = self.journal
+        if journal is None:
+            return False
+        try:
+            journal.append(entry)
+        except FileNotFoundError:  # somebody has deleted it: `tend` begins another
+            return False
+        except OSError as error:
+            self._tell_unsafe(error.strerror or str(error))
+            return False
+        return True
+
+    def sync(self) -> None:
+        """Wait until what was written survives a loss of power."""
+        if self.journal is not None:
+            with suppress(OSError):
+                self.journal.sync()
+
+    def describe(self, key: str | None, ref: NotebookRef, notebook_id: str = "") -> None:
+        """Say which notebook a key stands for, and its id once that is known."""
+        entry = notebook_entry(key, notebook_id, ref)
+        if self._described.get(key) != entry:
+            self._described[key] = entry
+            self.write(entry)
+
+    def says(self, key: str | None) -> bool:
+        """Whether the journal tells which notebook a key stands for."""
+        return key in self._described
+
+    def tend(self, appending: AbstractContextManager[object], waits: Callable[[], bool]) -> bool:
+        """See to it that there is a journal; whether it still holds what was appended to it and
+        waits. A long one is followed by a new one and deleted once the database has everything in
+        it, which it has while nothing `waits`; whoever appends holds the lock `appending` until
+        what was appended waits."""
+        journal = self.journal
+        is_there = False
+        with suppress(OSError):  # a folder that may not be looked into has no journal for us
+            is_there = journal is not None and journal.path.exists()
+        if journal is not None and is_there and (journal.size_bytes < LONGEST_BYTES or waits()):
+            return True
+        with suppress(OSError):
+            old = made = self._made()
+            with appending:
+                if not (is_there and waits()):
+                    old, self.journal = self.journal or made, made
+            if old is not self.journal:
+                old.remove()
+        return is_there
+
+    def end(self, keep: bool) -> None:
+        """Let go of the journal. Where the database has everything it is deleted; else it is to
+        `keep`, and says that nothing more will come."""
+        if keep:
+            self.write(Entry("end", "{}"))
+        journal, self.journal = self.journal, None
+        if journal is not None and keep:
+            journal.close()
+        elif journal is not None:
+            journal.remove()
+        if self._carrier is not None:
+            self._carrier.close(DEADLINE_S)
+
+    def _open(self) -> None:
+        self.journal = self._made()
+
+    def _made(self) -> Journal:
+        """A new journal, which says of the notebooks what the last one did. Raises OSError."""
+        mount = mount_of(self._store.parent)
+        if self._carrier is None and mount is not None and mount.is_network:
+            self._carrier = Worker("jupyter-energy-journal")
+        try:
+            made = self._begin()
+            for entry in self._described.values():
+                made.append(entry)
+        except OSError as error:
+            self._tell_unsafe(error.strerror or str(error))
+            raise
+        return made
+
+    def _wait_for(self, future: Future[None]) -> None:
+        try:
+            future.result(DEADLINE_S)
+        except (FutureTimeout, TimeoutError):
+            self._late = future
+            self._tell_unsafe(f"no answer within {DEADLINE_S:g} s")
+
+    def _is_late(self) -> bool:
+        return self._late is not None and not self._late.done()
+
+    def _tell_unsafe(self, why: str) -> None:
+        self.has_told = True
+        self._tell(
+            "journal",
+            f"the store {self._store} cannot be written ({why}): records wait in memory, and are "
+            "lost with the kernel unless it can be written before. The cell is not affected. "
+            "See %energy doctor.",
+        )

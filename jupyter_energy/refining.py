@@ -1,0 +1,61 @@
+"""Records that are made again with what is read a moment after their windows."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
+from dataclasses import replace
+
+from .accounts import Accounts
+from .model import Record
+from .open_window import Ending, OpenWindow
+from .outbox import Outbox
+from .records import Records
+from .sampler import Sampler
+from .window import Edge
+
+
+class Refining:
+    """The better record takes the first one's place in the store, and is `window.refined`."""
+
+    def __init__(
+        self, sampler: Sampler, accounts: Accounts, records: Records, outbox: Outbox
+    ) -> None:
+        self._sampler, self._accounts = sampler, accounts
+        self._records, self._outbox = records, outbox
+        self._waiting: dict[str, Future[Record]] = {}
+
+    def begin(self, window: OpenWindow, ending: Ending, first: Record) -> None:
+        """Have the record of a window made again, where a sensor can tell more a moment later."""
+        refined: Future[Record] = Future()
+
+        def told(edge: Edge | None) -> None:
+            record = first
+            try:
+                if edge is not None:
+                    made = self._records.made(window, ending, edge)
+                    if made.measurement != first.measurement:
+                        record = replace(made, warnings=first.warnings)
+                        self._outbox.put(record, window.notebook, again=True)
+                    self._accounts.settled(edge.readings)
+            finally:
+                self._waiting.pop(window.run_id, None)
+                refined.set_result(record)
+
+        self._waiting[window.run_id] = refined
+        if self._sampler.settle(ending.stop, told, window.shown):
+            window.refined = refined
+        else:
+            del self._waiting[window.run_id]
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until the records kept so far are as they will stay, but no longer."""
+        for refined in list(self._waiting.values()):
+            with suppress(FutureTimeout, TimeoutError):
+                refined.result(timeout_s)
+
+    def interrupt(self) -> None:
+        """Code runs that is not measured: what is read from here on says nothing of before."""
+        if self._waiting:
+            self._sampler.interrupt_settling()
