@@ -6,14 +6,13 @@ so that two machines that share a home folder (a cluster's) do not take each oth
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from . import json_file
+from . import foreign, json_file
 from .errors import EnergyError
 
 How = Literal["plug", "RAPL"]
@@ -139,10 +138,8 @@ def _made(kind: type[T], found: object) -> T | None:
     for one in wanted:
         value = found.get(one.name)
         if one.type == "float":
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                return None
-            value = float(value)
-            if not math.isfinite(value) or value < 0:
+            value = foreign.number(value)
+            if value is None or value < 0:
                 return None
         elif not isinstance(value, str) and not (value is None and one.type == "str | None"):
             return None

@@ -132,7 +132,7 @@ class Energy(Configurable):
                 value = self._parsed(name, str(value))
             setattr(self, name, value)
             self._origins[name] = origin
-        except (TraitError, ValueError) as error:
+        except (TraitError, ValueError, OverflowError) as error:
             self.complaints.append(f"Energy.{name} from {origin} is left out: {error}")
 
     def _parsed(self, name: str, text: str) -> object:

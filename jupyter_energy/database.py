@@ -28,7 +28,7 @@ from .aside import (
 from .carving import LONGEST_BYTES
 from .errors import StoreError
 from .filesystem import locks_work, mount_of
-from .migrations import Connection, applied, migrate
+from .migrations import Connection, applied, check, migrate
 from .recovery import recover
 
 T = TypeVar("T")
@@ -135,6 +135,7 @@ class Database:
 
         def within(connection: Connection) -> T:
             with _transaction(connection):
+                check(connection)  # a newer version may have come since the file was opened
                 return call(connection)
 
         return self.run(within)
@@ -224,6 +225,9 @@ class Database:
             applied(connection)  # another program's file is refused before anything is set in it
             self._set_journal(connection)
             migrate(connection)
+            # What is deleted is gone from the file: pruned records are in no copy of it, and no
+            # recovery brings them back (sqlite.org/pragma.html, "secure_delete").
+            connection.execute("PRAGMA secure_delete = ON")
             self._take_up(connection)
             connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
         except BaseException:
@@ -266,7 +270,11 @@ class Database:
             uri = f"{self.path.absolute().as_uri()}?mode=ro"
             with closing(sqlite3.connect(uri, uri=True)) as connection:
                 connection.text_factory = _text
+                with suppress(sqlite3.Error):  # which then is found below
+                    check(connection)
                 return not wanted <= set(connection.execute(TABLES))
+        except StoreError as error:  # a newer version's tables are other ones, and whole
+            return error.kind == "damaged"
         except (sqlite3.Error, UnicodeDecodeError) as error:
             return _code(error) in (*CORRUPT, 0)
 
@@ -276,7 +284,11 @@ class Database:
             # What cannot be done now is done at the next opening, by whoever comes first.
             with suppress(sqlite3.Error, OSError), taken(self.path, found) as held:
                 if held is not None:
+                    # Until all is written, the damaged file stands for it: one wait for the disk.
+                    connection.execute("PRAGMA synchronous = NORMAL")
                     told = recover(held, connection, _transaction, _connect_damaged)
+                    connection.execute("PRAGMA wal_checkpoint").fetchall()
+                    connection.execute("PRAGMA synchronous = FULL")
                     name = name_when_read(self.path, found)
                     self._warn(f"the store {self.path} was damaged; it is kept as {name}; {told}")
 

@@ -10,8 +10,12 @@ import re
 import stat
 import sys
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import json
 
 # No energy, power, time or mass of ours comes near; sums and squares of less stay finite.
 LARGEST = 1e30
@@ -24,15 +28,17 @@ FIRST_YEAR, LAST_YEAR = 1970, 2999
 # Ours nest ten deep, and notebooks' outputs seldom fifty.
 DEEPEST = 500
 MOST_ITEMS = 1000
-# As many digits as fit into 64 bits; int() takes time with the square of their number.
-_MOST_DIGITS = 19
+# int() takes time with the square of the number of digits: this is Python's own bound, which users
+# can lift (sys.set_int_max_str_digits).
+_MOST_DIGITS = 4300
 _STRING_OR_BRACKET = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
 
 
 def loads(text: object) -> Any:
-    """What a JSON text says; an integer of more than 19 digits is a float.
+    """What a JSON text says, to the letter: settings of others are written back.
 
-    Raises ValueError for what is no JSON, or nested deeper than any that is ours.
+    Raises ValueError for what is no JSON, is nested deeper than any that is ours, or holds an
+    integer of more than 4300 digits.
     """
     import json
 
@@ -45,7 +51,7 @@ def loads(text: object) -> Any:
     if sys.getrecursionlimit() > 2 * DEEPEST and _depth(text) > DEEPEST:
         raise ValueError("it is nested too deeply")
     try:
-        return json.loads(text, parse_int=_int)
+        return _decoder().decode(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
@@ -114,8 +120,18 @@ def items(found: object, most: int = MOST_ITEMS) -> list[Any]:
     return found[:most] if isinstance(found, list) else []
 
 
-def _int(digits: str) -> float:
-    return int(digits) if len(digits) <= _MOST_DIGITS else float(digits)
+@cache
+def _decoder() -> json.JSONDecoder:
+    """Made once: `json.loads` makes one at each call, which takes as long as a record's JSON."""
+    import json
+
+    return json.JSONDecoder(parse_int=_int)
+
+
+def _int(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"it holds a number of {len(digits)} digits")
+    return int(digits)
 
 
 def _depth(text: str) -> int:

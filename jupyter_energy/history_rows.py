@@ -5,17 +5,19 @@ Every function works within a transaction, or a read, of the store's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from .day_totals import MACHINE, DayTotals, Row, day_totals
-from .documents import utc_text
+from .documents import to_json, utc_text
 from .history_tables import PRUNED, SPAN
 from .migrations import Connection
 from .model import Record
 from .notebook_rows import text_of
 from .run_rows import readable
+from .seal import sealed
 
 # A moment's text begins with its day and a "T": all moments of a day lie between it and this.
 END = "U"
@@ -154,6 +156,45 @@ def keep(connection: Connection, day: Day, totals: DayTotals, state: str = "kept
                 f"INSERT INTO {table} VALUES ({marks})", [(*place, *row) for row in rows]
             )
     connection.execute("UPDATE day SET state = ? WHERE host = ? AND day = ?", (state, *place))
+
+
+def write_down_closed(connection: Connection) -> None:
+    """Keep the totals of closed days as documents too, those that are not yet."""
+    before = pruned_before(connection)
+    closed = connection.execute(
+        "SELECT host, day FROM day WHERE state = 'closed' AND NOT EXISTS "
+        "(SELECT 1 FROM closed_day WHERE closed_day.host = day.host AND closed_day.day = day.day)"
+    )
+    for place in list(closed):
+        document: dict[str, object] = {
+            "closed_day": place[1],
+            "host": place[0],
+            "pruned_before": before,
+        }
+        for part, table in TABLES.items():
+            rows = connection.execute(f"SELECT * FROM {table} WHERE host = ? AND day = ?", place)
+            document[part] = [row[len(place) :] for row in rows]
+        connection.execute(
+            "INSERT INTO closed_day VALUES (?, ?, ?)", (*place, sealed(to_json(document)))
+        )
+
+
+def restore_closed(connection: Connection, document: Mapping[str, Any]) -> None:
+    """Write the totals of a closed day that another store had, unless it is closed here.
+
+    Raises KeyError, TypeError, and what the connection raises, for no document of ours.
+    """
+    host, day, before = (document[k] for k in ("host", "closed_day", "pruned_before"))
+    found = connection.execute("SELECT state FROM day WHERE host = ? AND day = ?", (host, day))
+    if list(found) == [("closed",)]:
+        return
+    totals = DayTotals(*(tuple(map(tuple, document[part])) for part in TABLES))
+    connection.execute("INSERT OR REPLACE INTO day VALUES (?, ?, 1, 'stale')", (host, day))
+    keep(connection, Day(host, day, 1), totals, "closed")
+    if before > pruned_before(connection):
+        now = utc_text(datetime.now(UTC))
+        connection.execute("INSERT INTO pruned VALUES (?, ?)", (before, now))
+    write_down_closed(connection)
 
 
 def absent(connection: Connection, records: Iterable[Record]) -> list[Record]:

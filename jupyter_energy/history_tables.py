@@ -72,6 +72,10 @@ STATEMENTS = (
         host TEXT NOT NULL, day TEXT NOT NULL, notebook_id TEXT NOT NULL, other TEXT NOT NULL,
         PRIMARY KEY (host, day, notebook_id, other)
     ) WITHOUT ROWID""",
+    # The rows above of a closed day once more, as a sealed document (seal.py): no records are left
+    # that they could be computed from again, and a damaged store gives it back.
+    "CREATE TABLE closed_day (host TEXT NOT NULL, day TEXT NOT NULL, document TEXT NOT NULL)",
+    "CREATE UNIQUE INDEX closed_day_once ON closed_day (host, day)",
     # One row for each prune: nothing that ended before that day comes back, whoever still has it.
     "CREATE TABLE pruned (before TEXT NOT NULL, pruned TEXT NOT NULL)",
     f"CREATE INDEX record_by_span ON record (host, {SPAN}, started, ended)",

@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from errno import EBADF, ENOSPC
+from errno import EBADF, EINVAL, EMSGSIZE, ENOSPC
 from pathlib import Path
 from typing import Literal, cast, get_args
 from zlib import crc32
 
+from .foreign import loads
+
 Kind = Literal["head", "notebook", "record", "heartbeat", "idle", "power", "end"]
 KINDS = frozenset(get_args(Kind))
 SUFFIX = ".journal"
+BETWEEN = "\t"  # what an entry is of, and the entry: JSON holds no tab
 # A trace of eight GPUs takes under 1 MB; what is longer was not written by us.
 LONGEST_LINE_BYTES = 8 * 2**20
 
@@ -43,7 +47,7 @@ class Entry:
     def line(self) -> bytes:
         """The entry as a line, with the checksum of what follows it."""
         of = json.dumps([self.kind, self.name, self.key, self.notebook_id])
-        text = f"{of} {self.document}".encode("ascii")
+        text = f"{of}{BETWEEN}{self.document}".encode("ascii")
         return b"%08x %b\n" % (crc32(text), text)
 
 
@@ -73,6 +77,8 @@ class Journal:
         if os.getpid() != self._pid:
             raise OSError(EBADF, "a forked process has no journal")
         line = entry.line()
+        if len(line) > LONGEST_LINE_BYTES:
+            raise OSError(EMSGSIZE, "it is too long for a journal")
         with self._lock:
             if self._fd is None:
                 raise OSError(EBADF, os.strerror(EBADF))
@@ -102,8 +108,9 @@ class Journal:
     def remove(self) -> None:
         """Delete the file: everything in it lies elsewhere by now."""
         self.close()
-        with suppress(OSError):
-            self.path.unlink()
+        if os.getpid() == self._pid:
+            with suppress(OSError):
+                self.path.unlink()
 
 
 def entries(path: Path, offset: int = 0) -> Iterator[tuple[Entry, int]]:
@@ -112,7 +119,8 @@ def entries(path: Path, offset: int = 0) -> Iterator[tuple[Entry, int]]:
     What is no whole line of ours is passed over; a last line without its end is left for the next
     time, since it may be about to be written. Raises OSError.
     """
-    with path.open("rb") as file:
+    # A named pipe would block for ever, and what a link leads to may have no end.
+    with open(path, "rb", opener=_regular) as file:
         file.seek(offset)
         while line := file.readline(LONGEST_LINE_BYTES):
             offset += len(line)
@@ -125,17 +133,26 @@ def entries(path: Path, offset: int = 0) -> Iterator[tuple[Entry, int]]:
                 yield entry, offset
 
 
+def _regular(path: str, flags: int) -> int:
+    """A descriptor of a file that is one. Raises OSError."""
+    own = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # Windows has neither
+    fd = os.open(path, flags | own)
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
+    raise OSError(EINVAL, "it is no file")
+
+
 def _entry(line: bytes) -> Entry | None:
     checksum, _, text = line.partition(b" ")
     try:
         if int(checksum, 16) != crc32(text):
             return None
-        of, end = json.JSONDecoder().raw_decode(text.decode("ascii"))
-        kind, name, key, notebook_id = of
-    except (ValueError, TypeError, RecursionError):
+        of, _, document = text.decode("ascii").partition(BETWEEN)
+        kind, name, key, notebook_id = loads(of)
+    except (ValueError, TypeError):
         return None
     named = isinstance(name, str) and isinstance(notebook_id, str) and isinstance(key, str | None)
     if not named or not isinstance(kind, str) or kind not in KINDS:
         return None
-    document = text[end + 1 :].decode("ascii")
     return Entry(cast(Kind, kind), document, name, key, notebook_id)

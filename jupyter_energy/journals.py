@@ -56,6 +56,7 @@ class Described:
     """What a journal says of itself: whose it is, and which notebooks it is about, by their key."""
 
     process: Process | None = None
+    version: int = VERSION
     session_id: str = ""
     notebooks: dict[str | None, tuple[str, NotebookRef]] = field(default_factory=dict)
     ended: bool = False
@@ -69,7 +70,8 @@ class Described:
         with suppress(ValueError, TypeError, KeyError, RecursionError):
             said = loads(entry.document)
             if entry.kind == "head":
-                self.process = Process(**said["process"])
+                self.version = int(said["version"])
+                self.process = _process(said["process"])
                 self.session_id = str(said["session_id"])
             else:
                 self.notebooks[entry.key] = entry.notebook_id, _ref(said)
@@ -90,6 +92,8 @@ class Journals:
     def begin(self, session_id: str) -> Journal:
         """A new journal of this process. Raises OSError."""
         process = Process.own(self._host, self._procfs)
+        # Nobody else's business either; `Journal.open` would make it for all to look into.
+        self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         made = Journal(self.folder / f"{process.pid}-{secrets.token_hex(8)}{SUFFIX}")
         made.open()
         whose = {name: getattr(process, name) for name in Process.__slots__}
@@ -127,14 +131,16 @@ class Journals:
 
     def is_over(self, name: str) -> bool:
         """Whether nothing more will come: its process has ended, or is silent where it cannot be
-        looked for. The journal has been read before."""
+        looked for. The journal has been read before; one of a newer version is that one's."""
         found = self.described(name)
+        if found.version > VERSION:
+            return False
         if found.ended:
             return True
         own, its = Process.own(self._host, self._procfs), found.process
+        if its == own:
+            return False
         if its is not None and its.host == own.host and its.boot == own.boot:
-            if its.pid == own.pid and its.began == own.began:
-                return False
             if its.namespace == own.namespace and its.began is not None:
                 return _began(its.pid, self._procfs) != its.began
         elif its is not None and its.host == own.host and its.boot and own.boot:
@@ -143,11 +149,19 @@ class Journals:
             return time.time() - (self.folder / name).stat().st_mtime > SILENT_S
         return False
 
-    def remove(self, name: str) -> None:
-        """Delete a journal: everything in it lies in the database."""
-        self._described.pop(name, None)
+    def size_bytes(self, name: str) -> int:
+        """How long a journal is; 0 of one that has gone."""
         with suppress(OSError):
-            (self.folder / name).unlink()
+            return (self.folder / name).lstat().st_size
+        return 0
+
+    def remove(self, name: str, size_bytes: int) -> None:
+        """Delete a journal: everything that it held when it was so long lies in the database. One
+        that has grown since was silent and is not dead: it stays."""
+        if self.size_bytes(name) == size_bytes:
+            self._described.pop(name, None)
+            with suppress(OSError):
+                (self.folder / name).unlink()
 
     def known(self) -> list[Known]:
         """The notebooks that journals tell of, for `identity.match`."""
@@ -187,6 +201,16 @@ def _began(pid: int, procfs: Path) -> int | None:
         return int(1000 * psutil.Process(pid).create_time())
     except psutil.Error:
         return None
+
+
+def _process(said: Mapping[str, Any]) -> Process:
+    """The process that a head tells of. Raises TypeError or ValueError where it is no sense."""
+    found = Process(**said)
+    texts = found.host, found.boot, found.namespace
+    numbers = found.pid, *(() if found.began is None else (found.began,))
+    if not all(isinstance(text, str) for text in texts) or set(map(type, numbers)) != {int}:
+        raise ValueError("a process has a number, and names are text")
+    return found
 
 
 def _ref(said: Mapping[str, Any]) -> NotebookRef:

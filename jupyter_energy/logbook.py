@@ -88,14 +88,17 @@ class Logbook:
         """Whether the journal tells which notebook a key stands for."""
         return key in self._described
 
-    def tend(self, appending: AbstractContextManager[object], waits: Callable[[], bool]) -> None:
-        """See to it that there is a journal. A long one is followed by a new one and deleted once
-        the database has everything in it, which it has while nothing `waits`; whoever appends
-        holds the lock `appending` until what was appended waits."""
+    def tend(self, appending: AbstractContextManager[object], waits: Callable[[], bool]) -> bool:
+        """See to it that there is a journal; whether it still holds what was appended to it and
+        waits. A long one is followed by a new one and deleted once the database has everything in
+        it, which it has while nothing `waits`; whoever appends holds the lock `appending` until
+        what was appended waits."""
         journal = self.journal
-        is_there = journal is not None and journal.path.exists()
+        is_there = False
+        with suppress(OSError):  # a folder that may not be looked into has no journal for us
+            is_there = journal is not None and journal.path.exists()
         if journal is not None and is_there and (journal.size_bytes < LONGEST_BYTES or waits()):
-            return
+            return True
         with suppress(OSError):
             old = made = self._made()
             with appending:
@@ -103,6 +106,7 @@ class Logbook:
                     old, self.journal = self.journal or made, made
             if old is not self.journal:
                 old.remove()
+        return is_there
 
     def end(self, keep: bool) -> None:
         """Let go of the journal. Where the database has everything it is deleted; else it is to

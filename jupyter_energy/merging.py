@@ -37,15 +37,15 @@ def take_in(
     owners: dict[tuple[str | None, str], str] = {}
 
     def owner(connection: Connection, entry: Entry) -> str:
-        wanted = said.notebook_id(entry)
-        of = entry.key, wanted
-        if of not in owners:
-            if wanted and notebook_rows.has(connection, wanted):
-                owners[of] = wanted
-            else:
-                _, ref = said.notebooks.get(entry.key, ("", UNKNOWN))
-                owners[of] = settled(connection, ref)
-        return owners[of]
+        of = entry.key, said.notebook_id(entry)
+        found = owners.get(of, of[1])
+        # Looked for each time: a part may be written again, into a file that is another by then.
+        if not found or not notebook_rows.has(connection, found):
+            _, ref = said.notebooks.get(entry.key, ("", UNKNOWN))
+            # One who wrote this before, and did not come to its end, has found it a notebook.
+            found = run_rows.notebook_of(connection, entry.name) or settled(connection, ref)
+        owners[of] = found
+        return found
 
     finished = {entry.name for entry in entries if entry.kind == "record"}
     beating = {entry.name: entry for entry in entries if entry.kind == "heartbeat"}
@@ -61,7 +61,7 @@ def _add(
 ) -> None:
     """Write entries as rows, in order. One that is no sense is left out."""
     for entry in part:
-        with suppress(KeyError, TypeError, ValueError, RecursionError):
+        with suppress(KeyError, TypeError, ValueError, OverflowError, RecursionError):
             if entry.kind == "power":
                 if (trace := power_rows.readable(entry.document)) is not None:
                     power_rows.keep(connection, entry.name, trace)

@@ -162,12 +162,17 @@ def migrate(connection: Connection, steps: Sequence[Step] = STEPS) -> tuple[str,
     return tuple(step.name for step in todo if _apply(connection, step, steps))
 
 
+def check(connection: Connection) -> None:
+    """Raises StoreError where a newer version has changed the tables, or somebody else has."""
+    _checked(connection, STEPS)
+
+
 def _checked(connection: Connection, steps: Sequence[Step]) -> frozenset[str]:
     done = frozenset(applied(connection))
     unknown = sorted(done.difference(step.name for step in steps))
     if unknown and steps and unknown[-1][:4] <= max(step.name for step in steps)[:4]:
         # A newer version has all steps of this one, and more behind them.
-        raise StoreError(f"it is damaged: it has had a step {unknown[-1]!r}", "damaged")
+        raise StoreError(f"is damaged: it has had a step {unknown[-1]!r}; move it away", "damaged")
     if unknown:
         raise StoreError(
             f"was changed by a newer jupyter-energy ({unknown[-1]}); this one keeps its records "

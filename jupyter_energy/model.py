@@ -125,18 +125,25 @@ class Measurement:
     duration_s: float
     domains: tuple[DomainEnergy, ...]
 
+    # What `counted` found: it is asked for ten times a record, and a summary has many records.
+    _counted: tuple[DomainEnergy, ...] | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
+
     def counted(self) -> tuple[DomainEnergy, ...]:
         """The domains that enter totals: the outermost ones that have a figure."""
-        present = {d.domain.kind for d in self.domains if isinstance(d.energy, Uncertain)}
-        # A list: a generator takes twice as long, and a summary asks this ten times a record.
-        found = [
-            d
-            for d in self.domains
-            if d.energy is not None
-            and (kind := d.domain.kind) not in APART
-            and (kind not in CONTAINED_IN or present.isdisjoint(CONTAINED_IN[kind]))
-        ]
-        return tuple(found)
+        if self._counted is None:
+            present = {d.domain.kind for d in self.domains if isinstance(d.energy, Uncertain)}
+            found = tuple(
+                d
+                for d in self.domains
+                if d.energy is not None
+                and d.domain.kind not in APART
+                and not present.intersection(CONTAINED_IN.get(d.domain.kind, ()))
+            )
+            object.__setattr__(self, "_counted", found)
+            return found
+        return self._counted
 
     @property
     def measured_j(self) -> Uncertain | None:

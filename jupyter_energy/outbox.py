@@ -106,16 +106,16 @@ class Outbox:
         known = self._notebooks.get(key)
         if known is not None:
             record = replace(record, notebook_id=known.id)
-        entry = _entry("record", record, key)
+        waiting = Waiting(record, key, is_safe=False)
         with self._lock:
-            is_safe = self._logbook.append(entry)
-            waiting = enumerate(self._pending) if again else ()
-            same = [n for n, w in waiting if w.record.run_id == record.run_id]
+            # It waits first: an interrupt between the two leaves a record that will be written.
+            earlier = enumerate(self._pending) if again else ()
+            same = [n for n, w in earlier if w.record.run_id == record.run_id]
             if same:
-                is_safe = is_safe and self._pending[same[0]].is_safe
-                self._pending[same[0]] = Waiting(record, key, is_safe)
+                self._pending[same[0]] = waiting
             else:
-                self._pending.append(Waiting(record, key, is_safe))
+                self._pending.append(waiting)
+            waiting.is_safe = self._logbook.append(_entry("record", record, key))
             dropped = self._make_room()
         if dropped:
             self._tell(
@@ -231,6 +231,8 @@ class Outbox:
         known = self._notebooks.get(key)
         if known is not None:
             record = replace(record, notebook_id=known.id)
+        with suppress(OSError):
+            self._tend(key)  # somebody may have deleted the journal
         if self._logbook.write(_entry("heartbeat", record, key)):
             self._logbook.sync()
 
@@ -242,7 +244,9 @@ class Outbox:
         except StoreError as error:
             # What is only busy has it soon; of one cause one line is enough.
             if error.kind != "busy" and not self._logbook.has_told:
-                self._tell("store", f"{error}. The cell is not affected.")
+                # A reader of the store warns of a newer one too, in the same words.
+                said = ":" + str(error).partition(";")[0] if error.kind == "newer" else ""
+                self._tell(f"store{said}", f"{error}. The cell is not affected.")
             raise
 
     def _absorb(self) -> None:
@@ -274,6 +278,7 @@ class Outbox:
             self._answers = False
             if error.kind != "busy":
                 self._know_without_database(key, again)
+                self._spill()
             raise
         finally:
             self._tell_warnings()
@@ -281,7 +286,16 @@ class Outbox:
     def _tend(self, key: str | None) -> None:
         """Have a journal that says which notebooks its records belong to, before the database is
         asked: that may take long, and a kernel can be killed meanwhile."""
-        self._logbook.tend(self._lock, self._waits)
+        if not self._logbook.tend(self._lock, self._waits):
+            for waiting in list(self._pending):
+                waiting.is_safe = False  # what it was safe in has gone
+            if self._is_behind:
+                self._is_behind = False
+                self._tell(
+                    "journal gone",
+                    f"a journal of the store {self._store.path} has been deleted: what the "
+                    "database lacked is lost, unless another kernel has taken it over",
+                )
         for of in {key, *(waiting.key for waiting in list(self._pending))}:
             if not self._logbook.says(of):
                 self._logbook.describe(of, self._find_notebook(of))
@@ -296,8 +310,12 @@ class Outbox:
 
     def _write_records(self) -> None:
         if self._is_behind and self._logbook.journal is not None:
-            self._store.take_in(self._logbook.journal.path.name)
-            self._is_behind = False
+            self._is_behind = False  # from here on more may come to lie in the journal alone
+            try:
+                self._store.take_in(self._logbook.journal.path.name)
+            except BaseException:
+                self._is_behind = True
+                raise
         while self._pending:
             part = list(self._pending)[:AT_ONCE]
             written = set(map(id, part))
@@ -323,6 +341,8 @@ class Outbox:
     def _known(self, key: str | None, again: bool = False) -> Notebook:
         if self._generation != self._store.generation:
             self._notebooks = {}
+            # Another file, perhaps, which lacks what the last one had of this session.
+            self._is_behind = self._is_behind or self._generation > 0
             self._generation = self._store.generation
         if again or key not in self._notebooks:
             ref = self._find_notebook(key)
@@ -334,15 +354,27 @@ class Outbox:
         for text in self._store.warnings:
             self._tell(f"store:{text.partition(';')[0]}", text)  # behind it is each file's name
 
+    def _spill(self) -> None:
+        """Idle times and power traces go into the journal too, where no database takes them."""
+        while self._idle and (known := self._notebooks.get(self._idle[0][0])) is not None:
+            key, make = self._idle[0]
+            idle = make(known.id)
+            document = to_json(idle_to_document(idle))
+            if not self._logbook.write(Entry("idle", document, idle.idle_id, key, known.id)):
+                return
+            self._idle.popleft()
+            self._is_behind = True
+        while self._traces:
+            run_id, trace = kept = self._traces[0]
+            if not self._logbook.write(Entry("power", to_json(trace.to_document()), run_id)):
+                return
+            self._is_behind = True
+            if self._traces and self._traces[0] is kept:
+                self._traces.popleft()
+
     def _end(self) -> None:
         """What the database could not take stays in the journal."""
-        for key, make in self._idle:
-            if (known := self._notebooks.get(key)) is not None:
-                idle = make(known.id)
-                document = to_json(idle_to_document(idle))
-                self._logbook.write(Entry("idle", document, idle.idle_id, key, known.id))
-        for run_id, trace in self._traces:
-            self._logbook.write(Entry("power", to_json(trace.to_document()), run_id))
+        self._spill()
         self._logbook.end(keep=self._waits())
         self._store.close()
 

@@ -209,8 +209,9 @@ class ProcessTree:
 def began_at(pid: int, procfs: Path = Path("/proc")) -> int | None:
     """The tick at which a process began, which with its number tells it from all others; None
     where there is none, or no procfs. One that has ended and was not waited for is none."""
-    with suppress(OSError, ValueError, IndexError):
-        text = _whole(f"{procfs}/{pid}/stat")
+    # Who asks has it from a file that may be anybody's: "../.." (a ValueError here) is no number.
+    with suppress(OSError, ValueError, IndexError, TypeError):
+        text = _whole(f"{procfs}/{pid:d}/stat")
         return None if text.rpartition(b")")[2].split()[0] in b"ZX" else _fields(text)[STARTTIME]
     return None
 

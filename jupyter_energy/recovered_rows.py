@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
-from . import notebook_rows, power_rows, run_rows
+from . import history_rows, notebook_rows, power_rows, run_rows
 from .documents import idle_from_document, record_from_document, utc_text
 from .identity import is_cell_id
 from .migrations import Connection
@@ -18,7 +18,15 @@ from .power.document import PowerTrace
 from .seal import opened
 
 # The tables that hold documents, and the column that says what a document is of.
-TABLES = (("record", "run_id"), ("idle", "idle_id"), ("power_trace", "run_id"))
+# Closed days first: what ended before them is not taken over (history_tables.py).
+TABLES = (
+    *(("closed_day", "day"), ("record", "run_id")),
+    *(("idle", "idle_id"), ("power_trace", "run_id")),
+)
+# SQLite's result codes for what one document is (sqlite.org/rescode.html): ERROR, TOOBIG,
+# CONSTRAINT, MISMATCH, RANGE; 0 stands for errors that are not SQLite's. All others say that
+# nothing can be written now.
+OF_THE_DOCUMENT = frozenset((0, 1, 18, 19, 20, 25))
 # Longer is no name, path or id.
 LONGEST_TEXT = 5000
 NAMELESS = "recovered notebook"
@@ -84,7 +92,9 @@ def keep(connection: Connection, found: tuple[object, str | bytes]) -> int:
         if begin is not None and not _is_missing(connection, begin[1], document_text):
             return 0  # most of what is found in the bytes has been found by SQL
         document = opened(document_text)
-        if "devices" in document and "schema" in document:
+        if "closed_day" in document:
+            history_rows.restore_closed(connection, document)
+        elif "devices" in document and "schema" in document:
             run_id = document.get("run_id", text(name))
             if isinstance(run_id, str):
                 power_rows.keep(connection, run_id, PowerTrace.from_document(document))
@@ -92,8 +102,10 @@ def keep(connection: Connection, found: tuple[object, str | bytes]) -> int:
             run_rows.add_idle(connection, idle_from_document(document))
         else:
             return _keep_record(connection, document)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-        pass  # it is no document of ours, or not as it was written
+    except Exception as error:
+        # It is no document of ours, or not as it was written: that ends nothing.
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in OF_THE_DOCUMENT:
+            raise
     return 0
 
 

@@ -27,8 +27,9 @@ T = TypeVar("T")
 LARGEST_COPY_BYTES = 256 * 2**20
 # Rows of one transaction, after which another kernel may write.
 AT_ONCE = 200
-# How often a table is begun anew behind what cannot be read.
-MOST_TRIES = 5000
+# How often a table is begun anew behind what cannot be read, and how often in vain: a page of 4096
+# bytes has some 50 rows of a notebook or a cell.
+MOST_TRIES, MOST_IN_VAIN = 5000, 300
 LARGEST_ROWID = 2**63 - 1
 
 
@@ -99,10 +100,10 @@ def rows(damaged: Damaged, table: str, *columns: str) -> Iterator[tuple[Any, ...
     # A row is given once SQLite has moved on to the next one, so that the last one before the
     # damage has to be asked for alone.
     ways = [(sql + end, end) for end in ("", " LIMIT 1", " DESC", " DESC LIMIT 1")]
-    stretches, tries = [(0, LARGEST_ROWID)], 0
-    while stretches and tries < MOST_TRIES:
+    stretches, tries, in_vain = [(0, LARGEST_ROWID)], 0, 0
+    while stretches and tries < MOST_TRIES and in_vain < MOST_IN_VAIN:
         low, high = stretches.pop()
-        tries += 1
+        tries, in_vain = tries + 1, in_vain + 1
         for query, way in ways:
             whole = "LIMIT" not in way
             for row in _until_damage(damaged, query, (low, high)):
@@ -110,6 +111,7 @@ def rows(damaged: Damaged, table: str, *columns: str) -> Iterator[tuple[Any, ...
                     whole = False
                     break
                 low, high = (low, row[0]) if "DESC" in way else (row[0], high)
+                in_vain = 0
                 yield row[1:]
             if whole:
                 break

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from .documents import utc_text
 from .history import Access, Wanted, refresh
-from .history_rows import Day, compute, keep, pruned_before, stale_days
+from .history_rows import Day, compute, keep, pruned_before, stale_days, write_down_closed
 from .history_tables import SPAN
 from .migrations import Connection
 from .model import Record
@@ -70,6 +70,7 @@ def _close(connection: Connection, before: str) -> None:
         keep(connection, one, compute(connection, one, stay=across), "closed")
     connection.execute("UPDATE day SET state = 'closed' WHERE day < ?", (before,))
     connection.execute("INSERT INTO pruned VALUES (?, ?)", (before, utc_text(datetime.now(UTC))))
+    write_down_closed(connection)
     for host in sorted({record.host for record in across}):
         connection.execute(
             "INSERT INTO day (host, day, changes, state) SELECT ?1, ?2, 0, 'stale' "

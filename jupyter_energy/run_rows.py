@@ -70,6 +70,13 @@ def held(connection: Connection, run_ids: Iterable[str]) -> frozenset[str]:
     return frozenset(found)
 
 
+def notebook_of(connection: Connection, run_id: str) -> str | None:
+    """The id of the notebook that a run was kept for; None of one that has no row."""
+    rows = connection.execute("SELECT notebook_id FROM record WHERE run_id = ?", (run_id,))
+    found: str | None = next((notebook_id for (notebook_id,) in rows), None)
+    return found
+
+
 def documents_after(
     connection: Connection, last: int, notebook_id: str, session_id: str | None
 ) -> list[tuple[int, str, str]]:
@@ -106,19 +113,22 @@ def ended_before(document: str, day: str) -> bool:
     )
 
 
-def _ended(connection: Connection, host: str, start_s: float, end_s: float) -> Iterator[Spell]:
-    """When which runs of this host drew from which devices, of those within a stretch of time."""
+def _ended(
+    connection: Connection, host: str, session_id: str, start_s: float, end_s: float
+) -> Iterator[Spell]:
+    """When which runs of this host drew from which devices, of those of other sessions within a
+    stretch of time."""
     start, end = utc_at(start_s), utc_at(end_s)
     columns = "notebook_id, session_id, started, ended, devices"
     rows = connection.execute(
         f"SELECT {columns} FROM record WHERE host = ?1 AND {SPAN} BETWEEN ?4 AND ?5 "
-        "AND ended > ?2 AND started < ?3 UNION ALL "
+        "AND ended > ?2 AND started < ?3 AND session_id <> ?8 UNION ALL "
         f"SELECT {columns} FROM record WHERE host = ?1 AND {SPAN} IN (?6, ?7, '') "
-        "AND ended > ?2 AND started < ?3",
-        (host, start, end, start[:13], end[:13], start[:10], start[:7]),
+        "AND ended > ?2 AND started < ?3 AND session_id <> ?8",
+        (host, start, end, start[:13], end[:13], start[:10], start[:7], session_id),
     )
-    for notebook_id, session_id, started, ended, devices in rows:
-        spell = _spell((notebook_id, session_id, host), started, devices)
+    for notebook_id, of_session, started, ended, devices in rows:
+        spell = _spell((notebook_id, of_session, host), started, devices)
         last = foreign.moment(ended)
         if spell is not None and last is not None:
             yield replace(spell, end_s=last.timestamp())
@@ -130,12 +140,16 @@ def utc_at(moment_s: float) -> str:
 
 
 def meanwhile(connection: Connection, records: Sequence[Record], procfs: Path) -> Iterator[Spell]:
-    """When which runs of the hosts of these records drew from which devices, while these ran:
-    those that have ended, and those under way."""
-    for host in sorted({record.host for record in records}):
-        here = [spell_of(record) for record in records if record.host == host]
-        for start_s, end_s in Stretches((s.start_s, s.end_s + TOGETHER_S) for s in here):
-            yield from _ended(connection, host, start_s, end_s)
+    """When which runs of the hosts of these records drew from which devices, while those of another
+    session ran: those that have ended, and those under way."""
+    sessions: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        sessions.setdefault((record.host, record.session_id), []).append(record)
+    for (host, session_id), runs in sorted(sessions.items()):
+        starts = [(run.start.timestamp(), run.duration_s + TOGETHER_S) for run in runs]
+        for start_s, end_s in Stretches((s, s + long_s) for s, long_s in starts):
+            yield from _ended(connection, host, session_id, start_s, end_s)
+    for host in sorted({host for host, _ in sessions}):
         yield from _under_way(connection, host, procfs)
 
 
@@ -146,8 +160,7 @@ def _under_way(connection: Connection, host: str, procfs: Path) -> Iterator[Spel
         (host,),
     )
     for notebook_id, session_id, started, devices, pid, began in rows:
-        # A column's type is no promise in SQLite, and the number becomes a part of a path.
-        if isinstance(pid, int) and began_at(pid, procfs) == began:
+        if began is not None and began_at(pid, procfs) == began:
             spell = _spell((notebook_id, session_id, host), started, devices)
             if spell is not None:
                 yield spell

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-from . import notebook_rows, power_rows, run_rows
+from . import loose, notebook_rows, power_rows, run_rows
 from .database import Database
 from .documents import idle_from_document, utc_text
 from .errors import StoreError
 from .foreign import loads
 from .history_rows import pruned_before
 from .identity import Known, Notebook, NotebookRef, is_cell_id, match
-from .journal import Entry, Journal
-from .journals import Described, Journals
+from .journal import Journal
+from .journals import Journals
 from .merging import take_in
 from .migrations import Connection
 from .model import Idle, Record
@@ -133,7 +133,8 @@ class Store:
         """A notebook's records in the order they began, of one session or of all."""
         records = self.records_after(Mark(), notebook_id, session_id)[0]
         known = {record.run_id for record in records}
-        lost = [r for r in self._lost(notebook_id, session_id) if r.run_id not in known]
+        cut = loose.lost(self.journals, notebook_id, session_id)
+        lost = [r for r in cut if r.run_id not in known]
         return sorted(records + lost, key=lambda r: r.start) if lost else records
 
     def records_after(
@@ -144,13 +145,13 @@ class Store:
         `Mark()` stands for all. Where another file has taken the store's place, all are new.
         """
         # The journals first: what is taken from them into the database meanwhile is found there.
-        loose, offsets = self._loose(since.offsets, notebook_id, session_id)
+        beside, offsets = loose.of_notebook(self.journals, since.offsets, notebook_id, session_id)
         found: list[tuple[int, str, str]] = self._rows(
             lambda c: run_rows.documents_after(c, since.row, notebook_id, session_id), []
         )
         stored = {run_id for _, run_id, _ in found}
         told = since.loose | stored
-        fresh = {name: entry for name, entry in loose.items() if name not in told}
+        fresh = {name: entry for name, entry in beside.items() if name not in told}
         if fresh:
             held: frozenset[str] = self._rows(lambda c: run_rows.held(c, fresh), frozenset())
             first = self._pruned_before()
@@ -179,11 +180,11 @@ class Store:
 
     def idles(self, notebook_id: str, session_id: str | None = None) -> list[Idle]:
         """What was drawn between a notebook's cells, of one session or of all."""
-        loose, _ = self._loose({}, notebook_id, session_id, kind="idle")
+        beside, _ = loose.of_notebook(self.journals, {}, notebook_id, session_id, "idle")
         found: list[Idle] = self._rows(lambda c: run_rows.idles(c, notebook_id, session_id), [])
         known = {idle.idle_id for idle in found}
-        first = self._pruned_before() if loose else ""
-        for name, entry in loose.items():
+        first = self._pruned_before() if beside else ""
+        for name, entry in beside.items():
             with suppress(KeyError, TypeError, ValueError):
                 idle = idle_from_document(loads(entry.document))
                 gone = name in known or utc_text(idle.measurement.start) < first
@@ -199,7 +200,7 @@ class Store:
         found: PowerTrace | None = self._rows(lambda c: power_rows.find(c, run_id), None)
         if found is not None:
             return found
-        documents = (e.document for e, _ in self._entries({}, "power") if e.name == run_id)
+        documents = loose.traces(self.journals, run_id)
         return next(filter(None, map(power_rows.readable, documents)), None)
 
     def traced(self, notebook_id: str) -> frozenset[str]:
@@ -207,7 +208,7 @@ class Store:
         stored: frozenset[str] = self._rows(
             lambda c: power_rows.traced(c, notebook_id), frozenset()
         )
-        return stored | self._loose({}, notebook_id, None, kind="power")[0].keys()
+        return stored | loose.of_notebook(self.journals, {}, notebook_id, None, "power")[0].keys()
 
     # --- at the same time -------------------------------------------------------------------
 
@@ -290,17 +291,21 @@ class Store:
         """
         lost = 0
         for name in self.journals.names():
-            entries = [entry for entry, _, _ in self.journals.read(name)]
+            for _ in self.journals.read(name):
+                pass  # whose it is, it says itself
             if self.journals.is_over(name):
-                lost += self._take_in(name, entries, over=True)
-                self.journals.remove(name)
+                # Read once more: its process may have written between the first time and its end.
+                size_bytes = self.journals.size_bytes(name)
+                lost += self._take_in(name, over=True)
+                self.journals.remove(name, size_bytes)
         return lost
 
     def take_in(self, name: str) -> None:
         """Take what lies in a journal that goes on into the database."""
-        self._take_in(name, [entry for entry, _, _ in self.journals.read(name)], over=False)
+        self._take_in(name, over=False)
 
-    def _take_in(self, name: str, entries: Sequence[Entry], over: bool) -> int:
+    def _take_in(self, name: str, over: bool) -> int:
+        entries = [entry for entry, _, _ in self.journals.read(name)]
         said, beside = self.journals.described(name), self.journals.known()
         host = said.process.host if said.process is not None else self._host
 
@@ -309,66 +314,10 @@ class Store:
 
         return take_in(self._database.write, entries, said, settled, over)
 
-    def _entries(
-        self, offsets: Mapping[str, int], *kinds: str
-    ) -> Iterator[tuple[Entry, Described]]:
-        for name in self.journals.names():
-            for entry, said, _ in self.journals.read(name, offsets.get(name, 0)):
-                if entry.kind in kinds:
-                    yield entry, said
-
-    def _loose(
-        self,
-        since: Mapping[str, int],
-        notebook_id: str,
-        session_id: str | None,
-        kind: str = "record",
-    ) -> tuple[dict[str, Entry], dict[str, int]]:
-        """The last entry of each run of a notebook that journals hold, and how far they reach."""
-        found: dict[str, Entry] = {}
-        offsets: dict[str, int] = {}
-        for name in self.journals.names():
-            offsets[name] = since.get(name, 0)
-            for entry, said, end in self.journals.read(name, offsets[name]):
-                offsets[name] = end
-                of_session = session_id in (None, said.session_id)
-                if entry.kind == kind and of_session and said.notebook_id(entry) == notebook_id:
-                    found[entry.name] = entry
-        return found, offsets
-
     def loose(self) -> list[Record]:
         """The records of all notebooks that lie in journals, finished or cut short; the database
         may have them too."""
-        finished: dict[str, Entry] = {}
-        cut: dict[str, Entry] = {}
-        for name in self.journals.names():
-            entries = [entry for entry, _, _ in self.journals.read(name)]
-            said, over = self.journals.described(name), self.journals.is_over(name)
-            for entry in entries:
-                owned = replace(entry, notebook_id=said.notebook_id(entry))
-                if entry.kind == "record":
-                    finished[entry.name] = owned
-                elif entry.kind == "heartbeat" and over:
-                    cut[entry.name] = owned
-        return [
-            replace(record, notebook_id=entry.notebook_id)
-            for entry in (cut | finished).values()
-            for record in run_rows.readable([entry.document])
-        ]
-
-    def _lost(self, notebook_id: str, session_id: str | None) -> list[Record]:
-        """The runs of a notebook that were cut short, which the database could not take yet."""
-        beating, _ = self._loose({}, notebook_id, session_id, kind="heartbeat")
-        if not beating:
-            return []
-        over = {
-            entry.name
-            for name in self.journals.names()
-            if self.journals.is_over(name)
-            for entry, _, _ in self.journals.read(name)
-        }
-        documents = [entry.document for name, entry in beating.items() if name in over]
-        return [replace(r, notebook_id=notebook_id) for r in run_rows.readable(documents)]
+        return loose.records(self.journals)
 
     def _pruned_before(self) -> str:
         """The first day that was not pruned: what ended before it is not looked at in journals."""

@@ -237,7 +237,8 @@ def pytest(options: Options) -> None:
         # the wheel's own tests ran when it was built; those in a browser are a part of their own
         [
             *("pytest", "--ignore=tests/test_wheel.py", "--ignore=tests/browser"),
-            *("-n", "auto", "--maxprocesses=4", "--dist=worksteal"),
+            # more than two cores: a test waits for its kernels a good part of the time
+            *("-n", "3", "--dist=worksteal"),
             *(["-m", "not slow"] if options.fast else []),
         ],
         JUPYTER_ENERGY_TEST_KERNELS=ready("kernels", [] if options.fast else matrix(options)),

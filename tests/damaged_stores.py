@@ -82,8 +82,8 @@ def sound_store(checkpointed: bool = True, records: int = 60) -> Sound:
                 idle = Idle(f"{n:032x}", ids[n % 3], "s1", "here", record.measurement)
                 store.book_idle(idle)
                 idles[idle.idle_id] = idle
-                store.keep_power(record.run_id, a_trace(5 if n % 4 else 2000))
-                traces[record.run_id] = a_trace(5 if n % 4 else 2000)
+                store.keep_power(record.run_id, a_trace(5 if n % 4 else 600))
+                traces[record.run_id] = a_trace(5 if n % 4 else 600)
         if checkpointed:
             store.close()
         main, wal = path.read_bytes(), b""

@@ -58,6 +58,7 @@ class Runner:
     tells_path: bool = True
     records_at: Literal["input", "output"] = "input"  # the notebook that the totals belong to
     suffix: str = ".ipynb"
+    package: str = ""  # that may not be there, where the environment of the tests is an older one
 
 
 RUNNERS = {
@@ -69,6 +70,7 @@ RUNNERS = {
             timeout=["--execution-timeout", str(TIMEOUT_S)],
             keeps_failed=True,
             records_at="output",
+            package="papermill",
         ),
         Runner(
             "nbclient",
@@ -140,6 +142,7 @@ class Run:
     executed: Path
     folder: Path
     cells: list[dict[str, Any]] = field(default_factory=list)
+    metadata: dict[str, Any] = field(default_factory=dict)
 
     @property
     def page(self) -> str:
@@ -147,9 +150,9 @@ class Run:
         return self.executed.read_text(encoding="utf-8")
 
     def energy(self) -> list[dict[str, Any]]:
-        """The data of the outputs that are ours, in order."""
+        """The outputs that are ours, in order."""
         outputs = [output for cell in self.cells for output in cell["outputs"]]
-        return [o["data"] for o in outputs if MIME_TYPE in o.get("data", {})]
+        return [output for output in outputs if MIME_TYPE in output.get("data", {})]
 
     def seen(self, killed: bool = False) -> list[Any]:
         """The cells and their outputs, as they would be without us.
@@ -278,6 +281,8 @@ class Machine:
             read = nbformat.read(executed, as_version=4)
             nbformat.validate(read)
             run.cells = [cell for cell in read.cells if cell.cell_type == "code"]
+            # The kernel names its language, and papermill what it did when.
+            run.metadata = comparable_metadata(read.metadata)
         return run
 
     def summary(self, path: Path, store: Path | None = None) -> dict[str, Any]:
@@ -311,9 +316,8 @@ def as_plain(cell: str | Any) -> str | Any:
 
 def without_us(text: str) -> str:
     """A cell's source, or what quotes it, as it is in the notebook without us."""
-    text = re.sub(
-        r"^(.*?)# %%energy\b.*$|%%energy\b.*$", rf"\1{PLAIN_LINE}", text, flags=re.MULTILINE
-    )
+    # As far as the line goes, in colours and in JSON too.
+    text = re.sub(r'(# )?%%energy\b[^\n\x1b\\"]*', PLAIN_LINE, text)
     return text.replace(LOAD, PLAIN_LOAD)
 
 
@@ -330,5 +334,6 @@ def comparable(output: Any) -> Any:
 
 
 def comparable_metadata(metadata: Any) -> dict[str, Any]:
-    """A cell's metadata without the times that runners write there."""
-    return {k: v for k, v in metadata.items() if k not in ("execution", "papermill")}
+    """A notebook's or cell's metadata without what runners write there by themselves."""
+    theirs = ("execution", "papermill", "language_info")
+    return {k: v for k, v in metadata.items() if k not in theirs}

@@ -250,6 +250,20 @@ def test_two_notebooks_over_midnight_count_once_on_both_days(store: Store) -> No
     assert sorted(row["duration_s"] for row in notebooks) == [100.0, 200.0]
 
 
+def test_a_run_that_comes_late_changes_the_later_days_that_it_reaches_into(store: Store) -> None:
+    store.append(neighbour(2, 50.0, 100.0))
+    store.append(neighbour(3, DAY_S + 50.0, 100.0))
+    assert by_days(store) == {"2026-11-02": 100.0, "2026-11-03": 100.0}
+    store.append(neighbour(1, -100.0, 100.0 + DAY_S + 100.0))
+    expected = {"2026-11-01": DAY_S + 200.0, "2026-11-02": 0.0, "2026-11-03": 50.0}
+    assert by_days(store) == pytest.approx(expected)
+
+
+def by_days(store: Store) -> dict[str | None, float]:
+    found = history_json(load(store, Wanted("day"), (), silent), Wanted("day"), "1")
+    return {row["day"]: row["duration_s"] for row in found["rows"]}
+
+
 def test_grams_of_two_places_keep_their_factors(store: Store) -> None:
     for n, zone in enumerate(("FR", "DE")):
         run = neighbour(n, 100.0 * n - DAY_S * n, 10.0)

@@ -14,6 +14,7 @@ from strategies import a_record
 
 from jupyter_energy.display import html, text
 from jupyter_energy.identity import NotebookRef
+from jupyter_energy.journal import Entry
 from jupyter_energy.overlaps import spell_of
 from jupyter_energy.store import Store
 from jupyter_energy.summary import summarise
@@ -175,3 +176,38 @@ def test_a_view_without_end_in_the_place_of_a_table_ends(store: Store) -> None:
     again = Store(store.path, host="here")
     assert again.power("r1") is None
     assert [run.run_id for run in again.records("n1")] == ["r1"]
+
+
+@pytest.mark.parametrize(
+    "process",
+    [
+        {"host": "here", "pid": "../..", "began": 1, "boot": "b", "namespace": "n"},
+        {"host": [], "pid": None, "began": {}, "boot": inputs.HALF, "namespace": 7},
+        {"host": "here"},
+        "[" * 100_000,
+    ],
+)
+def test_a_journal_that_somebody_else_wrote_is_taken_for_what_it_is(
+    store: Store, process: object
+) -> None:
+    run = a_record("r1")
+    store.append(run)
+    folder = Path(f"{store.path}.journals")
+    folder.mkdir(exist_ok=True)
+    head = (
+        process if isinstance(process, str) else json.dumps({"session_id": 1, "process": process})
+    )
+    lines = [
+        Entry("head", head).line(),
+        Entry("record", "{}", "../../x").line(),
+        Entry("record", "[" * 100_000, "x").line(),
+        Entry("notebook", '{"path": 7, "name": [], "cell_ids": 3}', key="k").line(),
+        b"00000000 " + b"[" * 100_000 + b"\n",
+        b"\xff" * 1000,
+    ]
+    (folder / "1-a.journal").write_bytes(b"".join(lines))
+    os.mkfifo(folder.parent / "stat")
+    again = Store(store.path, host="here", procfs=Path("/proc"))
+    assert [found.run_id for found in again.records("n1")] == ["r1"]
+    again.absorb()
+    assert [found.run_id for found in again.records("n1")] == ["r1"]

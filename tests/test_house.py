@@ -49,7 +49,7 @@ LAYERS = (
     ("identity", "migrations", "saved", "tally", "live_message", "day_totals"),
     ("notebook_rows", "run_rows", "pages", "power_rows", "journals"),
     ("history_rows",),
-    ("merging", "history"),
+    ("merging", "loose", "history"),
     ("retention",),
     ("recovered_rows",),
     ("recovery",),

@@ -15,6 +15,7 @@ import pytest
 from conftest import WHOLE
 from damaged_stores import (
     CELLS,
+    ENERGIES,
     NEVER_RUN,
     PAGE,
     Sound,
@@ -29,22 +30,29 @@ from hypothesis import strategies as st
 from processes import append_when_told
 from strategies import a_record
 
+from jupyter_energy.documents import to_json
 from jupyter_energy.errors import StoreError
+from jupyter_energy.history import Wanted, history_json, load
 from jupyter_energy.identity import NotebookRef
 from jupyter_energy.model import Idle, Record
 from jupyter_energy.power.document import PowerTrace
 from jupyter_energy.recovery import rows
-from jupyter_energy.seal import MARK
+from jupyter_energy.retention import prune
+from jupyter_energy.seal import MARK, sealed
 from jupyter_energy.store import Store
 
 SPAWN = multiprocessing.get_context("spawn")
 ASIDE = "energy.sqlite.{}-20250301T093000Z"
 SLICE = settings(
-    max_examples=3000 if WHOLE else 40,
+    max_examples=50 if WHOLE else 25,
     derandomize=not WHOLE,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
+
+
+# No single test may take minutes (faulthandler_timeout), so the whole run has many.
+in_parts = pytest.mark.parametrize("part", range(20 if WHOLE else 1))
 
 
 @pytest.fixture
@@ -104,19 +112,23 @@ def keeps_and_invents_nothing(sound: Sound, main: bytes, wal: bytes) -> None:
             assert {r.notebook_id for r in records.values()} <= notebooks(path).keys()
 
 
+@in_parts
 @given(data=st.data())
 @SLICE
 def test_after_any_damage_the_cell_is_kept_and_what_comes_back_is_as_it_was(
-    data: st.DataObject,
+    part: int, data: st.DataObject
 ) -> None:
     sound = sound_store()
     what = data.draw(damages(len(sound.main)))
     keeps_and_invents_nothing(sound, damaged(sound.main, what), b"")
 
 
+@in_parts
 @given(data=st.data())
 @SLICE
-def test_the_same_holds_where_a_kill_has_left_the_latest_in_the_wal(data: st.DataObject) -> None:
+def test_the_same_holds_where_a_kill_has_left_the_latest_in_the_wal(
+    part: int, data: st.DataObject
+) -> None:
     sound = sound_store(checkpointed=False)
     assert len(sound.wal) > 20 * PAGE
     main = data.draw(st.just([]) | damages(len(sound.main)))
@@ -236,6 +248,47 @@ def test_a_table_is_read_around_everything_that_cannot_be_read(tmp_path: Path) -
     assert len(found) == len(set(found))
     assert set(found) == {t for t in texts if t.encode() in torn}
     assert 370 < len(found) < 390
+
+
+@pytest.mark.parametrize("first_page", [bytes(100), bytes(PAGE)], ids=["header", "first page"])
+def test_the_totals_of_days_that_were_pruned_come_back_and_their_records_do_not(
+    path: Path, first_page: bytes
+) -> None:
+    store = Store(path, host="here")
+    of_two_days = [
+        a_record(f"{n:032x}", "a" * 32, energies=ENERGIES, after_s=8000.0 * n) for n in range(11)
+    ]
+    store.append(*of_two_days)
+    assert prune(store, "2025-03-02") == 7
+    by_day = Wanted("day")
+    before = history_json(load(store, by_day, (), print), by_day, "1")
+    assert sorted(row["runs"] for row in before["rows"]) == [4, 7]
+    store.close()
+    path.write_bytes(first_page + path.read_bytes()[len(first_page) :])
+    store = Store(path, host="here")
+    assert history_json(load(store, by_day, (), print), by_day, "1") == before
+    assert store.records("a" * 32) == of_two_days[7:]
+    assert len(asides(path)) == 1
+    store.append(of_two_days[0])  # somebody's journal still has it
+    assert store.records("a" * 32) == of_two_days[7:]
+    store.close()
+
+
+def test_a_document_that_no_table_takes_is_left_out_alone(path: Path) -> None:
+    sound = sound_store()
+    left = path.with_name(ASIDE.format("unread"))
+    hostile = (
+        {"closed_day": "2025-03-01", "host": "h", "pruned_before": "", "totals": [[1]],
+         "devices": [], "grams": [], "overlaps": []},
+        {"run_id": {"a": 1}, "notebook_id": 3},
+        {"idle_id": None, "start": "2025-03-01T00:00:00Z", "duration_s": 1, "domains": []},
+        {"run_id": [], "schema": 1, "devices": []},
+    )  # fmt: skip
+    left.write_bytes(sound.main + "\0".join(sealed(to_json(one)) for one in hostile).encode())
+    store, found = after(sound, path)
+    store.close()
+    assert found == (sound.records, sound.idles, sound.traces)
+    assert [p.name for p in asides(path)] == [ASIDE.format("corrupt")]
 
 
 # --- who reads it, and how often -------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,22 @@ class Gate:
     def open(self) -> None:
         """Let the cell end."""
         self._file.touch()
+
+
+class Hog:
+    """A cell that holds the interpreter until `let_go` is called: no thread in the kernel runs.
+
+    So does C code that never lets go of it; this waits for somebody to write to a named pipe.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        os.mkfifo(file)
+        self.cell = f"import ctypes\nctypes.PyDLL(None).open({str(file)!r}.encode(), {os.O_RDONLY})"
+
+    def let_go(self) -> None:
+        """Let the cell end, which has to hold the interpreter by now."""
+        os.close(os.open(self._file, os.O_RDWR))  # for writing alone, it would wait for a reader
 
 
 class Notebook:

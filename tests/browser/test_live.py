@@ -8,12 +8,9 @@ from pathlib import Path
 from playwright.sync_api import expect
 
 from browser.conftest import OpenPage
-from browser.documents import Gate
+from browser.documents import Gate, Hog
 from browser.page import CARBON, ENERGY, LOAD, POWER, Page
 from browser.server import LIMIT_S, Server
-
-# Holds the interpreter as C code does that never lets go of it: no thread of ours can run.
-HOG = "import ctypes\nctypes.PyDLL(None).sleep(7)"
 
 
 def test_figures_change_while_a_cell_runs_and_the_totals_stay_after_it(
@@ -64,7 +61,8 @@ def test_what_is_stale_turns_grey_while_a_cell_holds_the_interpreter_and_recover
     lab: Page, slug: str, gate: Gate, tmp_path: Path
 ) -> None:
     then = Gate(tmp_path / "then")
-    held = f"{gate.cell}\n{HOG}\n{then.cell}"
+    hog = Hog(tmp_path / "hog")
+    held = f"{gate.cell}\n{hog.cell}\n{then.cell}"
     opened = lab.open(lab.server.notebook(f"{slug}.ipynb", [LOAD, held]))
     opened.run(0)
     opened.start(1)
@@ -74,6 +72,7 @@ def test_what_is_stale_turns_grey_while_a_cell_holds_the_interpreter_and_recover
     lab.wait_for_state("running", stale=True)
     assert opened.is_running(1)
     assert lab.look() != fresh_look
+    hog.let_go()
     lab.wait_for_state("running")
     assert opened.is_running(1)
     then.open()
@@ -83,14 +82,16 @@ def test_what_is_stale_turns_grey_while_a_cell_holds_the_interpreter_and_recover
 
 
 def test_a_cell_that_holds_the_interpreter_from_its_first_moment_is_not_called_idle(
-    lab: Page, slug: str
+    lab: Page, slug: str, tmp_path: Path
 ) -> None:
-    opened = lab.open(lab.server.notebook(f"{slug}.ipynb", [LOAD, HOG]))
+    hog = Hog(tmp_path / "hog")
+    opened = lab.open(lab.server.notebook(f"{slug}.ipynb", [LOAD, hog.cell]))
     opened.run(0)
     lab.wait_until_told()
     opened.start(1)
     lab.wait_for_state("running", stale=True)
     assert opened.is_running(1)
+    hog.let_go()
     opened.wait_until_done(1)
     lab.wait_for_state("idle")
 

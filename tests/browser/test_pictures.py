@@ -9,21 +9,20 @@ import pytest
 from playwright.sync_api import expect
 
 from browser.conftest import RESULTS
-from browser.documents import Gate
+from browser.documents import Gate, Hog
 from browser.page import LOAD, POWER, Page
 
 pytestmark = pytest.mark.slow
 
 PICTURE = os.environ.get("JUPYTER_ENERGY_TEST_PICTURE")
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
-HOG = "import ctypes\nctypes.PyDLL(None).sleep(7)"
 
 
 @pytest.mark.parametrize("theme", THEMES)
 def test_pictures_of_every_state(
     lab: Page, measured: str, theme: str, slug: str, gate: Gate, tmp_path: Path
 ) -> None:
-    stuck, second = Gate(tmp_path / "stuck"), Gate(tmp_path / "second")
+    stuck, second, hog = Gate(tmp_path / "stuck"), Gate(tmp_path / "second"), Hog(tmp_path / "hog")
     folder = RESULTS / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -32,7 +31,7 @@ def test_pictures_of_every_state(
         lab.item.screenshot(path=folder / f"{state}-{theme}-item.png")
 
     estimating = lab.open(
-        lab.server.notebook(f"{slug}-e.ipynb", [LOAD, gate.cell, f"{stuck.cell}\n{HOG}"])
+        lab.server.notebook(f"{slug}-e.ipynb", [LOAD, gate.cell, f"{stuck.cell}\n{hog.cell}"])
     )
     lab.use_theme(THEMES[theme])
     lab.wait_for_state("absent")
@@ -50,6 +49,7 @@ def test_pictures_of_every_state(
     stuck.open()
     lab.wait_for_state("running", stale=True)
     keep("stale")
+    hog.let_go()
     estimating.wait_until_done(2)
     measuring = lab.open_beside(
         lab.server.notebook(f"{slug}-m.ipynb", [LOAD, second.cell], measured)

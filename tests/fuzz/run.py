@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -32,7 +33,9 @@ def one(target: str, arguments: list[str]) -> None:
 
     with atheris.instrument_imports(include=["jupyter_energy"]):
         from fuzz import targets
-    atheris.Setup([sys.argv[0], *arguments], targets.TARGETS[target])
+    # libFuzzer starts itself again, by a shell, to merge.
+    again = shlex.join([sys.executable, __file__, "--one", target])
+    atheris.Setup([again, *arguments], targets.TARGETS[target])
     atheris.Fuzz()
 
 

@@ -31,6 +31,8 @@ from jupyter_energy.documents import (
 )
 from jupyter_energy.errors import NoSuchNotebook, SensorError, WrongUse
 from jupyter_energy.identity import NotebookRef, from_file, is_cell_id
+from jupyter_energy.journal import entries
+from jupyter_energy.journals import Described
 from jupyter_energy.live_message import fitted
 from jupyter_energy.magic_line import parse as parse_line
 from jupyter_energy.model import Domain
@@ -260,13 +262,11 @@ def any_json(data: bytes) -> None:
 
 def journal(data: bytes) -> None:
     """A journal beside the store."""
-    try:
-        from jupyter_energy.journal import entries
-    except ImportError:  # not in this version
-        return
+    described = Described()
     for entry, offset in entries(_file("1-a.journal", data)):
         assert 0 < offset <= len(data)
-        assert isinstance(entry.document, str)
+        described.take(entry)
+        assert isinstance(described.notebook_id(entry), str)
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
