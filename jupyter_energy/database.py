@@ -28,7 +28,7 @@ from .aside import (
 from .carving import LONGEST_BYTES
 from .errors import StoreError
 from .filesystem import locks_work, mount_of
-from .migrations import Connection, applied, migrate
+from .migrations import Connection, applied, check, migrate
 from .recovery import recover
 
 T = TypeVar("T")
@@ -135,6 +135,7 @@ class Database:
 
         def within(connection: Connection) -> T:
             with _transaction(connection):
+                check(connection)  # a newer version may have come since the file was opened
                 return call(connection)
 
         return self.run(within)
@@ -269,7 +270,11 @@ class Database:
             uri = f"{self.path.absolute().as_uri()}?mode=ro"
             with closing(sqlite3.connect(uri, uri=True)) as connection:
                 connection.text_factory = _text
+                with suppress(sqlite3.Error):  # which then is found below
+                    check(connection)
                 return not wanted <= set(connection.execute(TABLES))
+        except StoreError as error:  # a newer version's tables are other ones, and whole
+            return error.kind == "damaged"
         except (sqlite3.Error, UnicodeDecodeError) as error:
             return _code(error) in (*CORRUPT, 0)
 

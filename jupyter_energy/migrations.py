@@ -162,6 +162,11 @@ def migrate(connection: Connection, steps: Sequence[Step] = STEPS) -> tuple[str,
     return tuple(step.name for step in todo if _apply(connection, step, steps))
 
 
+def check(connection: Connection) -> None:
+    """Raises StoreError where a newer version has changed the tables, or somebody else has."""
+    _checked(connection, STEPS)
+
+
 def _checked(connection: Connection, steps: Sequence[Step]) -> frozenset[str]:
     done = frozenset(applied(connection))
     unknown = sorted(done.difference(step.name for step in steps))

@@ -244,7 +244,9 @@ class Outbox:
         except StoreError as error:
             # What is only busy has it soon; of one cause one line is enough.
             if error.kind != "busy" and not self._logbook.has_told:
-                self._tell("store", f"{error}. The cell is not affected.")
+                # A reader of the store warns of a newer one too, in the same words.
+                said = ":" + str(error).partition(";")[0] if error.kind == "newer" else ""
+                self._tell(f"store{said}", f"{error}. The cell is not affected.")
             raise
 
     def _absorb(self) -> None:
@@ -339,6 +341,8 @@ class Outbox:
     def _known(self, key: str | None, again: bool = False) -> Notebook:
         if self._generation != self._store.generation:
             self._notebooks = {}
+            # Another file, perhaps, which lacks what the last one had of this session.
+            self._is_behind = self._is_behind or self._generation > 0
             self._generation = self._store.generation
         if again or key not in self._notebooks:
             ref = self._find_notebook(key)

@@ -233,6 +233,7 @@ def test_whoever_writes_where_each_record_is_given_exactly_once(
         waiting: list[list[Record]] = [[], [], []]
         mark, given_ids, made = Mark(), Counter(), []
         early: list[list[Record]] = [[], [], []]
+        told = [False] * 3
         for number, (act, who) in zip(where, steps, strict=False):
             record = a_record(f"{number}", known.id, after_s=number)
             if act in ("append", "both"):
@@ -241,12 +242,13 @@ def test_whoever_writes_where_each_record_is_given_exactly_once(
                 waiting[who].append(record)
             if act == "early":
                 journals[who].append(kept(record))
-                early[who].append(record)
+                (made if told[who] else early[who]).append(record)
                 waiting[who].append(record)
             if act in ("tell", "end", "store", "both"):
                 journals[who].append(about(notebook_id=known.id))
                 made += early[who]
                 early[who].clear()
+                told[who] = act != "end"
             if act in ("store", "both"):
                 store.append(*waiting[who])
                 waiting[who].clear()

@@ -10,6 +10,7 @@ import queue
 import random
 import signal
 import sqlite3
+import sys
 import time
 from collections import Counter
 from contextlib import closing
@@ -82,6 +83,8 @@ class Kills:
             self._session(way)
             self.told.counts[way] += 1
             self._look_at_files()
+            if (number + 1) % 20 == 0:
+                print(number + 1, dict(self.told.counts), self.told.wrong, file=sys.stderr)
         self._session("not at all")
         return self.told
 
