@@ -247,7 +247,10 @@ class Store:
     def notebook_beside(self, ref: NotebookRef) -> Notebook:
         """The same where the database cannot be written: what is found or made here is written
         nowhere, but for the caller's journal."""
-        found = match(ref, self._candidates(ref), self._host)
+        known = self.journals.known()
+        with suppress(StoreError):  # nor be read
+            known = self._candidates(ref)
+        found = match(ref, known, self._host)
         if found.known is not None and found.verdict in ("same", "renamed"):
             return Notebook(found.known.id, ref.path or found.known.path, ref.name)
         return Notebook(notebook_rows.new_id(), ref.path, ref.name)

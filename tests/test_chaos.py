@@ -6,10 +6,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from standins.storage import build_storage, without_locks
-
 from chaos.crowd import a_store, crowd, wrong_with, wrong_without_locks
 from chaos.sessions import KINDS, growth, session
+from standins.storage import build_storage, without_locks
 
 WRITERS, CELLS = 5, 20
 

@@ -6,9 +6,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import SEED, WHOLE
-
 from chaos.kills import Kills
+from conftest import SEED, WHOLE
 
 
 @pytest.mark.slow
