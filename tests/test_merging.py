@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from left_journals import DEAD, HOST, NOTEBOOK, about, head, kept, leave
 from processes import absorb_when_told
@@ -221,6 +221,7 @@ Step = tuple[str, int]
     ),
     where=st.permutations(range(25)),
 )
+@example([("early", 0), ("read", 0), ("tell", 0), ("read", 0)], list(range(25)))
 @FEW
 def test_whoever_writes_where_each_record_is_given_exactly_once(
     steps: list[Step], where: list[int]
