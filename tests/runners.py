@@ -316,9 +316,8 @@ def as_plain(cell: str | Any) -> str | Any:
 
 def without_us(text: str) -> str:
     """A cell's source, or what quotes it, as it is in the notebook without us."""
-    text = re.sub(
-        r"^(.*?)# %%energy\b.*$|%%energy\b.*$", rf"\1{PLAIN_LINE}", text, flags=re.MULTILINE
-    )
+    # As far as the line goes, in colours and in JSON too.
+    text = re.sub(r'(# )?%%energy\b[^\n\x1b\\"]*', PLAIN_LINE, text)
     return text.replace(LOAD, PLAIN_LOAD)
 
 

@@ -173,9 +173,11 @@ def says_why(record: Record, kind: str) -> bool:
     return any(d["kind"] == kind and d["energy_j"] is None and d["reason"] for d in domains)
 
 
+# Threads that are at work when they are told to end get the time they need for it.
 LEFT_AFTER_UNLOADING = (
-    "[get_ipython().run_line_magic('unload_ext', 'jupyter_energy'),"
-    " [t.name for t in __import__('threading').enumerate() if 'energy' in t.name]][1]"
+    "(lambda ours: [get_ipython().run_line_magic('unload_ext', 'jupyter_energy'),"
+    " [t.join(60) for t in ours], [t.name for t in ours if t.is_alive()]][2])"
+    "([t for t in __import__('threading').enumerate() if 'jupyter-energy' in t.name])"
 )
 
 

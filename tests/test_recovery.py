@@ -44,11 +44,15 @@ from jupyter_energy.store import Store
 SPAWN = multiprocessing.get_context("spawn")
 ASIDE = "energy.sqlite.{}-20250301T093000Z"
 SLICE = settings(
-    max_examples=1000 if WHOLE else 25,
+    max_examples=50 if WHOLE else 25,
     derandomize=not WHOLE,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
+
+
+# No single test may take minutes (faulthandler_timeout), so the whole run has many.
+in_parts = pytest.mark.parametrize("part", range(20 if WHOLE else 1))
 
 
 @pytest.fixture
@@ -108,19 +112,23 @@ def keeps_and_invents_nothing(sound: Sound, main: bytes, wal: bytes) -> None:
             assert {r.notebook_id for r in records.values()} <= notebooks(path).keys()
 
 
+@in_parts
 @given(data=st.data())
 @SLICE
 def test_after_any_damage_the_cell_is_kept_and_what_comes_back_is_as_it_was(
-    data: st.DataObject,
+    part: int, data: st.DataObject
 ) -> None:
     sound = sound_store()
     what = data.draw(damages(len(sound.main)))
     keeps_and_invents_nothing(sound, damaged(sound.main, what), b"")
 
 
+@in_parts
 @given(data=st.data())
 @SLICE
-def test_the_same_holds_where_a_kill_has_left_the_latest_in_the_wal(data: st.DataObject) -> None:
+def test_the_same_holds_where_a_kill_has_left_the_latest_in_the_wal(
+    part: int, data: st.DataObject
+) -> None:
     sound = sound_store(checkpointed=False)
     assert len(sound.wal) > 20 * PAGE
     main = data.draw(st.just([]) | damages(len(sound.main)))
