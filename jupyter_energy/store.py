@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from .errors import StoreError
 from .foreign import loads
 from .history_rows import pruned_before
 from .identity import Known, Notebook, NotebookRef, is_cell_id, match
-from .journal import Journal
+from .journal import Entry, Journal
 from .journals import Journals
 from .merging import take_in
 from .migrations import Connection
@@ -308,12 +308,14 @@ class Store:
         self._take_in(name, over=False)
 
     def _take_in(self, name: str, over: bool) -> int:
-        entries = [entry for entry, _, _ in self.journals.read(name)]
         said, beside = self.journals.described(name), self.journals.known()
         host = said.process.host if said.process is not None else self._host
 
         def settled(connection: Connection, ref: NotebookRef) -> str:
             return self._settled(connection, ref, beside, host).id
+
+        def entries() -> Iterator[Entry]:
+            return (entry for entry, _, _ in self.journals.read(name))
 
         return take_in(self._database.write, entries, said, settled, over)
 
