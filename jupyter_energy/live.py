@@ -90,6 +90,7 @@ class Pace:
     def due_s(self, now_s: float) -> float | None:
         """When the next message is due; None where nothing is to be said."""
         interval_s = self.interval_s(now_s)
+        self._sent_s = min(self._sent_s, now_s)  # a clock that went back must not silence us
         due = []
         if self._asked:
             # Power over less than that is mostly the age of the sensors' values.
@@ -246,7 +247,9 @@ class Live:
                 if due_s is not None and due_s <= now_s:
                     return True
                 self._wakes_at_s = math.inf if due_s is None else due_s
-                self._wait(self._wake, None if due_s is None else due_s - now_s)
+                # A clock that went back would have it wait for what that clock has lost.
+                pause_s = None if due_s is None else min(due_s - now_s, LONGEST_INTERVAL_S)
+                self._wait(self._wake, pause_s)
             return False
 
     def _say(self) -> None:

@@ -69,7 +69,7 @@ def _add(
     for entry in part:
         with suppress(KeyError, TypeError, ValueError, OverflowError, RecursionError):
             if entry.kind == "power":
-                if (trace := power_rows.readable(entry.document)) is not None:
+                if (trace := power_rows.readable(entry.document, entry.name)) is not None:
                     power_rows.keep(connection, entry.name, trace)
                 continue
             document = loads(entry.document) | {"notebook_id": owner(connection, entry)}

@@ -44,6 +44,8 @@ def candidates(connection: Connection, ref: NotebookRef) -> list[Known]:
     for notebook_id, column, host, kernel_id in connection.execute(
         "SELECT id, path, host, kernel_id FROM notebook ORDER BY first_seen DESC, rowid DESC"
     ):
+        if not isinstance(notebook_id, str):
+            continue  # damaged
         path = None if column is None else text_of(column)
         at_path = path is not None and os.path.normcase(path) == here
         of_kernel = kernel_id is not None and kernel_id == ref.kernel_id
@@ -151,6 +153,11 @@ def _to_column(text: str) -> str | bytes:
     return text
 
 
-def text_of(column: str | bytes) -> str:
-    """What `_to_column` wrote, as text."""
-    return column.decode(errors="surrogatepass") if isinstance(column, bytes) else column
+def text_of(column: object) -> str:
+    """What `_to_column` wrote, as text; of a column that is damaged, what is left of it."""
+    if isinstance(column, bytes):
+        try:
+            return column.decode(errors="surrogatepass")
+        except UnicodeDecodeError:
+            return column.decode(errors="replace")
+    return column if isinstance(column, str) else ""

@@ -21,13 +21,15 @@ def keep(connection: Connection, run_id: str, trace: PowerTrace) -> None:
 def find(connection: Connection, run_id: str) -> PowerTrace | None:
     """The trace of a run; None where it has none, or one that this version cannot read."""
     rows = connection.execute("SELECT document FROM power_trace WHERE run_id = ?", (run_id,))
-    return next((readable(document) for (document,) in rows), None)
+    return next((readable(document, run_id) for (document,) in rows), None)
 
 
-def readable(document: str) -> PowerTrace | None:
-    """The trace of a document; None of one that this version cannot read."""
+def readable(document: str, run_id: str) -> PowerTrace | None:
+    """The trace of a run in a document; None of one that this version cannot read, or of another
+    run's, which a damaged index may name."""
     try:
-        return PowerTrace.from_document(opened(document))
+        held = opened(document)
+        return PowerTrace.from_document(held) if held.get("run_id", run_id) == run_id else None
     except (KeyError, TypeError, ValueError):
         return None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -209,10 +210,10 @@ def idles(connection: Connection, notebook_id: str, session_id: str | None) -> l
         "ORDER BY started, rowid",
         (notebook_id, session_id),
     )
-    found = []
+    found: dict[str, Idle] = {}
     for (document,) in rows:
-        try:
-            found.append(idle_from_document(opened(document)))
-        except (KeyError, TypeError, ValueError):
-            continue
-    return found
+        with suppress(KeyError, TypeError, ValueError):
+            idle = idle_from_document(opened(document))
+            if idle.notebook_id == notebook_id:  # a damaged index names others', and some twice
+                found[idle.idle_id] = idle
+    return list(found.values())

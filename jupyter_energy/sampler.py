@@ -313,7 +313,8 @@ class Sampler:
         guarding = self._open_windows or now_s < self._ended_s + GUARD_LINGERS_S
         if guarding and any(s.wraps_at_j is not None for s in sensors):
             pauses_s.append(GUARD_PERIOD_S)
-        return min(pauses_s, default=None)
+        # No longer than that: a clock that went back would have it wait for what that has lost.
+        return min(*pauses_s, GUARD_PERIOD_S) if pauses_s else None
 
     def _is_due(self, sensor: Sensor) -> bool:
         """Whether a sensor is to be polled now."""

@@ -161,9 +161,11 @@ class Store:
                 if name not in held and not run_rows.ended_before(entry.document, first)
             }
         documents = [text for _, run_id, text in found if run_id not in since.loose]
-        documents += [entry.document for entry in fresh.values()]
-        records = [replace(r, notebook_id=notebook_id) for r in run_rows.readable(documents)]
-        if unread := len(documents) - len(records):
+        # What a damaged index names twice, or of another notebook, is none of this one's.
+        own = {r.run_id: r for r in run_rows.readable(documents) if r.notebook_id == notebook_id}
+        beside_it = run_rows.readable([entry.document for entry in fresh.values()])
+        records = [*own.values(), *(replace(r, notebook_id=notebook_id) for r in beside_it)]
+        if unread := len(documents) + len(fresh) - len(records):
             self._warn(f"{unread} records in {self.path} cannot be read; totals leave them out")
         row = max((row for row, _, _ in found), default=since.row)
         mark = Mark(row, offsets, (since.loose - stored) | fresh.keys())
@@ -201,7 +203,8 @@ class Store:
         if found is not None:
             return found
         documents = loose.traces(self.journals, run_id)
-        return next(filter(None, map(power_rows.readable, documents)), None)
+        found_beside = (power_rows.readable(document, run_id) for document in documents)
+        return next(filter(None, found_beside), None)
 
     def traced(self, notebook_id: str) -> frozenset[str]:
         """The ids of a notebook's runs that have a power trace."""

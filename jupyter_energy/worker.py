@@ -90,6 +90,16 @@ class Worker:
         return not thread.is_alive()
 
     def _run(self) -> None:
+        # Any code of the process may throw an exception into this thread: it is not meant for us,
+        # and its traceback would be printed into whatever cell runs then.
+        ended = False
+        while not ended:
+            with suppress(BaseException):
+                self._work()
+                ended = True
+
+    def _work(self) -> None:
+        """Make the calls that come, until the end."""
         while True:
             later = self._later
             left_s = None if later is None else later[0] - time.monotonic()

@@ -387,13 +387,15 @@ def recursion_is_limited(rig: Rig, way: str) -> tuple[Act, Act]:
         while frame is not None:
             depth, frame = depth + 1, frame.f_back  # type: ignore[assignment]
         rig.count += 1
-        sys.setrecursionlimit(depth + (ROOM if way == "some room" else LITTLE[rig.count % 16]))
+        # In a cell IPython itself needs room, to show what the cell raises.
+        roomy = way == "some room" or rig.moment == "cell"
+        sys.setrecursionlimit(depth + (ROOM if roomy else LITTLE[rig.count % 16]))
 
     return strike, lambda: sys.setrecursionlimit(usual)
 
 
 # Frames that are left: IPython runs a cell, and shows an exception, in so many.
-ROOM = 60
+ROOM = 200
 LITTLE = range(18, 50, 2)
 
 

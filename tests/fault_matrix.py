@@ -77,8 +77,9 @@ class Case:
 
     @property
     def loses_all(self) -> bool:
-        """Whether there is no place at all for records: they are lost with the kernel, as told."""
-        return (self.fault, self.moment) == ("no home", "load")
+        """Whether there is no place at all for records: they are lost with the kernel, as told.
+        No journal is begun where the thread that begins it is gone and nobody can know."""
+        return self.moment == "load" and (self.fault == "no home" or self.way == "without a trace")
 
     @property
     def must_tell(self) -> bool:

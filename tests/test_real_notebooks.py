@@ -27,7 +27,8 @@ def test_a_notebook_that_is_installed_gives_with_us_what_it_gives_without(python
 
 def test_a_verdict_names_the_cells_that_differ() -> None:
     assert Verdict(3, 0, (), ()).text() == "agreed"
-    assert Verdict(3, 1, (), ()).text() == "agreed; 1 cells differ also without us"
+    assert Verdict(3, 1, (), ()).text() == "agreed; cells that differ also without us: 1"
+    assert Verdict(3, 0, (), (), known="cells 2").text() == "agreed; but for cells 2"
     assert not Verdict(3, 0, (2,), ()).agrees
     assert "cells [2] DIFFER" in Verdict(3, 0, (2,), ()).text()
     assert Verdict(0, 0, (), (), "no module x").text() == "skipped: no module x"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import multiprocessing
 import os
+import re
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -216,6 +217,25 @@ def test_a_byte_that_changed_within_a_document_leaves_that_record_out_and_is_tol
         assert store.warnings == [f"1 records in {path} cannot be read; totals leave them out"]
         assert asides(path) == []
         store.close()
+
+
+def test_a_record_that_a_damaged_index_gives_to_another_notebook_is_not_taken_for_its(
+    path: Path,
+) -> None:
+    sound = sound_store()
+    for entry in re.finditer(rb"[0-9a-f]{32}2025-03-01T09:30:00", sound.main):
+        # What its columns are, and so which row it is of, is said right before them.
+        for at in range(entry.start() - 8, entry.start()):
+            for byte in (1, 8, 9):
+                torn = bytearray(sound.main)
+                torn[at] = byte
+                path.write_bytes(torn)
+                store, (records, idles, _) = after(sound, path)
+                store.close()
+                assert records.items() <= sound.records.items()
+                assert idles.items() <= sound.idles.items()
+                for left in path.parent.iterdir():
+                    left.unlink()
 
 
 def test_a_record_that_came_since_is_not_replaced_by_what_was_recovered(path: Path) -> None:

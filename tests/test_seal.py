@@ -50,6 +50,12 @@ def test_a_document_that_was_cut_short_is_told(end: int) -> None:
         opened(ONE[:end])
 
 
+@pytest.mark.parametrize("column", [None, 3, 1.5, b"{}", ONE.encode()])
+def test_a_column_that_holds_no_text_any_more_is_refused(column: object) -> None:
+    with pytest.raises(ValueError, match="it is no text"):
+        opened(column)
+
+
 @given(text=st.text(max_size=40) | st.sampled_from(["{}", "[]", "null", sealed("{" + "[" * 99999)]))
 def test_what_is_none_of_ours_is_refused_in_one_way(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - of several kinds, and all mean the same

@@ -179,15 +179,13 @@ def test_what_is_done_later_may_be_done_again_and_again() -> None:
 @pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnhandledThreadExceptionWarning"
 )  # the test's own
-def test_a_thread_that_was_killed_is_followed_by_another() -> None:
-    """By an exception that is thrown into it from outside, as code in a cell can."""
+def test_what_is_thrown_into_the_thread_from_outside_ends_nothing() -> None:
+    """As code in a cell can; its traceback would be printed into that cell, too."""
     worker = Worker("killed worker")
     thread = worker.submit(threading.current_thread).result(LIMIT_S)
     kill = ctypes.pythonapi.PyThreadState_SetAsyncExc
     kill(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit))
-    worker.submit(lambda: None)  # it wakes up, and dies
-    thread.join(LIMIT_S)
-    assert not thread.is_alive()
+    worker.submit(lambda: None)  # it wakes up, and is hit
     assert worker.submit(lambda: 3).result(LIMIT_S) == 3
     assert worker.close(LIMIT_S)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .base import Machine
+from .kernel_file import is_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,6 @@ def own_group(machine: Machine) -> Path | None:
     for controllers, group in _memberships(machine):
         if not controllers:
             for folder in _upwards(machine.sysfs / "fs/cgroup", "", group):
-                if (folder / "cgroup.procs").exists():
+                if is_file(folder / "cgroup.procs"):
                     return folder
     return None

@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import SensorError
 from .base import Machine
 from .cgroup import Limits
+from .kernel_file import is_file
 from .rapl_access import surroundings
 
 # /proc/stat counts in ticks of USER_HZ, which is 100 on every architecture of today.
@@ -41,7 +42,7 @@ class Work:
 
 def work(machine: Machine, allowed: Limits) -> Work:
     """The CPU time of the threads this process may use. Raises SensorError."""
-    if (machine.procfs / "stat").exists():
+    if is_file(machine.procfs / "stat"):
         return _work(machine, allowed)
     return _psutil_work()
 
@@ -80,7 +81,7 @@ def _work(machine: Machine, allowed: Limits) -> Work:
 def machine_threads(machine: Machine) -> int:
     """How many hardware threads this machine has. Raises SensorError."""
     stat = machine.procfs / "stat"
-    return len(_threads(stat)) if stat.exists() else _psutil_work().machine_threads
+    return len(_threads(stat)) if is_file(stat) else _psutil_work().machine_threads
 
 
 def _psutil_work() -> Work:

@@ -27,7 +27,7 @@ from .cgroup import Limits, limits
 from .cpu_power import Processor, identity, line, processor, thread_power
 from .cpu_time import TICK_S, Work, machine_threads, work
 from .kernel_file import identity as identity_of_file
-from .kernel_file import is_still
+from .kernel_file import is_file, is_still
 from .machine_kind import is_laptop, virtual_machine
 
 # Power of a processor as a share of its TDP: 0.25 while a cell runs, and 0.50 more at full load.
@@ -281,7 +281,7 @@ def _closed() -> float:
 def _memory_bytes(machine: Machine) -> int:
     """The memory of the machine in bytes. Raises SensorError."""
     path = machine.procfs / "meminfo"
-    if not machine.procfs.joinpath("stat").exists():
+    if not is_file(machine.procfs / "stat"):
         try:
             import psutil
         except ImportError as error:
