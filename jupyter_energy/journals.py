@@ -145,6 +145,8 @@ class Journals:
                 return _began(its.pid, self._procfs) != its.began
         elif its is not None and its.host == own.host and its.boot and own.boot:
             return True  # the machine has been started since
+        elif its is None and (pid := _number(name)) and _began(pid, self._procfs) is None:
+            return True  # it was killed in the middle of its first line
         with suppress(OSError):
             return time.time() - (self.folder / name).stat().st_mtime > SILENT_S
         return False
@@ -201,6 +203,12 @@ def _began(pid: int, procfs: Path) -> int | None:
         return int(1000 * psutil.Process(pid).create_time())
     except psutil.Error:
         return None
+
+
+def _number(name: str) -> int:
+    """The number of the process that a journal is called after; 0, which none has, if none."""
+    number = name.partition("-")[0]
+    return int(number) if number.isdecimal() and len(number) < 11 else 0
 
 
 def _process(said: Mapping[str, Any]) -> Process:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from . import notebook_rows, power_rows, run_rows
@@ -24,13 +24,14 @@ UNKNOWN = NotebookRef(None, "unsaved")
 
 def take_in(
     write: Callable[[Callable[[Connection], Any]], Any],
-    entries: Sequence[Entry],
+    entries: Callable[[], Iterable[Entry]],
     said: Described,
     settled: Callable[[Connection, NotebookRef], str],
     over: bool,
 ) -> int:
     """Write a journal's entries; how many of its runs were cut short, where its process is `over`.
 
+    `entries` reads them, here twice: a journal that stood in for a database may be a long one.
     `write` makes a call within a transaction; `settled` gives the id of a notebook that has none
     in the database yet, where it then has a row.
     """
@@ -47,10 +48,15 @@ def take_in(
         owners[of] = found
         return found
 
-    finished = {entry.name for entry in entries if entry.kind == "record"}
-    beating = {entry.name: entry for entry in entries if entry.kind == "heartbeat"}
+    finished: set[str] = set()
+    beating: dict[str, Entry] = {}
+    for entry in entries():
+        if entry.kind == "record":
+            finished.add(entry.name)
+        elif entry.kind == "heartbeat":
+            beating[entry.name] = entry
     cut = [entry for name, entry in beating.items() if over and name not in finished]
-    rest = iter([*(e for e in entries if e.kind in ("record", "idle", "power")), *cut])
+    rest = chain((e for e in entries() if e.kind in ("record", "idle", "power")), cut)
     while part := list(islice(rest, AT_ONCE)):
         write(partial(_add, part=part, owner=owner))
     return len(cut)

@@ -276,8 +276,8 @@ class Outbox:
             self._answers = True
         except StoreError as error:
             self._answers = False
+            self._know_without_database(key, again)
             if error.kind != "busy":
-                self._know_without_database(key, again)
                 self._spill()
             raise
         finally:

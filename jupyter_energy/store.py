@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from .errors import StoreError
 from .foreign import loads
 from .history_rows import pruned_before
 from .identity import Known, Notebook, NotebookRef, is_cell_id, match
-from .journal import Journal
+from .journal import Entry, Journal
 from .journals import Journals
 from .merging import take_in
 from .migrations import Connection
@@ -250,7 +250,10 @@ class Store:
     def notebook_beside(self, ref: NotebookRef) -> Notebook:
         """The same where the database cannot be written: what is found or made here is written
         nowhere, but for the caller's journal."""
-        found = match(ref, self._candidates(ref), self._host)
+        known = self.journals.known()
+        with suppress(StoreError):  # nor be read
+            known = self._candidates(ref)
+        found = match(ref, known, self._host)
         if found.known is not None and found.verdict in ("same", "renamed"):
             return Notebook(found.known.id, ref.path or found.known.path, ref.name)
         return Notebook(notebook_rows.new_id(), ref.path, ref.name)
@@ -308,12 +311,14 @@ class Store:
         self._take_in(name, over=False)
 
     def _take_in(self, name: str, over: bool) -> int:
-        entries = [entry for entry, _, _ in self.journals.read(name)]
         said, beside = self.journals.described(name), self.journals.known()
         host = said.process.host if said.process is not None else self._host
 
         def settled(connection: Connection, ref: NotebookRef) -> str:
             return self._settled(connection, ref, beside, host).id
+
+        def entries() -> Iterator[Entry]:
+            return (entry for entry, _, _ in self.journals.read(name))
 
         return take_in(self._database.write, entries, said, settled, over)
 

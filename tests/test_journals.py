@@ -97,12 +97,22 @@ def test_a_journal_that_does_not_say_whose_it_is_is_taken_in_once_it_is_silent(
 ) -> None:
     said = {"version": VERSION, "session_id": "s", "process": process}
     first = [] if process is None else [Entry("head", json.dumps(said))]
-    path = leave(store.path, [*first, about(), kept(a_record("a"))])
+    path = leave(store.path, [*first, about(), kept(a_record("a"))], f"{os.getpid()}-0")
     store.absorb()
     assert path.exists()
     silent_for(path, SILENT_S + 60)
     store.absorb()
     assert (runs(store), path.exists()) == (["a"], False)
+
+
+@pytest.mark.parametrize("content", [b"", head(**DEAD).line()[:50]])
+def test_a_journal_whose_process_was_killed_in_its_first_line_is_gone_once_the_next_begins(
+    store: Store, content: bytes
+) -> None:
+    dead = leave(store.path, [content], f"{2**22}-0123456789abcdef")
+    alive = leave(store.path, [content], f"{os.getpid()}-0123456789abcdef")
+    store.absorb()
+    assert (dead.exists(), alive.exists()) == (False, True)
 
 
 def test_a_journal_of_a_newer_version_is_left_to_that_one(store: Store) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import multiprocessing
 import sqlite3
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import FrameType
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from left_journals import DEAD, HOST, NOTEBOOK, about, head, kept, leave
 from processes import absorb_when_told
@@ -219,6 +221,7 @@ Step = tuple[str, int]
     ),
     where=st.permutations(range(25)),
 )
+@example([("early", 0), ("read", 0), ("tell", 0), ("read", 0)], list(range(25)))
 @FEW
 def test_whoever_writes_where_each_record_is_given_exactly_once(
     steps: list[Step], where: list[int]
@@ -283,3 +286,26 @@ def test_a_store_that_took_in_journals_is_whole(store: Store) -> None:
     connection = sqlite3.connect(store.path)
     assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     connection.close()
+
+
+@pytest.mark.parametrize("moment", ["is_over", "remove"])
+def test_what_is_appended_while_a_journal_is_taken_in_is_taken_in_too(
+    store: Store, moment: str
+) -> None:
+    """Its kernel wrote once more before it ended, or was silent and awoke."""
+    path = leave(store.path, [head(**DEAD), about(), kept(a_record("a"))])
+
+    def append(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code.co_name == moment:
+            sys.setprofile(None)
+            with path.open("ab") as file:
+                file.write(kept(a_record("b")).line())
+
+    sys.setprofile(append)
+    try:
+        store.absorb()
+    finally:
+        sys.setprofile(None)
+    assert path.exists() is (moment == "remove")
+    store.absorb()
+    assert (set(by_id(everything(store))), path.exists()) == ({"a", "b"}, False)

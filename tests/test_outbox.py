@@ -149,6 +149,9 @@ def test_a_record_is_in_the_journal_when_put_returns_whoever_holds_the_database(
             session.put(run)
             assert journaled(path) == list(range(run + 1))
         assert session.outbox.pending() == []
+        session.wait_until(lambda: session.outbox.notebook() is not None)
+        known = session.outbox.notebook()
+        assert {record.notebook_id for record in Store(path, host="here").loose()} == {known.id}
     session.wait_until(lambda: stored(path) == list(range(5)))
     assert session.told == {}
 

@@ -47,31 +47,32 @@ def a_store(folder: Path) -> Path:
 
 
 def wrong_with(store: Path, writers: int, cells: int) -> list[str]:
-    """What of the writers' records is lost or doubled, in words, for who reads the store: before
-    and after journals were taken in, which then are gone."""
+    """What of the writers' records is in neither database nor journals, in words; then, once the
+    journals were taken in, what is lost, doubled or left."""
     wanted = Counter(f"{number}-{cell}" for number in range(writers) for cell in range(cells))
     wrong = []
-    for taken_in in (False, True):
-        reader = Store(store, host=HOST)
-        if taken_in:
-            reader.absorb()
-        found: Counter[str] = Counter()
-        for number in range(writers):
-            known = reader.find_notebook(notebook_of(store, number))
-            if known is not None:
-                found.update(record.run_id for record in reader.records(known.id))
-        if found != wanted:
-            lost, doubled = wanted - found, found - wanted
-            wrong.append(f"{len(lost)} are lost, {len(doubled)} doubled, taken in: {taken_in}")
-        if taken_in and reader.journals.names():
-            wrong.append(f"{len(reader.journals.names())} journals are left")
-        reader.close()
+    reader = Store(store, host=HOST)
+    rows = reader.read(lambda c: c.execute("SELECT run_id FROM record").fetchall(), [])
+    held = {run_id for (run_id,) in rows} | {record.run_id for record in reader.loose()}
+    if missing := wanted.keys() - held:
+        wrong.append(f"{len(missing)} are nowhere")
+    reader.absorb()
+    found: Counter[str] = Counter()
+    for number in range(writers):
+        known = reader.find_notebook(notebook_of(store, number))
+        if known is not None:
+            found.update(record.run_id for record in reader.records(known.id))
+    if found != wanted:
+        wrong.append(f"{len(wanted - found)} are lost, {len(found - wanted)} doubled")
+    if left := reader.journals.names():
+        wrong.append(f"{len(left)} journals are left")
+    reader.close()
     with closing(sqlite3.connect(store)) as database:
         if database.execute("PRAGMA integrity_check").fetchall() != [("ok",)]:
             wrong.append("the database is damaged")
-        ((held,),) = database.execute("SELECT count(*) FROM record").fetchall()
-        if held != writers * cells + 1:
-            wrong.append(f"the database holds {held} records")
+        ((count,),) = database.execute("SELECT count(*) FROM record").fetchall()
+    if count != writers * cells + 1:
+        wrong.append(f"the database holds {count} records")
     return wrong
 
 

@@ -59,6 +59,7 @@ def writers(folder: Path) -> Iterator[str]:
         wrong += wrong_with(store, number, cells)
         figures = " | ".join(_percentiles(one) for one in zip(*times_ms, strict=True))
         print(f"| {name} | {number * cells} | {figures} | {len(wrong)} |", flush=True)
+        print(*wrong, sep="\n", file=sys.stderr, flush=True)
         yield from (f"{name}: {text}" for text in wrong)
 
 
