@@ -444,6 +444,7 @@ def test_idle_energy_that_the_store_cannot_take_waits_and_is_kept_once(
     desk.book.begins(desk.scene.edge(), CpuTimes(), None)
     desk.store.close()
     folder = tmp_path / "data"
+    folder.mkdir(exist_ok=True)  # the outbox may have made it, or not yet
     folder.rename(tmp_path / "away")
     folder.write_text("in the way")
     with pytest.raises(StoreError):
