@@ -40,7 +40,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 
 
 def notebook(store: Store, name: str, folder: str = "a") -> str:
-    path = f"/work/{folder}/{name}"
+    path = f"/home/me/{folder}/{name}"
     return store.notebook_for(NotebookRef(path, name, kernel_id=f"kernel of {path}")).id
 
 
