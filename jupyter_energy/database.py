@@ -8,7 +8,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from errno import EINVAL, EIO
+from errno import EACCES, EINVAL, EIO, EPERM, EROFS
 from os.path import realpath
 from pathlib import Path
 from typing import TypeVar
@@ -44,6 +44,9 @@ PERHAPS_DAMAGE = (
     *(sqlite3.SQLITE_ERROR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_SCHEMA),
     *(sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_FORMAT),
 )
+NOT_ALLOWED = (EACCES, EPERM, EROFS)
+# Another process fills a new file within this.
+LONG_EMPTY_S = 10.0
 TABLES = "SELECT name, sql FROM sqlite_master"
 # How many thousands of steps SQLite may take in a damaged file: so many, and one for each kB.
 TICK, LEAST_TICKS = 1000, 10_000
@@ -81,9 +84,11 @@ class Database:
             try:
                 return self.run(call)
             except StoreError as error:
-                if error.kind != "locks":
+                if error.kind not in ("locks", "read-only"):
                     raise
-        return self._read_without_locks(call, nothing)
+                if error.kind == "read-only":
+                    self._warn(str(error))
+        return self._read_as_it_is(call, nothing)
 
     def check_writable(self) -> None:
         """Raises StoreError where nothing could be kept: a file that opens may be read-only.
@@ -147,9 +152,9 @@ class Database:
             with suppress(sqlite3.Error):
                 connection.close()
 
-    def _read_without_locks(self, call: Callable[[Connection], T], nothing: T) -> T:
-        """As the file was when it was last whole: nobody who uses this machine's locks writes it,
-        and what is half written by another one is not taken for damage."""
+    def _read_as_it_is(self, call: Callable[[Connection], T], nothing: T) -> T:
+        """As the file was when it was last whole, without locks and without writing anything beside
+        it. What is half written by somebody else is not taken for damage."""
         uri = f"{self.path.absolute().as_uri()}?immutable=1"  # sqlite.org/uri.html
         try:
             connection = sqlite3.connect(uri, uri=True, isolation_level=None)
@@ -213,6 +218,7 @@ class Database:
             # that nobody has open yet: closing any descriptor of it drops SQLite's locks.
             os.close(os.open(realpath(self.path), os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         self._file = file_at(self.path)
+        self._tell_of_emptiness()
         self.generation += 1
         connection = sqlite3.connect(
             self.path,
@@ -234,6 +240,15 @@ class Database:
             connection.close()
             raise
         return connection
+
+    def _tell_of_emptiness(self) -> None:
+        """A file without a byte is what a crash of the machine can leave of one with many."""
+        found = self.path.stat()
+        if found.st_size == 0 and time.time() - found.st_mtime > LONG_EMPTY_S:
+            self._warn(
+                f"the store {self.path} was empty: if it held records, they are lost, and a "
+                "backup of the file would have them; a new one is begun"
+            )
 
     def _set_journal(self, connection: sqlite3.Connection) -> None:
         """WAL, with which a reader never blocks a writer; the rollback journal on a network."""
@@ -347,6 +362,10 @@ def _explained(error: Exception, path: Path) -> tuple[str, str]:
         return f"the store {path} cannot grow: the disk is full; free some space", "full"
     if code == sqlite3.SQLITE_CORRUPT:
         return f"the store {path} is damaged and could not be set aside; move it away", "damaged"
+    refused = code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+    if (refused or getattr(error, "errno", None) in NOT_ALLOWED) and os.access(path, os.R_OK):
+        remedy = "set JUPYTER_ENERGY_STORE to a file in a folder that you may write"
+        return f"the store {path} may not be written, only read; {remedy}", "read-only"
     why = error.strerror if isinstance(error, OSError) else str(error)
     if code == sqlite3.SQLITE_NOTADB:
         why = "it is no database"

@@ -47,7 +47,7 @@ class StoreError(EnergyError):
 
     `kind`: "busy" (another try may work), "full", "damaged", "foreign" (another program's file),
     "locks" (of the file system, which do not work), "newer" (a version of ours that changed the
-    file) or "unusable".
+    file), "read-only" or "unusable".
     """
 
     def __init__(self, text: str, kind: str = "unusable") -> None:

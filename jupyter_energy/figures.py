@@ -113,6 +113,8 @@ class Figures:
             books = self._read(notebook, windows)
         except StoreError as error:
             message["note"] = clean(str(error), LONGEST_NOTE)
+        if self._store.trouble is not None:
+            message["note"] = clean(self._store.trouble, LONGEST_NOTE)
         books = books or Books("", 0)
         more = [*more, *(r for r in waiting if r.run_id not in books.seen)]
         message["notebook"] = _totals(books.whole.totals(more))
@@ -189,6 +191,8 @@ class Figures:
             books = Books(known.id, self._store.generation)
             records, last = self._store.records_after(Mark(), known.id)
         books.generation = self._store.generation
+        for text in self._store.warnings:
+            self._monitor.tell(f"store:{text}", text)
         open_since_s = min((w.start_utc.timestamp() for w in windows), default=math.inf)
         for record in records:
             books.whole.add(record, open_since_s)

@@ -172,7 +172,11 @@ class Sums:
             "first": self.first,
             "last": self.last,
             "interrupted": interrupted,
-            "warnings": [*warnings, *grams_of_a_part(without_grams, known, "runs")],
+            "warnings": [
+                *warnings,
+                *_energy_of_a_part(known, runs),
+                *grams_of_a_part(without_grams, known, "runs"),
+            ],
         }
 
 
@@ -315,6 +319,14 @@ def overlap_flag(others: int) -> list[str]:
         return []
     notebooks = "1 other notebook" if others == 1 else f"{others} other notebooks"
     return [f"measured at the same time as {notebooks}; the total counts it once"]
+
+
+def _energy_of_a_part(known: int, runs: int) -> list[str]:
+    """That some runs have no energy, where others have; what is not known is in no sum."""
+    if not 0 < known < runs:
+        return []
+    have = "has" if runs - known == 1 else "have"
+    return [f"{runs - known} of {runs} runs {have} no energy: the figures are of the others"]
 
 
 def _cost_j(row: HistoryRowJson) -> float:

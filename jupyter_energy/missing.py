@@ -19,14 +19,18 @@ MOST_TOLD = 3
 
 def missing(found: Iterable[DomainEnergy], known: frozenset[str]) -> list[Domain]:
     """The devices of one run that have no figure: accelerators, and those of the `known` kinds,
-    which are measured elsewhere. One that sleeps is none of them."""
-    return [
-        d.domain
-        for d in found
+    which are measured elsewhere. One that sleeps is none of them, nor one that another sensor had,
+    as the estimate has a processor whose counters cannot be read."""
+    all_found = list(found)
+    seen = {(d.domain.kind, d.domain.index) for d in all_found if d.energy is not None}
+    without = {
+        (d.domain.kind, d.domain.index): d.domain
+        for d in all_found
         if d.energy is None
         and d.reason != ASLEEP
         and (d.domain.kind in ACCELERATORS or d.domain.kind in known)
-    ]
+    }
+    return [domain for place, domain in without.items() if place not in seen]
 
 
 def without(runs: Sequence[Record]) -> list[str]:

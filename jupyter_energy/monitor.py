@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 FIND_DEADLINE_S = 2.0
 # And the first silent cell this long, since people run all cells right after %load_ext. Files are
 # found within it, drivers mostly later: their GPU then counts from the moment it is found.
-FIRST_CELL_DEADLINE_S = 0.1
+FIRST_CELL_DEADLINE_S = 0.5
+LOST = "its kernel ended while it ran: time and energy are those up to its last sign of life"
 
 
 class Monitor:
@@ -64,7 +65,7 @@ class Monitor:
         self.session_id = named.encode(errors="replace").decode()  # as text that can be stored
         self._environ = environ
         self._find_notebook = notebook
-        self._told: set[str] = set()
+        self._told: dict[str, str] = {}  # by topic
         self._to_tell: deque[str] = deque()
         self.host = socket.gethostname()
         machine = settings.machine(environ)
@@ -122,8 +123,12 @@ class Monitor:
     def tell(self, topic: str, text: str) -> None:
         """Keep a plain line for the user, one for each topic; `to_tell` hands it out."""
         if topic not in self._told:
-            self._told.add(topic)
+            self._told[topic] = text
             self._to_tell.append(text)
+
+    def has_told(self, text: str) -> bool:
+        """Whether the user has been told this, alone or as part of a line."""
+        return any(text in line for line in self._told.values())
 
     def to_tell(self) -> list[str]:
         """The lines not shown yet. Asked for on the user's thread only: what a background
@@ -296,7 +301,8 @@ class Monitor:
         if not windows:
             return []
         now = self.sampler.look(lambda sensor: any(w.reads(sensor) for w in windows))
-        return [(self.under_way(w, now), w.notebook) for w in windows if not w.ended]
+        found = [(self.under_way(w, now), w.notebook) for w in windows if not w.ended]
+        return [(replace(r, warnings=(*r.warnings, LOST)), notebook) for r, notebook in found]
 
     def _wait_for_sensors(self, limit_s: float) -> None:
         """Wait until all sensors are found, all in all no longer than `limit_s`: a driver that

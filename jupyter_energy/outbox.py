@@ -286,11 +286,12 @@ class Outbox:
     def _tend(self, key: str | None) -> None:
         """Have a journal that says which notebooks its records belong to, before the database is
         asked: that may take long, and a kernel can be killed meanwhile."""
+        had_journal = self._logbook.journal is not None
         if not self._logbook.tend(self._lock, self._waits):
             for waiting in list(self._pending):
                 waiting.is_safe = False  # what it was safe in has gone
-            if self._is_behind:
-                self._is_behind = False
+            was_behind, self._is_behind = self._is_behind, False
+            if was_behind and had_journal:
                 self._tell(
                     "journal gone",
                     f"a journal of the store {self._store.path} has been deleted: what the "
@@ -352,6 +353,8 @@ class Outbox:
 
     def _tell_warnings(self) -> None:
         for text in self._store.warnings:
+            if text == self._store.trouble:
+                continue  # told by who meets it when writing
             self._tell(f"store:{text.partition(';')[0]}", text)  # behind it is each file's name
 
     def _spill(self) -> None:

@@ -19,6 +19,10 @@ from .uncertainty import Range
 # Two cells one after the other may seem to overlap by this much: their starts are UTC, their
 # durations monotonic, and the two clocks are slewed against each other.
 LEAST_S, LEAST_SHARE = 1e-3, 1e-3
+TWICE = (
+    "several kernels ran this notebook at the same time: what they measured of one device at once "
+    "is in these totals more than once, and in those of the machine (history) once"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +52,8 @@ def device_name(domain: Domain) -> str:
 
 
 def others_at_once(mine: Iterable[Spell], others: Iterable[Spell]) -> int:
-    """How many other notebooks drew from a device of one host while one of `mine` did.
-
-    Another session of the same notebook counts as another one: both have the same joules.
-    """
+    """How many other notebooks drew from a device of one host while one of `mine` did. Another
+    session of the same notebook is none of them: see `ran_twice_at_once`."""
     runs = sorted(mine, key=lambda s: s.start_s)
     starts = [run.start_s for run in runs]
     # How far all runs up to this one reach: a later one may be short and an earlier one long.
@@ -61,12 +63,24 @@ def others_at_once(mine: Iterable[Spell], others: Iterable[Spell]) -> int:
         at = bisect_left(starts, other.end_s - LEAST_S) - 1
         while at >= 0 and reach[at] > other.start_s + LEAST_S:
             run = runs[at]
-            same = other.notebook_id == run.notebook_id
-            who = other.session_id if same else other.notebook_id
-            if who not in found and meet(run, other):
+            who = other.notebook_id
+            if who != run.notebook_id and who not in found and meet(run, other):
                 found.add(who)
             at -= 1
     return len(found)
+
+
+def ran_twice_at_once(records: Iterable[Record]) -> list[str]:
+    """What to say where several kernels ran a notebook at the same time: both measured the whole
+    device. Nothing where none did."""
+    latest: dict[str, Spell] = {}  # of each session the run that reaches farthest
+    for spell in sorted(map(spell_of, records), key=lambda s: s.start_s):
+        if any(meet(spell, other) for other in latest.values()):
+            return [TWICE]
+        before = latest.get(spell.session_id)
+        if before is None or before.end_s < spell.end_s:
+            latest[spell.session_id] = spell
+    return []
 
 
 def overlap_notes(others: int) -> list[str]:

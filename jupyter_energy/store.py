@@ -65,6 +65,7 @@ class Store:
         self._database = Database(self.path, procfs)
         self.journals = Journals(self.path, self._host, procfs)
         self._cells: set[tuple[str, str]] = set()  # (notebook, cell) known to be in the open file
+        self.trouble: str | None = None  # why only the journals can be read
         self._cells_of = 0  # the generation of the file that they are in
 
     @property
@@ -340,9 +341,10 @@ class Store:
         try:
             return self._database.read(call, nothing)
         except StoreError as error:
-            if error.kind != "newer":
+            if error.kind not in ("newer", "unusable", "foreign"):
                 raise
-            self._warn(str(error))
+            self.trouble = str(error)
+            self._warn(self.trouble)
             return nothing
 
     def _warn(self, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -305,7 +306,10 @@ def test_a_store_that_was_deleted_is_added_up_anew(desk: MakeDesk, tmp_path: Pat
     run()
     assert at.idle()["notebook"]["runs"] == 1
     for file in tmp_path.glob("energy.sqlite*"):
-        file.unlink()
+        if file.is_dir():
+            shutil.rmtree(file)
+        else:
+            file.unlink()
     run()
     assert at.idle()["notebook"]["runs"] == 1
 

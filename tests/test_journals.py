@@ -105,7 +105,7 @@ def test_a_journal_that_does_not_say_whose_it_is_is_taken_in_once_it_is_silent(
     assert (runs(store), path.exists()) == (["a"], False)
 
 
-@pytest.mark.parametrize("content", [b"", head(**DEAD).line()[:50]])
+@pytest.mark.parametrize("content", [b"", head(**DEAD).line()[:50]], ids=["none", "cut short"])
 def test_a_journal_whose_process_was_killed_in_its_first_line_is_gone_once_the_next_begins(
     store: Store, content: bytes
 ) -> None:

@@ -141,7 +141,7 @@ MINE = spell(notebook_id="mine", session_id="s1")
         ({"devices": frozenset({"gpu:1", "gpu:0"})}, 1),
         ({"devices": frozenset()}, 0),
         ({"session_id": "s1"}, 0),
-        ({"notebook_id": "mine"}, 1),
+        ({"notebook_id": "mine"}, 0),
         ({"notebook_id": "mine", "session_id": "s1"}, 0),
     ],
 )
@@ -175,10 +175,10 @@ def test_the_number_of_others_is_what_comparing_all_with_all_gives(
 ) -> None:
     mine = [s for s in mine if s.notebook_id == "a"]
     found = {
-        other.session_id if other.notebook_id == "a" else other.notebook_id
+        other.notebook_id
         for run in mine
         for other in others
-        if run.session_id != other.session_id
+        if run.notebook_id != other.notebook_id
         and run.devices == other.devices
         and min(run.end_s, other.end_s) - max(run.start_s, other.start_s) > 0.5
     }

@@ -186,9 +186,12 @@ def test_a_store_opened_in_one_thread_works_in_another(store: Store) -> None:
 def test_a_place_where_nothing_can_be_made_is_told_with_the_remedy(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     store = Store(tmp_path / "file/energy.sqlite")
-    for call in (store.open, lambda: store.append(a_record()), lambda: store.records("n1")):
+    for call in (store.open, lambda: store.append(a_record())):
         with pytest.raises(StoreError, match=r"file/energy.sqlite cannot be used: .*_STORE to an"):
             call()
+    assert store.records("n1") == []  # journals may be read where the database is not
+    (told,) = store.warnings
+    assert told == store.trouble
 
 
 def test_a_store_that_may_only_be_read_is_read_and_a_write_is_refused_in_words() -> None:

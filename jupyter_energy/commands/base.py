@@ -37,6 +37,9 @@ class Context(Protocol):
     def err(self, text: str) -> None:
         """Show a message (stderr)."""
 
+    def tell(self, text: str) -> None:
+        """Tell something that happened, once: where it has been told already it is not again."""
+
     def show(self, bundle: Mapping[str, object], alt: str | None = None) -> None:
         """Show a MIME bundle: rich in a notebook, its plain text in a shell; `alt` is what its
         picture shows, in words."""

@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
             context.out(f"  {'':<10} {'':<24} {remedy_line}".rstrip())
     if any(line["remedy"] == REMEDY for line in lines):
         context.out("\n" + RECIPE)
-    for told_line in told(store):
+    for told_line in told(store, len(context.pending())):
         context.out(told_line)
     context.out(f"Place: {place}")
     for complaint in context.settings.complaints:

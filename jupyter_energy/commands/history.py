@@ -126,4 +126,4 @@ def _what(records: int, found: Found) -> str:
 
 
 def _tell(context: Context, text: str) -> None:
-    context.err(f"jupyter-energy: {text}")
+    context.tell(text)

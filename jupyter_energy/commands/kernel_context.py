@@ -36,6 +36,11 @@ class KernelContext:
         """Show a message in the cell's output, on stderr."""
         print(printable(text), file=sys.stderr)
 
+    def tell(self, text: str) -> None:
+        """Tell something that happened, once a kernel, behind the cell's output."""
+        if not self._monitor.has_told(text):
+            self._monitor.tell(f"store:{text}", text)
+
     def show(self, bundle: Mapping[str, object], alt: str | None = None) -> None:
         """Show a MIME bundle in the cell's output."""
         from ..display.bundle import show

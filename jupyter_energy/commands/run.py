@@ -28,6 +28,7 @@ from .session import Session
 IN_NOTEBOOK, IN_SHELL = False, True
 PASSES_ON = True  # what stands behind -- is the script's
 LIMIT_PASSED = 3
+USAGE = "usage: jupyter energy run [options] NOTEBOOK_OR_SCRIPT | -m MODULE [-- ARGUMENTS]"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,7 +86,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
 def _asked(arguments: argparse.Namespace) -> tuple[Path, Script]:
     """The file that is asked for, and how it is run where it is no notebook. Raises WrongUse."""
     if (arguments.path is None) == (arguments.module is None):
-        raise WrongUse("either NOTEBOOK_OR_SCRIPT or -m MODULE says what to run")
+        raise WrongUse(f"either NOTEBOOK_OR_SCRIPT or -m MODULE says what to run\n{USAGE}")
     if arguments.path is not None:
         path = Path(arguments.path)
         ipython = ["-m", "IPython"] if path.suffix.lower() == ".ipy" else []

@@ -38,6 +38,10 @@ class ShellContext:
         """Print a message on stderr."""
         print(printable(text), file=sys.stderr, flush=True)
 
+    def tell(self, text: str) -> None:
+        """Tell something that happened, on stderr."""
+        self.err(f"jupyter-energy: {text}")
+
     def show(self, bundle: Mapping[str, object], alt: str | None = None) -> None:
         """Print a bundle's plain text."""
         self.out(str(bundle["text/plain"]))

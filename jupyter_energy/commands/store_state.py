@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from ..aside import BESIDE, kept
+from ..display.words import counted
 from ..errors import EnergyError
 from ..migrations import Connection
 from ..store import Store
@@ -67,14 +68,19 @@ def look_at(path: Path) -> StoreState:
     }
 
 
-def told(state: StoreState) -> Iterator[str]:
-    """The same as lines for people."""
+def told(state: StoreState, waiting: int = 0) -> Iterator[str]:
+    """The same as lines for people; so many records of this kernel are `waiting` in memory."""
     yield f"Store: {state['path']} ({state['state']})"
     yield from (f"  {warning}" for warning in state["warnings"])
+    if waiting:
+        yield (
+            f"  {counted(waiting, 'record')} of this kernel could not be written beside it: free "
+            "disk space, or make its folder writable, before the kernel ends"
+        )
     if state["records"] is not None and state["size_bytes"] is not None:
         checked = "every page is sound" if state["checked"] else "too large to look through here"
         yield (
-            f"  {state['records']} records, {_megabytes(state['size_bytes'])}, "
+            f"  {counted(state['records'], 'record')}, {_megabytes(state['size_bytes'])}, "
             f"mode {state['mode']}, journal mode {state['journal_mode']}, {checked}"
         )
     if state["mode"] is not None and int(state["mode"], 8) & 0o077:

@@ -104,9 +104,11 @@ def load(
             others = store.others_at_once([r for r in records if r.within is None])
             pruned = store.read(lambda c: pruned_of(c, notebook.id), "")
     except StoreError as error:
-        context.err(f"jupyter-energy: {error}")
+        context.tell(str(error))
     finally:
         store.close()
+    for text in store.warnings:
+        context.tell(text)
     if own:
         stored = {record.run_id for record in records}
         records += [r for r in context.pending() if r.run_id not in stored]
