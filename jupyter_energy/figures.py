@@ -192,7 +192,9 @@ class Figures:
             records, last = self._store.records_after(Mark(), known.id)
         books.generation = self._store.generation
         for text in self._store.warnings:
-            self._monitor.tell(f"store:{text}", text)
+            # Why it cannot be used is told by who writes it.
+            if text != self._store.trouble and not self._monitor.has_told(text):
+                self._monitor.tell(f"store:{text}", text)
         open_since_s = min((w.start_utc.timestamp() for w in windows), default=math.inf)
         for record in records:
             books.whole.add(record, open_since_s)

@@ -242,8 +242,9 @@ class Outbox:
         try:
             self._write()
         except StoreError as error:
-            # What is only busy has it soon; of one cause one line is enough.
-            if error.kind != "busy" and not self._logbook.has_told:
+            # Busy or full: by now it is in the journal, which tells where it cannot be. Of one
+            # cause one line is enough.
+            if error.kind not in ("busy", "full") and not self._logbook.has_told:
                 # A reader of the store warns of a newer one too, in the same words.
                 said = ":" + str(error).partition(";")[0] if error.kind == "newer" else ""
                 self._tell(f"store{said}", f"{error}. The cell is not affected.")

@@ -324,11 +324,11 @@ FAULTS = {
     "the store is a folder": Fault(store_is_a_folder, "cannot be used", kept=False),
     "the store is corrupt": Fault(store_is_corrupt, "was damaged"),
     "the store is another program's": Fault(store_is_another_programs, "cannot be", kept=False),
-    "the store's folder is unwritable": Fault(store_folder_is_unwritable, "cannot be used"),
-    "the disk is full": Fault(disk_is_full, "the disk is full"),
-    "the store is locked": Fault(store_is_locked, "the store "),
-    "there is no home": Fault(home_is_missing, "cannot be used", kept=False),
-    "the home is read-only": Fault(home_is_read_only, "cannot be used", kept=False),
+    "the store's folder is unwritable": Fault(store_folder_is_unwritable, "cannot be written"),
+    "the disk is full": Fault(disk_is_full, "No space left"),
+    "the store is locked": Fault(store_is_locked),
+    "there is no home": Fault(home_is_missing, "cannot be written", kept=False),
+    "the home is read-only": Fault(home_is_read_only, "cannot be written", kept=False),
     "the driver hangs at init": Fault(driver_hangs_at_init, warns="have not answered"),
     "the driver hangs at reads": Fault(
         driver_hangs_at_reads, reasons=(("gpu", "did not answer in time"),)

@@ -442,14 +442,13 @@ def test_idle_energy_that_the_store_cannot_take_waits_and_is_kept_once(
     desk.scene.rest()
     desk.scene.run(60)
     desk.book.begins(desk.scene.edge(), CpuTimes(), None)
+    desk.outbox.flush(LIMIT_S)
     desk.store.close()
     folder = tmp_path / "data"
-    folder.mkdir(exist_ok=True)  # the outbox may have made it, or not yet
     folder.rename(tmp_path / "away")
     folder.write_text("in the way")
     with pytest.raises(StoreError):
         desk.outbox.flush(LIMIT_S)
-    assert desk.outbox.notebook() is None or len(desk.book.pending(None)) == 1
     folder.unlink()
     (tmp_path / "away").rename(folder)
     desk.outbox.flush(LIMIT_S)

@@ -424,7 +424,7 @@ def test_a_store_that_cannot_be_written_is_said_once_and_the_results_are_there(
     )
     assert found == [["ok", True]] * 3
     (line,) = program.stderr.splitlines()
-    assert line.startswith(f"jupyter-energy: the store {program.shell.store} cannot be used")
+    assert line.startswith(f"jupyter-energy: the store {program.shell.store} cannot be ")
 
 
 def test_settings_and_machines_that_make_no_sense_never_stop_the_block(program: Program) -> None:
