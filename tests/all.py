@@ -269,8 +269,8 @@ PARTS = (
     Part("ruff", ruff, 60, needs=("venv",)),
     Part("mypy", mypy, 180, needs=("venv",)),
     Part("typescript", typescript, 240, needs=("venv",)),
-    Part("pytest", pytest, 660, needs=("venv", "wheel"), refreshes=("kernels",)),
-    Part("browser", browser, 480, needs=("venv", "wheel"), refreshes=("labs",)),
+    Part("pytest", pytest, 840, needs=("venv", "wheel"), refreshes=("kernels",)),
+    Part("browser", browser, 600, needs=("venv", "wheel"), refreshes=("labs",)),
 )
 # Continuous integration gives up after half an hour, and would show no table then.
 ALL_PARTS_S = 27 * 60
