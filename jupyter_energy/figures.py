@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from .display.devices import device_label
@@ -178,7 +179,8 @@ class Figures:
         self._monitor.refining.wait(SETTLED_S)
         known = self._monitor.known_notebook(notebook)
         if known is None:
-            self._monitor.flush(STORE_DEADLINE_S)  # it is being asked: right after loading
+            with suppress(StoreError):  # then the journals may know
+                self._monitor.flush(STORE_DEADLINE_S)  # it is being asked: right after loading
             known = self._monitor.known_notebook(notebook)
         if known is None:
             raise StoreError("the store has not answered yet")
