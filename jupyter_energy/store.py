@@ -65,8 +65,8 @@ class Store:
         self._database = Database(self.path, procfs)
         self.journals = Journals(self.path, self._host, procfs)
         self._cells: set[tuple[str, str]] = set()  # (notebook, cell) known to be in the open file
-        self.trouble: str | None = None  # why only the journals can be read
         self._cells_of = 0  # the generation of the file that they are in
+        self.trouble: str | None = None  # why only the journals can be read
 
     @property
     def warnings(self) -> list[str]:
@@ -99,8 +99,18 @@ class Store:
         self._database.close()
 
     def read(self, call: Callable[[Connection], T], nothing: T) -> T:
-        """The answer of `call`, or `nothing` where there is no file: reading makes none."""
-        return self._rows(call, nothing)
+        """The answer of `call`, or `nothing` where there is no file (reading makes none) or none
+        that can be used: what journals hold can still be read, and `trouble` says why."""
+        try:
+            answer = self._database.read(call, nothing)
+        except StoreError as error:
+            if error.kind not in ("newer", "unusable", "foreign"):
+                raise
+            self.trouble = str(error)
+            self._warn(self.trouble)
+            return nothing
+        self.trouble = None
+        return answer
 
     def write(self, call: Callable[[Connection], T]) -> T:
         """The answer of `call`, made within a transaction: all or nothing."""
@@ -147,14 +157,14 @@ class Store:
         """
         # The journals first: what is taken from them into the database meanwhile is found there.
         beside, offsets = loose.of_notebook(self.journals, since.offsets, notebook_id, session_id)
-        found: list[tuple[int, str, str]] = self._rows(
+        found: list[tuple[int, str, str]] = self.read(
             lambda c: run_rows.documents_after(c, since.row, notebook_id, session_id), []
         )
         stored = {run_id for _, run_id, _ in found}
         told = since.loose | stored
         fresh = {name: entry for name, entry in beside.items() if name not in told}
         if fresh:
-            held: frozenset[str] = self._rows(lambda c: run_rows.held(c, fresh), frozenset())
+            held: frozenset[str] = self.read(lambda c: run_rows.held(c, fresh), frozenset())
             first = self._pruned_before()
             fresh = {
                 name: entry
@@ -184,7 +194,7 @@ class Store:
     def idles(self, notebook_id: str, session_id: str | None = None) -> list[Idle]:
         """What was drawn between a notebook's cells, of one session or of all."""
         beside, _ = loose.of_notebook(self.journals, {}, notebook_id, session_id, "idle")
-        found: list[Idle] = self._rows(lambda c: run_rows.idles(c, notebook_id, session_id), [])
+        found: list[Idle] = self.read(lambda c: run_rows.idles(c, notebook_id, session_id), [])
         known = {idle.idle_id for idle in found}
         first = self._pruned_before() if beside else ""
         for name, entry in beside.items():
@@ -200,7 +210,7 @@ class Store:
 
     def power(self, run_id: str) -> PowerTrace | None:
         """The power trace of a run, or None where it has none."""
-        found: PowerTrace | None = self._rows(lambda c: power_rows.find(c, run_id), None)
+        found: PowerTrace | None = self.read(lambda c: power_rows.find(c, run_id), None)
         if found is not None:
             return found
         documents = loose.traces(self.journals, run_id)
@@ -209,9 +219,7 @@ class Store:
 
     def traced(self, notebook_id: str) -> frozenset[str]:
         """The ids of a notebook's runs that have a power trace."""
-        stored: frozenset[str] = self._rows(
-            lambda c: power_rows.traced(c, notebook_id), frozenset()
-        )
+        stored: frozenset[str] = self.read(lambda c: power_rows.traced(c, notebook_id), frozenset())
         return stored | loose.of_notebook(self.journals, {}, notebook_id, None, "power")[0].keys()
 
     # --- at the same time -------------------------------------------------------------------
@@ -221,7 +229,7 @@ class Store:
 
         Only those that keep their records in this file can be known.
         """
-        others: list[Spell] = self._database.read(
+        others: list[Spell] = self.read(
             lambda connection: list(run_rows.meanwhile(connection, records, self._procfs)), []
         )
         return others_at_once(map(spell_of, records), others)
@@ -272,7 +280,7 @@ class Store:
         self._database.write(lambda c: notebook_rows.place(c, notebook_id, path, name, self._host))
 
     def _candidates(self, ref: NotebookRef) -> list[Known]:
-        found: list[Known] = self._rows(lambda c: notebook_rows.candidates(c, ref), [])
+        found: list[Known] = self.read(lambda c: notebook_rows.candidates(c, ref), [])
         ids = {known.id for known in found}
         return found + [known for known in self.journals.known() if known.id not in ids]
 
@@ -331,21 +339,9 @@ class Store:
     def _pruned_before(self) -> str:
         """The first day that was not pruned: what ended before it is not looked at in journals."""
         nothing = ""
-        return self._rows(pruned_before, nothing)
+        return self.read(pruned_before, nothing)
 
     # --- small things -----------------------------------------------------------------------
-
-    def _rows(self, call: Callable[[Connection], T], nothing: T) -> T:
-        """What the database says; `nothing` of one that a newer version has changed, whose
-        journals this version still knows."""
-        try:
-            return self._database.read(call, nothing)
-        except StoreError as error:
-            if error.kind not in ("newer", "unusable", "foreign"):
-                raise
-            self.trouble = str(error)
-            self._warn(self.trouble)
-            return nothing
 
     def _warn(self, text: str) -> None:
         if text not in self.warnings:
