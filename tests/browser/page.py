@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Error, Locator, expect
 from playwright.sync_api import Page as BrowserPage
 
 from browser.documents import Console, Notebook
@@ -140,7 +140,15 @@ class Page:
 
         `busy`: its kernel runs a cell, so it cannot tell that it is ready.
         """
-        self.tab.goto(self.server.page_url(path, self.workspace))
+        address = self.server.page_url(path, self.workspace)
+        try:
+            self.tab.goto(address)
+        except Error as error:
+            # Seen once in some hundred runs, of a server that had said where it listens.
+            if "ERR_CONNECTION_REFUSED" not in error.message:
+                raise
+            self.tab.wait_for_timeout(1000)
+            self.tab.goto(address)
         return self.wait_for(path, busy=busy)
 
     def open_beside(self, path: str, **how: Any) -> Notebook:
