@@ -66,7 +66,7 @@ class Figures:
     def __init__(self, monitor: Monitor, pages: Pages) -> None:
         self._monitor = monitor
         self._pages = pages
-        self._store = Store(monitor.store.path)
+        self._store = Store(monitor.store_path)
         self._books: dict[Key, Books] = {}
         self._edge: Edge | None = None
         self._version = version()

@@ -70,8 +70,8 @@ class Monitor:
         self.host = socket.gethostname()
         machine = settings.machine(environ)
         self.sampler = Sampler(machine, lambda: families(machine), settings.interval_s)
-        self.store = Store(settings.store_path())
-        self._outbox = Outbox(self.store, notebook, self.tell, self.session_id)
+        self.store_path = settings.store_path()
+        self._outbox = Outbox(Store(self.store_path), notebook, self.tell, self.session_id)
         self.accounts = Accounts(machine)
         self.idle = IdleBook(
             self.accounts,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import random
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from subprocess import CalledProcessError
 
 import hypothesis
 import pytest
@@ -46,6 +47,16 @@ SEED = os.environ.get("JUPYTER_ENERGY_TEST_SEED", "1")
 WHOLE = os.environ.get("JUPYTER_ENERGY_TEST_WHOLE") == "1"
 if WHOLE:
     os.environ.setdefault("PYTEST_TIMEOUT", "0")  # pytest-timeout: a whole run takes what it takes
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what a process that failed a test has said."""
+    if call.excinfo is not None and isinstance(call.excinfo.value, CalledProcessError):
+        item.add_report_section(call.when, "stderr of the process", str(call.excinfo.value.stderr))
+    return (yield)
 
 
 def pytest_report_header() -> str:

@@ -283,8 +283,8 @@ def test_records_of_another_kernel_enter_the_notebook_but_not_the_session(
     at.now.s += 1
     own = at.monitor.close_window(window, "ok")
     at.monitor.flush()
-    (stored,) = at.monitor.store.records(own_notebook(at))
-    other = Store(at.monitor.store.path)
+    other = Store(at.monitor.store_path)
+    (stored,) = other.records(own_notebook(at))
     other.append(replace(stored, run_id="other", session_id="another"))
     other.close()
     assert own.run_id == stored.run_id

@@ -45,8 +45,9 @@ def found_in(kernel: Kernel) -> None:
     )
 
 
-def stored(tmp_path: Path) -> list[CellJson]:
-    """The cells named "fit" as the store has them."""
+def stored(kernel: Kernel, tmp_path: Path) -> list[CellJson]:
+    """The cells named "fit" as the database has them."""
+    kernel.flush()
     (file,) = tmp_path.rglob("energy.sqlite")
     with closing(sqlite3.connect(file)) as connection:
         documents = connection.execute("SELECT document FROM record ORDER BY rowid").fetchall()
@@ -71,7 +72,7 @@ def test_without_a_page_a_shown_cell_waits_so_that_what_is_saved_is_what_is_stor
         result = kernel.run(CELL)
         (shown,) = (d[MIME_TYPE] for d in result.displays)
         assert result.updates == 0
-        *_, kept = stored(tmp_path)
+        *_, kept = stored(kernel, tmp_path)
         assert energy_of(shown) == energy_of(kept)
         assert kernel.value("r.to_dict()['measured_j']['value']") == kept["measured_j"]["value"]
         value_j, half_j = energy_of(kept)
@@ -99,7 +100,7 @@ def test_with_a_page_the_result_is_shown_at_once_and_replaced_in_its_own_output(
     *_, update = messages(kernel, lambda m: m["msg_type"] == UPDATE)
     assert update["parent_header"]["msg_id"] == request
     assert update["content"]["transient"] == shown["content"]["transient"]
-    (kept,) = stored(tmp_path)
+    (kept,) = stored(kernel, tmp_path)
     first, last = (m["content"]["data"][MIME_TYPE] for m in (shown, update))
     assert energy_of(last) == energy_of(kept)
     assert energy_of(last)[1] < energy_of(first)[1]
@@ -117,5 +118,5 @@ def test_a_cell_that_follows_at_once_gets_nothing_of_the_one_before_into_its_out
     shown = [m for m in found if m["msg_type"] in ("display_data", UPDATE)]
     assert {m["parent_header"]["msg_id"] for m in shown} == {requests[0]}
     # Where the next one began late enough, what it read at its start tells the end of the first.
-    (kept,) = stored(tmp_path)
+    (kept,) = stored(kernel, tmp_path)
     assert energy_of(shown[-1]["content"]["data"][MIME_TYPE]) == energy_of(kept)

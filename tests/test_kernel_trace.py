@@ -53,10 +53,11 @@ def traced(start_kernel: StartKernel, tmp_path: Path, sysfs: Path) -> Kernel:
     return kernel
 
 
-def kept(folder: Path) -> list[PowerTrace]:
+def kept(kernel: Kernel, folder: Path) -> list[PowerTrace]:
     """The traces that the store holds, in the order of their runs."""
     import sqlite3
 
+    kernel.flush()
     path = folder / "energy.sqlite"
     with sqlite3.connect(path) as connection:
         rows = connection.execute("SELECT run_id FROM record ORDER BY started").fetchall()
@@ -75,7 +76,7 @@ def test_a_cell_that_holds_the_interpreter_is_traced_while_it_does(
     assert result.status == "ok", result
     (cell,) = result.energy
     assert cell["warnings"] == []
-    (trace,) = kept(tmp_path)
+    (trace,) = kept(traced, tmp_path)
     (curve,) = trace.curves
     assert trace.duration_s == pytest.approx(cell["duration_s"])
     # Their stamps lie within the cell, which is nothing but that call.
@@ -99,7 +100,7 @@ def test_ctrl_c_ends_the_cell_and_its_trace_is_kept(traced: Kernel, tmp_path: Pa
     result = traced.collect(message)
     assert [cell["outcome"] for cell in result.energy] == ["interrupted"]
     assert result.energy[0]["warnings"] == []
-    assert len(kept(tmp_path)) == 1
+    assert len(kept(traced, tmp_path)) == 1
     assert not psutil.pid_exists(pids[0])
 
 
@@ -113,7 +114,7 @@ def test_a_process_that_cannot_start_is_a_warning_and_no_more(
     (cell,) = result.energy
     (warning,) = cell["warnings"]
     assert warning.startswith("no power trace: the process that reads it did not start")
-    assert (cell["peak_w"], kept(tmp_path)) == (None, [])
+    assert (cell["peak_w"], kept(traced, tmp_path)) == (None, [])
     assert cell["measured_j"] is not None
 
 
@@ -196,7 +197,7 @@ def test_a_block_is_traced_within_a_traced_cell(traced: Kernel, tmp_path: Path) 
         "print(m.result.peak_w is not None)"
     )
     assert (result.status, result.stdout) == ("ok", "True\n"), result
-    outer, inner = kept(tmp_path)
+    outer, inner = kept(traced, tmp_path)
     assert outer.duration_s >= inner.duration_s >= 0.3
     shown = traced.run("%energy plot inner").displays
     assert shown[0]["text/plain"].startswith("↳ inner: power over ")

@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
                 detail=f"a driver has not answered for {WAIT_S:g} s",
             )
         )
-    store = look_at(monitor.store.path)
+    store = look_at(monitor.store_path)
     try:
         found = monitor.intensity()
         place = (
