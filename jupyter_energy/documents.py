@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from types import UnionType
@@ -30,9 +30,9 @@ from .uncertainty import Range, Uncertain
 
 NOT_A_NUMBER = "the sensor gave no finite number"
 T = TypeVar("T")
-# A field: its name, the types whose every value it may have, between what any float will do, and
-# what reads another value; None of one that it cannot have.
-Reader = tuple[str, frozenset[type], float, float, Callable[[object], object]]
+# A field: its name, what it is where a document lacks it, the types whose every value it may have,
+# between what any float will do, and what reads another value; None of one that it cannot have.
+Reader = tuple[str, object, frozenset[type], float, float, Callable[[object], object]]
 
 
 def to_json(document: Mapping[str, object], indent: int | None = None) -> str:
@@ -169,6 +169,8 @@ def _moment(found: object) -> datetime:
 
 def _texts(found: object) -> tuple[str, ...]:
     texts = foreign.items(found)
+    if not texts:  # as of nearly all
+        return ()
     if not all(isinstance(text, str) for text in texts):
         raise TypeError("a warning is a text")
     return tuple(texts)
@@ -177,21 +179,19 @@ def _texts(found: object) -> tuple[str, ...]:
 def _made(kind: type[T], values: Mapping[str, Any]) -> T:
     """One of our dataclasses from the values that it has a field for, each of that field's type:
     a store may be somebody else's work, and whatever shows a record relies on it."""
-    made: dict[str, Any] = {}
-    for name, types, low, high, read in _readers(cast(Hashable, kind)):
-        if name in values:
-            value = values[name]
-            of = type(value)
-            # Most are floats, and a call for each would take a third of the time.
-            if of is float and low <= value <= high:
-                made[name] = value
-                continue
-            if of not in types:
-                value = read(value)
-                if value is None:
-                    raise ValueError(f"{name} is {values[name]!r:.60}")
-            made[name] = value
-    return kind(**made)
+    if not isinstance(values, dict):
+        raise TypeError(f"{values!r:.60} is no object")
+    made: list[Any] = []
+    for name, default, types, low, high, read in _readers(cast(Hashable, kind)):
+        value = values.get(name, default)
+        of = type(value)
+        # Most are floats, and a call for each would take a third of the time.
+        if not (of is float and low <= value <= high) and of not in types:
+            value = read(value)
+            if value is None:
+                raise ValueError(f"{name} is {values.get(name)!r:.60}")
+        made.append(value)
+    return kind(*made)
 
 
 def _members(found: object) -> tuple[tuple[str, Any], ...]:
@@ -211,7 +211,11 @@ def _made_once(kind: type[T], values: tuple[tuple[str, Any], ...]) -> T:
 def _readers(kind: type) -> tuple[Reader, ...]:
     """How each field is read."""
     found = []
-    for name, hint in get_type_hints(kind).items():
+    hints = get_type_hints(kind)
+    for field in fields(cast(Any, kind)):
+        if not field.init:
+            continue
+        name, hint = field.name, hints[field.name]
         options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
         read: Callable[[object], object] = _refuse
         low, high = 1.0, 0.0  # no float at all
@@ -225,7 +229,7 @@ def _readers(kind: type) -> tuple[Reader, ...]:
             read = {word: word for word in get_args(options[0])}.get
         # tuple, of tuple[str, ...]; of numbers and words not every one will do
         types = frozenset(get_origin(option) or option for option in options)
-        found.append((name, types - {float, int, Literal}, low, high, read))
+        found.append((name, field.default, types - {float, int, Literal}, low, high, read))
     return tuple(found)
 
 
@@ -278,6 +282,9 @@ def _sound_domain(found: DomainEnergy) -> DomainEnergy:
 
 
 def _finite(figure: Uncertain | Range | None) -> bool:
-    if isinstance(figure, Uncertain):
-        return all(map(math.isfinite, (figure.value, figure.u_random, figure.u_systematic)))
-    return figure is None or (math.isfinite(figure.low) and math.isfinite(figure.high))
+    if figure is None:
+        return True
+    if isinstance(figure, Range):
+        return math.isfinite(figure.low) and math.isfinite(figure.high)
+    of_errors = math.isfinite(figure.u_random) and math.isfinite(figure.u_systematic)
+    return of_errors and math.isfinite(figure.value)

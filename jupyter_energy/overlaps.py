@@ -11,6 +11,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import accumulate
 
 from .model import Domain, DomainEnergy, Record
@@ -46,6 +47,7 @@ def spell_of(record: Record) -> Spell:
     return Spell(record.notebook_id, record.session_id, record.host, start_s, end_s, devices)
 
 
+@lru_cache(256)
 def device_name(domain: Domain) -> str:
     """What tells one device of a host from another: "package:0", "gpu:GPU-5f1c…"."""
     return f"{domain.kind}:{domain.uuid or domain.index}"
@@ -119,9 +121,9 @@ def counted_once(records: Iterable[Record]) -> tuple[list[Record], int]:
     reached: dict[tuple[str, str, Domain | None], tuple[float, str]] = {}
     overlapped: set[str] = set()
 
-    def own_share(run: Record, domain: Domain | None) -> float:
+    def own_share(run: Record, start_s: float, domain: Domain | None) -> float:
         key = run.session_id, run.host, domain
-        start_s, duration_s = run.start.timestamp(), run.duration_s
+        duration_s = run.duration_s
         end_s, by = reached.get(key, (-math.inf, ""))
         if start_s + duration_s > end_s:
             reached[key] = start_s + duration_s, run.run_id
@@ -133,8 +135,9 @@ def counted_once(records: Iterable[Record]) -> tuple[list[Record], int]:
 
     counted = []
     for run in sorted(records, key=lambda r: (r.start, -r.duration_s, r.run_id)):
-        share = own_share(run, None)
-        shares = {d.domain: own_share(run, d.domain) for d in run.measurement.counted()}
+        start_s = run.start.timestamp()
+        share = own_share(run, start_s, None)
+        shares = {d.domain: own_share(run, start_s, d.domain) for d in run.measurement.counted()}
         whole = share == 1 and all(s == 1 for s in shares.values())
         counted.append(run if whole else part_of(run, share, shares))
     return counted, len(overlapped)

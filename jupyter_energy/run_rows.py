@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -170,13 +171,20 @@ def _under_way(connection: Connection, host: str, procfs: Path) -> Iterator[Spel
 def _spell(whose: tuple[str, str, str], started: object, devices: object) -> Spell | None:
     """A run that goes on, of what two columns hold; None where that is not ours."""
     start = foreign.moment(started)
+    held = _devices(devices) if isinstance(devices, str) else None
+    if start is None or held is None or not all(isinstance(text, str) for text in whose):
+        return None
+    return Spell(*whose, start.timestamp(), math.inf, held)
+
+
+@lru_cache(8)
+def _devices(text: str) -> frozenset[str] | None:
+    """The devices that a column names, the same in most rows; None where it is not ours."""
     try:
-        held = foreign.items(foreign.loads(devices))
+        held = foreign.items(foreign.loads(text))
     except ValueError:
         return None
-    if start is None or not all(isinstance(device, str) for device in (*whose, *held)):
-        return None
-    return Spell(*whose, start.timestamp(), math.inf, frozenset(held))
+    return frozenset(held) if all(isinstance(device, str) for device in held) else None
 
 
 def announce(connection: Connection, spell: Spell, pid: int, began: int) -> None:
