@@ -46,6 +46,8 @@ T = TypeVar("T")
 NEVER = "9999-12-31"
 # Days that are computed in one go, before they are written: others may write between two goes.
 AT_ONCE = 20
+# Sessions that no file tells apart, those of a terminal say, are one row: this and their name.
+WITHOUT_FILE = "without a file: "
 TELL_AFTER_S = 1.0
 COUNTED_ONCE = "what several notebooks measured at the same time is counted once"
 
@@ -187,9 +189,12 @@ class Found:
     groups: dict[str, Sums] = field(default_factory=dict)
     whole: Sums = field(default_factory=Sums)
     names: Mapping[str, Named] = field(default_factory=dict)
+    # By the id of a notebook without a file: under what it is added up with those of its name.
+    nameless: Mapping[str, str] = field(default_factory=dict)
 
     def add(self, part: str, group: str, host: str, row: Sequence[Any], whole: bool) -> None:
         """Add a row to its group, or to the whole."""
+        group = self.nameless.get(group, group)
         sums_of = self.whole if whole else self.groups.setdefault(group, Sums())
         sums_of.add(part, host, row)
 
@@ -252,6 +257,11 @@ def _found(connection: Connection | None, wanted: Wanted, more: Sequence[Record]
     if connection is not None:
         todo |= {(day.host, day.day) for day in stale_days(connection, since, until)}
         found.names = names(connection) if wanted.by == "notebook" else {}
+        found.nameless = {
+            notebook_id: f"{WITHOUT_FILE}{named.name}"
+            for notebook_id, named in found.names.items()
+            if named.path is None
+        }
         for by in (wanted.by, ""):
             for part, group, host, row in sums(connection, by, since, until, sorted(touched)):
                 found.add(part, group, host, row, whole=not by)
@@ -295,12 +305,11 @@ def history_json(found: Found, wanted: Wanted, version: str) -> HistoryJson:
 def _row(found: Found, by: str, group: str, sums_of: Sums) -> HistoryRowJson:
     notebook, told = None, []
     if by == "notebook":
-        known = found.names.get(group)
-        notebook = NotebookJson(
-            id=group or None,
-            path=None if known is None else known.path,
-            name="a notebook that is not known" if known is None else known.name,
-        )
+        if group.startswith(WITHOUT_FILE):
+            notebook = NotebookJson(id=None, path=None, name=group.removeprefix(WITHOUT_FILE))
+        else:
+            known = found.names.get(group, Named("a notebook that is not known", None))
+            notebook = NotebookJson(id=group or None, path=known.path, name=known.name)
         told = overlap_flag(len(sums_of.others))
     elif sums_of.others:
         told = [COUNTED_ONCE]

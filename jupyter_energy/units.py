@@ -112,10 +112,13 @@ LEAST_SHARE_OF_A_RANGE = 1e-3
 def estimated(value: Range, scale: Scale = ENERGY_J) -> str:
     """An estimate, for example "≈ 12 J (6.0–24 J)": never a ±, never three digits.
 
-    One that may as well be nothing says "≈ 0.85 mJ (up to 65 mJ)".
+    One that may as well be nothing says "≈ 0.85 mJ (up to 65 mJ)", and one whose middle is nothing
+    "up to 65 mJ".
     """
     if value.high == 0:
         return f"≈ {quantity(0, scale)}"
+    if value.mid == 0:
+        return f"up to {quantity(value.high, scale, 2)}"
     # Middle and upper bound share a unit that suits both, so it is one for what lies between.
     size, symbol = scale_for(math.sqrt(value.mid * value.high) or value.high, scale)
 

@@ -99,6 +99,17 @@ def test_two_notebooks_at_once_are_told_so_and_count_once_together(store: Store,
     assert (host["hosts"], host["measured_j"]["value"]) == (["here"], 500.0)
 
 
+def test_sessions_without_a_file_are_one_row_a_name(store: Store, capsys) -> None:
+    for number, name in enumerate(("in a terminal", "in a terminal", "elsewhere")):
+        mine = store.notebook_for(NotebookRef(None, name, kernel_id=f"kernel {number}")).id
+        store.append(a_run(f"r{number}", mine, number, 10.0, session_id=f"s{number}"))
+    rows = json.loads(shown(capsys, "--json"))["rows"]
+    found = [(row["notebook"]["name"], row["runs"]) for row in rows]
+    assert sorted(found) == [("elsewhere", 1), ("in a terminal", 2)]
+    assert {(row["notebook"]["id"], row["notebook"]["path"]) for row in rows} == {(None, None)}
+    assert shown(capsys).count("in a terminal") == 1
+
+
 def test_every_field_is_there_and_what_is_unknown_is_null(store: Store, capsys) -> None:
     unknown = a_record("r", notebook(store, "a.ipynb"), energies={"gpu": None})
     store.append(unknown)
@@ -211,6 +222,17 @@ def test_a_summary_says_that_older_runs_were_pruned(store: Store, capsys, tmp_pa
     shown(capsys, "--prune", "90d", "--yes")
     assert main(["summary", str(script)]) == 0
     assert "jupyter energy history has their totals" in " ".join(capsys.readouterr().out.split())
+    # Of one that lost all its runs there is still that to say, also where its file has gone.
+    lost = tmp_path / "gone.ipynb"
+    its = store.notebook_for(NotebookRef(str(lost), lost.name)).id
+    store.append(a_run("late", its, 40, 10.0, session_id="late"))
+    store.append(a_run("last", mine, 0, 10.0, session_id="last"))
+    shown(capsys, "--prune", "20d", "--yes")
+    assert main(["summary", str(lost)]) == 0
+    told = capsys.readouterr()
+    assert told.out.startswith("gone.ipynb: runs from before ")
+    assert told.out.endswith("were pruned; jupyter energy history has their totals\n")
+    assert told.err == ""
 
 
 def test_while_another_program_writes_the_history_is_computed_and_not_kept(

@@ -41,6 +41,9 @@ def examples() -> list[dict[str, object]]:
                 bounds = [float(f"{number * f:.6g}") for f in (low, 1.0, 2.5)]
                 text = units.estimated(Range(*bounds), scale)
                 found.append(_example("estimated", scale_name, bounds, text))
+            high = float(f"{number * 1.7:.6g}")
+            text = units.estimated(Range(0.0, 0.0, high), scale)
+            found.append(_example("estimated", scale_name, [0.0, 0.0, high], text))
             text = units.quantity(number, scale)
             found.append(_example("quantity", scale_name, [number], text))
             found.append(_example("about", scale_name, [number], units.about(number, scale)))

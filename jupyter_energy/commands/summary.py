@@ -114,7 +114,7 @@ def load(
         records += [r for r in context.pending() if r.run_id not in stored]
         booked = {idle.idle_id for idle in idles}
         idles += [i for i in context.pending_idle() if i.idle_id not in booked]  # this session's
-    if not records and not own and ref.path is not None:
+    if not records and not pruned and not own and ref.path is not None:
         if ref.path.endswith(".ipynb"):
             saved = from_notebook_file(Path(ref.path))
             if saved["cells"]:

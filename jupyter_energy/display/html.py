@@ -68,7 +68,7 @@ def summary(summary: SummaryJson, command: str = words.COMMAND) -> str:
     totals, cells = summary["totals"], summary["cells"]
     name = f"<b>{_text(clean(summary['notebook']['name'], 60))}</b>: "
     if not totals["runs"]:
-        return _box([name + _text(words.NOTHING_YET)], ())
+        return _box([name + _text(words.without_runs(totals))], ())
     energies = words.energies(totals["measured_j"], totals["estimated_j"])
     parts = [f"{name}{_and(energies)}{_text(words.span(totals))}"]
     known = totals["measured_j"] is not None or totals["estimated_j"] is not None

@@ -308,6 +308,11 @@ def notes(warnings: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"note: {clean(w, REASON_LIMIT)}" for w in warnings)
 
 
+def without_runs(totals: TotalsJson) -> str:
+    """What stands in the place of the totals where there are no runs: why, where that is known."""
+    return "; ".join(clean(w, REASON_LIMIT) for w in totals["warnings"]) or NOTHING_YET
+
+
 NOTHING_YET = "Nothing measured yet. Put %%energy on the first line of a cell, or type %energy on."
 LEGEND_MEASURED = "± is the 95 % interval."
 LEGEND_ESTIMATED = (

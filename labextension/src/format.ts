@@ -70,10 +70,13 @@ export function measuredAlone(value: Measured, scale: Scale = ENERGY_J): string 
 /** A lower bound below this share of the upper one is told as none. */
 const LEAST_SHARE_OF_A_RANGE = 1e-3;
 
-/** An estimate, for example "≈ 12 J (6.0–24 J)" or "≈ 0.85 mJ (up to 65 mJ)"; never a ±. */
+/** An estimate, for example "≈ 12 J (6.0–24 J)", "≈ 0.85 mJ (up to 65 mJ)", "up to 65 mJ"; no ±. */
 export function estimated([low, mid, high]: Range, scale: Scale = ENERGY_J): string {
   if (high === 0) {
     return `≈ ${quantity(0, scale)}`;
+  }
+  if (mid === 0) {
+    return `up to ${quantity(high, scale, 2)}`;
   }
   // middle and upper bound share a unit that suits both, so it is one for what lies between
   const [size, symbol] = unitFor(Math.sqrt(mid * high) || high, scale);
