@@ -34,8 +34,7 @@ class DayTotals:
     (J², J⁴), standard uncertainty of what does not (J), its excess kurtosis.
     `grams`: kind, zone, place, source, year, PUE, how the place was found, whether it was assumed,
     g/kWh; then three bounds in g, the energy in J, and the grams that come from estimates.
-    `overlaps`: another notebook, or another session of the same one, that drew from a device at the
-    same time.
+    `overlaps`: another notebook that drew from a device at the same time.
     """
 
     totals: tuple[Row, ...]
@@ -153,9 +152,8 @@ def _met(spells: Iterable[Spell]) -> set[tuple[str, str]]:
         while running and running[0][0] <= spell.start_s + LEAST_S:
             heapq.heappop(running)
         for _, _, other in running:
-            if meet(spell, other):
-                same = spell.notebook_id == other.notebook_id
-                met.add((spell.notebook_id, other.session_id if same else other.notebook_id))
-                met.add((other.notebook_id, spell.session_id if same else spell.notebook_id))
+            if spell.notebook_id != other.notebook_id and meet(spell, other):
+                met.add((spell.notebook_id, other.notebook_id))
+                met.add((other.notebook_id, spell.notebook_id))
         heapq.heappush(running, (spell.end_s, number, spell))
     return met

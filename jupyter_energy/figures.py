@@ -198,15 +198,25 @@ class Figures:
             if text != self._store.trouble and not self._monitor.has_told(text):
                 self._monitor.tell(f"store:{text}", text)
         open_since_s = min((w.start_utc.timestamp() for w in windows), default=math.inf)
-        for record in records:
-            books.whole.add(record, open_since_s)
-            if record.session_id == self._monitor.session_id:
-                books.session.add(record, open_since_s)
+        late = self._count(books, records, open_since_s)
+        if any(record.session_id != self._monitor.session_id for record in late):
+            # Another kernel ran this notebook meanwhile: all in the order in which it began.
+            books = Books(known.id, books.generation)
+            records, last = self._store.records_after(Mark(), known.id)
+            self._count(books, sorted(records, key=lambda r: r.start), open_since_s)
         if records:
             books.seen = {r.run_id for r in records}
         books.last = last
         self._books[notebook] = books
         return books
+
+    def _count(self, books: Books, records: Sequence[Record], open_since_s: float) -> list[Record]:
+        """Add records to the books; those that overlap what has been settled there."""
+        late = [r for r in records if not books.whole.add(r, open_since_s)]
+        for record in records:
+            if record.session_id == self._monitor.session_id:
+                books.session.add(record, open_since_s)
+        return late
 
 
 def _of(window: OpenWindow, edge: Edge) -> Edge:

@@ -1,6 +1,7 @@
 """Runs that overlap in time, as they enter totals: what a device drew while both ran counts once.
 
-Blocks of several threads or tasks overlap without one lying in another. A record has one sum for
+Blocks of several threads or tasks overlap without one lying in another, and so do the cells of a
+notebook that two kernels run at once: both measure the whole device. A record has one sum for
 its whole window and not when within it the energy was drawn, so the energy of the shared time is
 taken at the run's mean power.
 """
@@ -20,10 +21,6 @@ from .uncertainty import Range
 # Two cells one after the other may seem to overlap by this much: their starts are UTC, their
 # durations monotonic, and the two clocks are slewed against each other.
 LEAST_S, LEAST_SHARE = 1e-3, 1e-3
-TWICE = (
-    "several kernels ran this notebook at the same time: what they measured of one device at once "
-    "is in these totals more than once, and in those of the machine (history) once"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +52,7 @@ def device_name(domain: Domain) -> str:
 
 def others_at_once(mine: Iterable[Spell], others: Iterable[Spell]) -> int:
     """How many other notebooks drew from a device of one host while one of `mine` did. Another
-    session of the same notebook is none of them: see `ran_twice_at_once`."""
+    session of the same notebook is none of them."""
     runs = sorted(mine, key=lambda s: s.start_s)
     starts = [run.start_s for run in runs]
     # How far all runs up to this one reach: a later one may be short and an earlier one long.
@@ -70,19 +67,6 @@ def others_at_once(mine: Iterable[Spell], others: Iterable[Spell]) -> int:
                 found.add(who)
             at -= 1
     return len(found)
-
-
-def ran_twice_at_once(records: Iterable[Record]) -> list[str]:
-    """What to say where several kernels ran a notebook at the same time: both measured the whole
-    device. Nothing where none did."""
-    latest: dict[str, Spell] = {}  # of each session the run that reaches farthest
-    for spell in sorted(map(spell_of, records), key=lambda s: s.start_s):
-        if any(meet(spell, other) for other in latest.values()):
-            return [TWICE]
-        before = latest.get(spell.session_id)
-        if before is None or before.end_s < spell.end_s:
-            latest[spell.session_id] = spell
-    return []
 
 
 def overlap_notes(others: int) -> list[str]:
@@ -113,16 +97,16 @@ def counted_once(records: Iterable[Record]) -> tuple[list[Record], int]:
     """The runs in the order they began, each without the time (s), energy (J) and grams that it
     shares with earlier ones; and how many runs overlapped.
 
-    A device's energy is shared only by runs that have a figure for it. Runs of different sessions
-    or hosts share nothing here.
+    A device's energy is shared only by runs that have a figure for it. Runs of different hosts
+    share nothing here.
     """
-    # Until when a session's runs, or their figures of one device, reach, and which run does. In
-    # the order in which runs begin, the time from a run's start up to there is taken.
-    reached: dict[tuple[str, str, Domain | None], tuple[float, str]] = {}
+    # Until when a host's runs, or their figures of one device, reach, and which run does. In the
+    # order in which runs begin, the time from a run's start up to there is taken.
+    reached: dict[tuple[str, Domain | None], tuple[float, str]] = {}
     overlapped: set[str] = set()
 
     def own_share(run: Record, start_s: float, domain: Domain | None) -> float:
-        key = run.session_id, run.host, domain
+        key = run.host, domain
         duration_s = run.duration_s
         end_s, by = reached.get(key, (-math.inf, ""))
         if start_s + duration_s > end_s:

@@ -16,7 +16,7 @@ from .carbon_sums import add_carbon, weight_j
 from .errors import NoSuchNotebook
 from .identity import SCRIPT_SUFFIXES, normalised, notebook_cells, read_notebook
 from .model import Idle, Record
-from .overlaps import overlap_notes, ran_twice_at_once
+from .overlaps import overlap_notes
 from .saved import cell_from_output
 from .schema import (
     MIME_TYPE,
@@ -60,8 +60,7 @@ def summarise(
     for run in _blocks(runs):
         rows.setdefault(("block", run.cell_id or "", run.name or ""), []).append(run)
     totals = totals_from_records(runs, idles)
-    at_once = ran_twice_at_once(run for run in runs if run.within is None)
-    totals["warnings"] += [*overlap_notes(others), *at_once]
+    totals["warnings"] += overlap_notes(others)
     return {
         "schema": SCHEMA,
         "version": version,

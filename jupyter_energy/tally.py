@@ -85,25 +85,31 @@ class Tally:
 
     def __init__(self) -> None:
         self._settled = Totals()
-        # Of each session and host, whose runs alone can overlap: the runs not yet settled, and
-        # until when (s since the epoch) they reach.
-        self._tails: dict[tuple[str, str], tuple[list[Record], float]] = {}
+        # Of each host, whose runs alone can overlap: the runs not yet settled, and until when (s
+        # since the epoch) they and those that are settled reach.
+        self._tails: dict[str, tuple[list[Record], float]] = {}
+        self._settled_s: dict[str, float] = {}
 
-    def add(self, record: Record, open_since_s: float = math.inf) -> None:
+    def add(self, record: Record, open_since_s: float = math.inf) -> bool:
         """Count a record. What ends after `open_since_s` (s since the epoch), when a run that is
-        still under way began, is not settled: that run may overlap it."""
+        still under way began, is not settled: that run may overlap it.
+
+        False for one that overlaps what is settled, as one of another kernel may that was told of
+        late: what they share is in these totals twice.
+        """
         if record.within is not None:
-            return
+            return True
         run = sound(record)
-        group = run.session_id, run.host
         start_s = run.start.timestamp()
         end_s = start_s + run.duration_s
-        tail, reached_s = self._tails.get(group, ([], -math.inf))
+        tail, reached_s = self._tails.get(run.host, ([], -math.inf))
         slack_s = max(LEAST_S, LEAST_SHARE * run.duration_s)
         if tail and start_s >= reached_s - slack_s and reached_s <= open_since_s:
             self._settled = self._settled.plus(counted_once(tail)[0])
+            self._settled_s[run.host] = reached_s
             tail = []
-        self._tails[group] = [*tail, run], max(reached_s, end_s)
+        self._tails[run.host] = [*tail, run], max(reached_s, end_s)
+        return start_s >= self._settled_s.get(run.host, -math.inf) - slack_s
 
     def totals(self, more: Iterable[Record] = ()) -> Totals:
         """The totals, with those of runs that are not kept here, such as one under way."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -24,6 +24,7 @@ from jupyter_energy.monitor import Monitor
 from jupyter_energy.open_window import OpenWindow, Options
 from jupyter_energy.pages import Pages
 from jupyter_energy.sampler import Sampler
+from jupyter_energy.schema import totals_from_records
 from jupyter_energy.sensors.base import Absence
 from jupyter_energy.sensors.nvidia_pci import ASLEEP
 from jupyter_energy.store import Store
@@ -290,6 +291,37 @@ def test_records_of_another_kernel_enter_the_notebook_but_not_the_session(
     assert own.run_id == stored.run_id
     message = at.idle()
     assert (message["notebook"]["runs"], message["session"]["runs"]) == (2, 1)
+
+
+def test_a_cell_of_another_kernel_that_ended_later_than_ours_counts_with_its_own_time_alone(
+    desk: MakeDesk,
+) -> None:
+    sensor = gpu()
+    at = desk(sensor)
+    for _ in range(3):
+        window = at.open()
+        sensor.value += 100.0
+        at.now.s += 1
+        own = at.monitor.close_window(window, "ok")
+        at.now.s += 5
+        at.idle()
+    at.monitor.flush()
+    other = Store(at.monitor.store_path)
+    stored = other.records(own_notebook(at))
+    first = stored[0].measurement
+    longer = replace(first, duration_s=3.0, domains=_tripled(first.domains))
+    theirs = replace(own, run_id="other", session_id="another", measurement=longer)
+    other.append(replace(theirs, notebook_id=own_notebook(at)))
+    expected = totals_from_records(other.records(own_notebook(at)))
+    other.close()
+    told = at.idle()["notebook"]
+    assert (told["runs"], told["duration_s"]) == (4, pytest.approx(expected["duration_s"]))
+    assert told["duration_s"] == pytest.approx(5.0)
+    assert told["measured_j"][0] == pytest.approx(500.0)
+
+
+def _tripled(domains: Iterable[DomainEnergy]) -> tuple[DomainEnergy, ...]:
+    return tuple(replace(d, energy=d.energy.scaled(3.0)) for d in domains if d.energy is not None)
 
 
 def test_a_store_that_was_deleted_is_added_up_anew(desk: MakeDesk, tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ def close(one: object, other: object) -> bool:
 @given(st.lists(near_midnight, max_size=8, unique_by=lambda r: r.run_id))
 @settings(max_examples=EXAMPLES, deadline=None)
 def test_a_notebooks_row_is_its_summary(runs: list[Record]) -> None:
-    runs = [replace(run, host="here", session_id=f"s{run.notebook_id}") for run in runs]
+    runs = [replace(run, host="here") for run in runs]
     with TemporaryDirectory() as folder:
         store = Store(Path(folder) / "energy.sqlite")
         for record in runs:

@@ -96,10 +96,19 @@ def test_what_an_outer_run_did_not_see_is_not_lost_with_the_run_inside_it() -> N
     assert (part.duration_s, part.energy_j) == (0.0, 50.0)
 
 
-@pytest.mark.parametrize("other", [{"session_id": "s2"}, {"host": "there"}])
-def test_runs_of_two_kernels_at_once_both_count_whole(other: dict[str, str]) -> None:
-    runs = [a_record("a"), a_record("b", after_s=1, **other)]
+def test_runs_of_two_hosts_at_once_both_count_whole() -> None:
+    runs = [a_record("a"), a_record("b", after_s=1, host="there")]
     assert counted_once(runs) == (runs, 0)
+
+
+def test_what_two_kernels_of_a_host_measured_at_once_counts_once() -> None:
+    energies: dict[str, Uncertain | Range | None] = {"gpu": Uncertain(100.0)}
+    runs = [
+        a_record("a", duration_s=2, energies=energies),
+        a_record("b", duration_s=2, after_s=1, session_id="s2", energies=energies),
+    ]
+    (_, part), overlapped = counted_once(runs)
+    assert (part.duration_s, part.energy_j, overlapped) == (1.0, 50.0, 2)
 
 
 @pytest.mark.parametrize(("early_s", "overlapped"), [(0.0009, 0), (0.0019, 0), (0.1, 2)])

@@ -94,6 +94,15 @@ def test_a_run_that_overlaps_those_before_it_counts_the_shared_time_once() -> No
     assert tally.totals().duration_s == pytest.approx(3.0)
 
 
+def test_a_run_that_overlaps_what_is_settled_is_told_from_others() -> None:
+    tally = Tally()
+    for number in range(3):
+        assert tally.add(a_record(f"r{number}", duration_s=1.0, after_s=10.0 * number))
+    other_kernel = a_record("other", duration_s=4.0, after_s=-3.5, session_id="s2")
+    assert not tally.add(other_kernel)
+    assert tally.add(a_record("next", duration_s=1.0, after_s=30.0))
+
+
 def test_average_and_marginal_grams_do_not_meet_in_one_figure() -> None:
     tally = Tally()
     for kind in ("average", "marginal"):
