@@ -26,7 +26,7 @@ from .aside import (
     unread,
 )
 from .carving import LONGEST_BYTES
-from .errors import StoreError
+from .errors import Loss, StoreError
 from .filesystem import locks_work, mount_of
 from .migrations import Connection, applied, check, migrate
 from .recovery import recover
@@ -246,8 +246,10 @@ class Database:
         found = self.path.stat()
         if found.st_size == 0 and time.time() - found.st_mtime > LONG_EMPTY_S:
             self._warn(
-                f"the store {self.path} was empty: if it held records, they are lost, and a "
-                "backup of the file would have them; a new one is begun"
+                Loss(
+                    f"the store {self.path} was empty: if it held records, they are lost, and a "
+                    "backup of the file would have them; a new one is begun"
+                )
             )
 
     def _set_journal(self, connection: sqlite3.Connection) -> None:
@@ -305,7 +307,8 @@ class Database:
                     connection.execute("PRAGMA wal_checkpoint").fetchall()
                     connection.execute("PRAGMA synchronous = FULL")
                     name = name_when_read(self.path, found)
-                    self._warn(f"the store {self.path} was damaged; it is kept as {name}; {told}")
+                    was = f"the store {self.path} was damaged; it is kept as {name}; {told}"
+                    self._warn(Loss(was))
 
     def _warn(self, text: str) -> None:
         if text not in self.warnings:

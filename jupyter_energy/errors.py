@@ -55,6 +55,16 @@ class StoreError(EnergyError):
         self.kind = kind
 
 
+class Loss(str):
+    """A line for the user of records that are lost, or may be."""
+
+
+def topic_of(told: str) -> str:
+    """The topic of a line about the store (`Monitor.tell`): each loss has its own, of whichever
+    file; by all else nothing is lost, and one line of it is enough."""
+    return f"store: {told.partition(';')[0]}" if isinstance(told, Loss) else "store"
+
+
 class WrongUse(EnergyError):
     """The user asked for something that cannot be; the text says what would be right."""
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from .display.devices import device_label
-from .errors import EnergyError, StoreError
+from .errors import EnergyError, StoreError, topic_of
 from .live_message import (
     PROTOCOL_VERSION,
     DeviceJson,
@@ -194,9 +194,8 @@ class Figures:
             records, last = self._store.records_after(Mark(), known.id)
         books.generation = self._store.generation
         for text in self._store.warnings:
-            # Why it cannot be used is told by who writes it.
-            if text != self._store.trouble and not self._monitor.has_told(text):
-                self._monitor.tell(f"store:{text}", text)
+            if text != self._store.trouble:  # told by who writes it
+                self._monitor.tell(topic_of(text), text)
         open_since_s = min((w.start_utc.timestamp() for w in windows), default=math.inf)
         late = self._count(books, records, open_since_s)
         if any(record.session_id != self._monitor.session_id for record in late):

@@ -44,7 +44,7 @@ class Process:
         """This one."""
         boot = namespace = ""
         with suppress(OSError):
-            boot = (procfs / "sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+            boot = (procfs / "sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
         with suppress(OSError):
             namespace = str((procfs / "self/ns/pid").readlink())
         pid = os.getpid()

@@ -32,7 +32,6 @@ class Logbook:
     ) -> None:
         self._store, self._begin, self._tell = store, begin, tell
         self.journal: Journal | None = None
-        self.has_told = False  # that nothing at all can be written
         self._opened: Future[None] | None = None
         self._described: dict[str | None, Entry] = {}
         # Appends to a file on another machine may take as long as they like: then on this thread.
@@ -149,9 +148,8 @@ class Logbook:
         return self._late is not None and not self._late.done()
 
     def _tell_unsafe(self, why: str) -> None:
-        self.has_told = True
         self._tell(
-            "journal",
+            "store: journal",
             f"the store {self._store} cannot be written ({why}): records wait in memory, and are "
             "lost with the kernel unless it can be written before. The cell is not affected. "
             "See %energy doctor.",

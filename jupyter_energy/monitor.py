@@ -121,10 +121,15 @@ class Monitor:
             window.let_go()
 
     def tell(self, topic: str, text: str) -> None:
-        """Keep a plain line for the user, one for each topic; `to_tell` hands it out."""
-        if topic not in self._told:
-            self._told[topic] = text
-            self._to_tell.append(text)
+        """Keep a plain line for the user, one for each topic; `to_tell` hands it out. One of topic
+        "store" says what keeps the store from being used, while nothing is lost: it is told only
+        where no other topic that begins so has been."""
+        if topic in self._told:
+            return
+        if topic == "store" and any(told.startswith("store") for told in self._told):
+            return
+        self._told[topic] = text
+        self._to_tell.append(text)
 
     def has_told(self, text: str) -> bool:
         """Whether the user has been told this, alone or as part of a line."""

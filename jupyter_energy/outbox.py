@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from .documents import idle_to_document, record_to_document, to_json
-from .errors import StoreError
+from .errors import StoreError, topic_of
 from .identity import Notebook, NotebookRef
 from .journal import Entry
 from .logbook import Logbook
@@ -242,12 +242,9 @@ class Outbox:
         try:
             self._write()
         except StoreError as error:
-            # Busy or full: by now it is in the journal, which tells where it cannot be. Of one
-            # cause one line is enough.
-            if error.kind not in ("busy", "full") and not self._logbook.has_told:
-                # A reader of the store warns of a newer one too, in the same words.
-                said = ":" + str(error).partition(";")[0] if error.kind == "newer" else ""
-                self._tell(f"store{said}", f"{error}. The cell is not affected.")
+            # Busy or full: by now it is in the journal, which tells where it cannot be.
+            if error.kind not in ("busy", "full"):
+                self._tell("store", f"{error}. The cell is not affected.")
             raise
 
     def _absorb(self) -> None:
@@ -354,9 +351,8 @@ class Outbox:
 
     def _tell_warnings(self) -> None:
         for text in self._store.warnings:
-            if text == self._store.trouble:
-                continue  # told by who meets it when writing
-            self._tell(f"store:{text.partition(';')[0]}", text)  # behind it is each file's name
+            if text != self._store.trouble:  # told by who meets it when writing
+                self._tell(topic_of(text), text)
 
     def _spill(self) -> None:
         """Idle times and power traces go into the journal too, where no database takes them."""

@@ -17,7 +17,7 @@ from typing import TypeVar
 from . import loose, notebook_rows, power_rows, run_rows
 from .database import Database
 from .documents import idle_from_document, utc_text
-from .errors import StoreError
+from .errors import Loss, StoreError
 from .foreign import loads
 from .history_rows import pruned_before
 from .identity import Known, Notebook, NotebookRef, is_cell_id, match
@@ -177,7 +177,8 @@ class Store:
         beside_it = run_rows.readable([entry.document for entry in fresh.values()])
         records = [*own.values(), *(replace(r, notebook_id=notebook_id) for r in beside_it)]
         if unread := len(documents) + len(fresh) - len(records):
-            self._warn(f"{unread} records in {self.path} cannot be read; totals leave them out")
+            said = f"{unread} records in {self.path} cannot be read; totals leave them out"
+            self._warn(Loss(said))
         row = max((row for row, _, _ in found), default=since.row)
         mark = Mark(row, offsets, (since.loose - stored) | fresh.keys())
         return (sorted(records, key=lambda r: r.start) if fresh else records), mark

@@ -396,6 +396,7 @@ def test_a_forked_child_gets_a_record_without_figures_that_says_why(
     _, ended = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(ended) == 0
     run(monitor, "parent again")
+    monitor.flush(LIMIT_S)
     assert [record.name for record in stored(tmp_path)] == ["parent", "parent again"]
 
 

@@ -298,7 +298,7 @@ def test_on_a_full_disk_records_wait_in_memory_and_are_told_of_once_until_there_
         assert sorted({*stored(path), *journaled(path), *waiting}) == [0, *runs]
         # The record was not safe, and the database is full: that is all there is to tell.
         assert len(session.told) <= 2
-        assert "records wait in memory" in session.told["journal"]
+        assert "records wait in memory" in session.told["store: journal"]
         filler.unlink()
         session.wait_until(lambda: stored(path) == [0, *runs])
         assert session.outbox.pending() == []

@@ -108,7 +108,7 @@ def timezone_countries() -> Mapping[str, str]:
     text = (
         files("jupyter_energy.carbon")
         .joinpath("data", "timezones", "timezone_countries.csv")
-        .read_text(encoding="ascii")
+        .read_text(encoding="utf-8")
     )
     rows = [line for line in text.splitlines() if not line.startswith("#")]
     return {row["timezone"]: row["country"] for row in csv.DictReader(rows)}

@@ -39,7 +39,7 @@ class KernelContext:
     def tell(self, text: str) -> None:
         """Tell something that happened, once a kernel, behind the cell's output."""
         if not self._monitor.has_told(text):
-            self._monitor.tell(f"store:{text}", text)
+            self._monitor.tell(f"asked: {text}", text)
 
     def show(self, bundle: Mapping[str, object], alt: str | None = None) -> None:
         """Show a MIME bundle in the cell's output."""
