@@ -8,11 +8,12 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from errno import EACCES, EINVAL, EIO, EPERM, EROFS
+from errno import EACCES, EINVAL, EIO, ENOENT, EPERM, EROFS
 from os.path import realpath
 from pathlib import Path
 from typing import TypeVar
 
+from . import held_files
 from .aside import (
     can_be_read,
     file_at,
@@ -50,6 +51,12 @@ LONG_EMPTY_S = 10.0
 TABLES = "SELECT name, sql FROM sqlite_master"
 # How many thousands of steps SQLite may take in a damaged file: so many, and one for each kB.
 TICK, LEAST_TICKS = 1000, 10_000
+# A reader is told nothing of these: all that there is to see is in the file and in journals.
+UNWRITTEN = ("locks", "forked")
+FORKED = (
+    "a forked process keeps its records in a journal beside the store {path}, which the next kernel "
+    "takes in; nothing is lost, and nothing needs to be done"
+)
 NO_LOCKS = (
     "the file locks of {folder} do not keep writers apart, so the store {path} is only read, and "
     "records stay in {path}.journals; nothing is lost, and nothing needs to be done"
@@ -68,9 +75,7 @@ class Database:
         self.generation = 0  # counts openings: after a new one, the file may be another
         self._procfs = procfs
         self._connection: sqlite3.Connection | None = None
-        self._file: tuple[int, int] | None = None
-        self._pid = 0
-        self._inherited: list[sqlite3.Connection] = []
+        self._file: held_files.FileId | None = None
         self._locks_work: bool | None = None
 
     def read(self, call: Callable[[Connection], T], nothing: T) -> T:
@@ -84,7 +89,7 @@ class Database:
             try:
                 return self.run(call)
             except StoreError as error:
-                if error.kind not in ("locks", "read-only"):
+                if error.kind not in (*UNWRITTEN, "read-only"):
                     raise
                 if error.kind == "read-only":
                     self._warn(str(error))
@@ -148,9 +153,8 @@ class Database:
     def close(self) -> None:
         """Let go of the file. A later call opens it again."""
         connection, self._connection = self._connection, None
-        if connection is not None and self._pid == os.getpid():
-            with suppress(sqlite3.Error):
-                connection.close()
+        if connection is not None and not held_files.is_forked():
+            _let_go(connection, self._file)
 
     def _read_as_it_is(self, call: Callable[[Connection], T], nothing: T) -> T:
         """As the file was when it was last whole, without locks and without writing anything beside
@@ -190,19 +194,14 @@ class Database:
         raise AssertionError("the second attempt returns or raises")
 
     def _opened(self) -> sqlite3.Connection:
-        """The connection, made anew where it is another process's or its file has gone."""
-        if self._connection is not None:
-            if self._pid != os.getpid():
-                # After a fork the connection is the parent's. Even closing it here would harm
-                # the parent (sqlite.org/howtocorrupt.html 2.6), so it is kept and not used.
-                self._inherited.append(self._connection)
-                self._connection = None
-            elif file_at(self.path) != self._file:
-                # Deleted or set aside by someone: what we wrote would be lost with it.
-                self.close()
+        """The connection, made anew where its file has gone."""
+        if held_files.is_forked():
+            raise StoreError(FORKED.format(path=self.path), "forked")
+        if self._connection is not None and file_at(self.path) != self._file:
+            # Deleted or set aside by someone: what we wrote would be lost with it.
+            self.close()
         if self._connection is None:
             self._connection = self._connect()
-            self._pid = os.getpid()
         return self._connection
 
     def _connect(self) -> sqlite3.Connection:
@@ -214,18 +213,27 @@ class Database:
         if is_no_file(self.path):
             raise OSError(EINVAL, "it is no file")
         with suppress(FileExistsError):
-            # Made here for its mode; the -wal and -shm files take theirs from it. Only a file
-            # that nobody has open yet: closing any descriptor of it drops SQLite's locks.
-            os.close(os.open(realpath(self.path), os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        self._file = file_at(self.path)
+            # Made here for its mode; the -wal and -shm files take theirs from it.
+            with held_files.opened(Path(realpath(self.path)), os.O_CREAT | os.O_EXCL | os.O_RDWR):
+                pass
+        file = self._file = file_at(self.path)
+        if file is None:
+            raise FileNotFoundError(ENOENT, os.strerror(ENOENT))
         self._tell_of_emptiness()
         self.generation += 1
-        connection = sqlite3.connect(
-            self.path,
-            timeout=OPENING_BUSY_MS / 1000,
-            isolation_level=None,  # every transaction is written out below
-            check_same_thread=False,
-        )
+        held_files.connecting(file)
+        try:
+            connection = sqlite3.connect(
+                self.path,
+                timeout=OPENING_BUSY_MS / 1000,
+                isolation_level=None,  # every transaction is written out below
+                check_same_thread=False,
+                factory=_Connection,
+            )
+        except BaseException:
+            held_files.disconnected(file)
+            raise
+        held_files.connected(connection)
         connection.text_factory = _text
         try:
             applied(connection)  # another program's file is refused before anything is set in it
@@ -237,7 +245,7 @@ class Database:
             self._take_up(connection)
             connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
         except BaseException:
-            connection.close()
+            _let_go(connection, file)
             raise
         return connection
 
@@ -315,6 +323,19 @@ class Database:
             self.warnings.append(text)
 
 
+class _Connection(sqlite3.Connection):
+    """One that a weak reference can be made to."""
+
+
+def _let_go(connection: sqlite3.Connection, file: held_files.FileId | None) -> None:
+    try:
+        with suppress(sqlite3.Error):
+            connection.close()
+    finally:
+        if file is not None:
+            held_files.disconnected(file)
+
+
 @contextmanager
 def _transaction(connection: Connection) -> Iterator[None]:
     """All or nothing; the write lock is taken at the start, so that nothing read turns stale."""
@@ -357,7 +378,7 @@ def _code(error: Exception) -> int:
 def _explained(error: Exception, path: Path) -> tuple[str, str]:
     """What happened, to which file, and the one thing to do; and its kind in a StoreError."""
     if isinstance(error, StoreError):
-        return (str(error) if error.kind == "locks" else f"the store {path} {error}"), error.kind
+        return (str(error) if error.kind in UNWRITTEN else f"the store {path} {error}"), error.kind
     code = _code(error)
     if code in BUSY:
         return f"the store {path} is being written by another program; try again", "busy"

@@ -380,17 +380,6 @@ def test_a_full_disk_loses_nothing_that_is_appended_again(store: Store) -> None:
     assert len(store.records("n1")) == 300
 
 
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_forked_process_has_a_connection_of_its_own(store: Store) -> None:
-    store.append(a_record("parent"))
-    context = multiprocessing.get_context("fork")
-    child = context.Process(target=store.append, args=(a_record("child", after_s=1),))
-    child.start()
-    child.join()
-    store.append(a_record("parent again", after_s=2))
-    assert [r.run_id for r in store.records("n1")] == ["parent", "child", "parent again"]
-
-
 def test_kernels_that_start_at_once_for_one_notebook_agree_on_its_id(store: Store) -> None:
     start, ids = SPAWN.Barrier(3), SPAWN.Queue()
     arguments = (store.path, NotebookRef("/x/a.ipynb", "a.ipynb"), start, ids)
