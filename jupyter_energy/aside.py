@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from .held_files import FileId, opened
+from .held_files import FileId, held_files
 
 UNREAD, REREAD, READ = "unread", "reread", "corrupt"
 # What SQLite puts beside a database (sqlite.org/tempfiles.html). The file itself last: a new one
@@ -63,7 +63,7 @@ def can_be_read(path: Path) -> bool:
         for suffix in ("", "-wal"):
             file = path.with_name(path.name + suffix)
             if file.exists():
-                with opened(file, READING) as descriptor:
+                with held_files().opened(file, READING) as descriptor:
                     while os.read(descriptor, LIST_OF_TABLES_BYTES):
                         pass
     except OSError:
@@ -86,7 +86,7 @@ def _begin(path: Path) -> bytes:
     if is_no_file(path):
         return b""
     try:
-        with opened(path, READING) as descriptor:
+        with held_files().opened(path, READING) as descriptor:
             return os.read(descriptor, LIST_OF_TABLES_BYTES)
     except OSError:
         return b""
@@ -162,7 +162,7 @@ def locked(path: Path) -> Iterator[bool]:
     with ExitStack() as stack:
         try:
             flags = os.O_RDWR | os.O_NONBLOCK
-            descriptor = stack.enter_context(opened(path, flags))
+            descriptor = stack.enter_context(held_files().opened(path, flags))
         except OSError:
             yield True  # it has gone, which the caller will see; or nothing can be known
             return

@@ -13,7 +13,6 @@ from os.path import realpath
 from pathlib import Path
 from typing import TypeVar
 
-from . import held_files
 from .aside import (
     can_be_read,
     file_at,
@@ -29,6 +28,7 @@ from .aside import (
 from .carving import LONGEST_BYTES
 from .errors import Loss, StoreError
 from .filesystem import locks_work, mount_of
+from .held_files import FileId, held_files
 from .migrations import Connection, applied, check, migrate
 from .recovery import recover
 
@@ -54,8 +54,8 @@ TICK, LEAST_TICKS = 1000, 10_000
 # A reader is told nothing of these: all that there is to see is in the file and in journals.
 UNWRITTEN = ("locks", "forked")
 FORKED = (
-    "a forked process keeps its records in a journal beside the store {path}, which the next kernel "
-    "takes in; nothing is lost, and nothing needs to be done"
+    "a forked process keeps its records in a journal beside the store {path}; nothing is lost, and "
+    "nothing needs to be done"
 )
 NO_LOCKS = (
     "the file locks of {folder} do not keep writers apart, so the store {path} is only read, and "
@@ -75,7 +75,8 @@ class Database:
         self.generation = 0  # counts openings: after a new one, the file may be another
         self._procfs = procfs
         self._connection: sqlite3.Connection | None = None
-        self._file: held_files.FileId | None = None
+        self._held = held_files()
+        self._file: FileId | None = None
         self._locks_work: bool | None = None
 
     def read(self, call: Callable[[Connection], T], nothing: T) -> T:
@@ -153,7 +154,7 @@ class Database:
     def close(self) -> None:
         """Let go of the file. A later call opens it again."""
         connection, self._connection = self._connection, None
-        if connection is not None and not held_files.is_forked():
+        if connection is not None and not self._held.is_forked:
             _let_go(connection, self._file)
 
     def _read_as_it_is(self, call: Callable[[Connection], T], nothing: T) -> T:
@@ -195,7 +196,7 @@ class Database:
 
     def _opened(self) -> sqlite3.Connection:
         """The connection, made anew where its file has gone."""
-        if held_files.is_forked():
+        if self._held.is_forked:
             raise StoreError(FORKED.format(path=self.path), "forked")
         if self._connection is not None and file_at(self.path) != self._file:
             # Deleted or set aside by someone: what we wrote would be lost with it.
@@ -212,16 +213,15 @@ class Database:
             raise StoreError(NO_LOCKS.format(folder=self.path.parent, path=self.path), "locks")
         if is_no_file(self.path):
             raise OSError(EINVAL, "it is no file")
-        with suppress(FileExistsError):
-            # Made here for its mode; the -wal and -shm files take theirs from it.
-            with held_files.opened(Path(realpath(self.path)), os.O_CREAT | os.O_EXCL | os.O_RDWR):
-                pass
+        new = os.O_CREAT | os.O_EXCL | os.O_RDWR
+        with suppress(FileExistsError), self._held.opened(Path(realpath(self.path)), new):
+            pass  # made here for its mode; the -wal and -shm files take theirs from it
         file = self._file = file_at(self.path)
         if file is None:
             raise FileNotFoundError(ENOENT, os.strerror(ENOENT))
         self._tell_of_emptiness()
         self.generation += 1
-        held_files.connecting(file)
+        self._held.connecting(file)
         try:
             connection = sqlite3.connect(
                 self.path,
@@ -231,9 +231,9 @@ class Database:
                 factory=_Connection,
             )
         except BaseException:
-            held_files.disconnected(file)
+            self._held.disconnected(file)
             raise
-        held_files.connected(connection)
+        self._held.connected(connection)
         connection.text_factory = _text
         try:
             applied(connection)  # another program's file is refused before anything is set in it
@@ -327,13 +327,13 @@ class _Connection(sqlite3.Connection):
     """One that a weak reference can be made to."""
 
 
-def _let_go(connection: sqlite3.Connection, file: held_files.FileId | None) -> None:
+def _let_go(connection: sqlite3.Connection, file: FileId | None) -> None:
     try:
         with suppress(sqlite3.Error):
             connection.close()
     finally:
         if file is not None:
-            held_files.disconnected(file)
+            held_files().disconnected(file)
 
 
 @contextmanager
