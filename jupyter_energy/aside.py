@@ -12,7 +12,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -124,25 +124,34 @@ def name_when_read(path: Path, found: Path) -> str:
     return _as(path, found, READ).name
 
 
+def is_read_again(found: Path) -> bool:
+    """Whether reading an unread file has failed before: it is not read a third time."""
+    return f".{REREAD}-" in found.name
+
+
 @contextmanager
-def taken(path: Path, found: Path) -> Iterator[Path | None]:
+def taken(
+    path: Path, found: Path, is_passing: Callable[[BaseException], bool]
+) -> Iterator[Path | None]:
     """Holds an unread file while it is read: where it lies now; None where another process has it.
 
-    It counts as read when the block ends, and as unread again where that raises.
+    It counts as read when the block ends, and as unread again where that raises what `is_passing`.
+    What raises anything else is read once more, as if it had ended the process.
     """
     with locked(found) as is_ours:
         if not is_ours or file_at(found) is None:
             yield None
             return
-        last_time = f".{REREAD}-" in found.name
+        last_time = is_read_again(found)
         held = _as(path, found, READ if last_time else REREAD)
         if not _renamed(found, held):
             yield None
             return
         try:
             yield held
-        except BaseException:
-            _renamed(held, found)
+        except BaseException as error:
+            if is_passing(error):
+                _renamed(held, found)
             raise
         if not last_time:
             _renamed(held, _as(path, found, READ))
