@@ -40,7 +40,7 @@ from .failures import (
     code_of,
     explained,
 )
-from .filesystem import locks_work, mount_of
+from .filesystem import locks_work, mount_of, no_room
 from .held_files import FileId, held_files
 from .migrations import Connection, applied, check, migrate
 from .recovered_rows import OF_THE_DOCUMENT
@@ -111,6 +111,8 @@ class Database:
                 connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
 
         self.run(probe)
+        if why := no_room(self.path):  # SQLite would say it at the end of a transaction
+            raise StoreError(f"the store {self.path} cannot grow: {why}", "full")
 
     def check(self, within_s: float) -> bool:
         """Whether every page was found sound within this time; a damaged file is set aside.
