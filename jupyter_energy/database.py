@@ -153,7 +153,12 @@ class Database:
         """Let go of the file. A later call opens it again."""
         connection, self._connection = self._connection, None
         if connection is not None and not self._held.is_forked:
-            _let_go(connection, self._file)
+            self._let_go(connection)
+
+    def _let_go(self, connection: sqlite3.Connection) -> None:
+        with suppress(sqlite3.Error):
+            connection.close()
+        self._held.closed(connection)
 
     def _read_as_it_is(self, call: Callable[[Connection], T], nothing: T) -> T:
         """As the file was when it was last whole, without locks and without writing anything beside
@@ -219,19 +224,16 @@ class Database:
             raise FileNotFoundError(ENOENT, os.strerror(ENOENT))
         self._tell_of_emptiness()
         self.generation += 1
-        self._held.connecting(file)
-        try:
-            connection = sqlite3.connect(
+        connection = self._held.connected(
+            file,
+            lambda: sqlite3.connect(
                 self.path,
                 timeout=OPENING_BUSY_MS / 1000,
                 isolation_level=None,  # every transaction is written out below
                 check_same_thread=False,
                 factory=_Connection,
-            )
-        except BaseException:
-            self._held.disconnected(file)
-            raise
-        self._held.connected(connection)
+            ),
+        )
         connection.text_factory = _text
         try:
             applied(connection)  # another program's file is refused before anything is set in it
@@ -243,7 +245,7 @@ class Database:
             self._take_up(connection)
             connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
         except BaseException:
-            _let_go(connection, file)
+            self._let_go(connection)
             raise
         return connection
 
@@ -323,15 +325,6 @@ class Database:
 
 class _Connection(sqlite3.Connection):
     """One that a weak reference can be made to."""
-
-
-def _let_go(connection: sqlite3.Connection, file: FileId | None) -> None:
-    try:
-        with suppress(sqlite3.Error):
-            connection.close()
-    finally:
-        if file is not None:
-            held_files().disconnected(file)
 
 
 def _recovered(held: Path, connection: sqlite3.Connection) -> Recovered:

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from weakref import WeakSet
+from typing import TypeVar
+from weakref import WeakKeyDictionary, finalize
+
+T = TypeVar("T")
 
 FileId = tuple[int, int]
 
@@ -34,9 +37,10 @@ class HeldFiles:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._pid = 0  # of the process that opened the first one; 0 before
+        self._pid = 0  # of the process that has them open
         self._connected: Counter[FileId] = Counter()
-        self._connections: WeakSet[object] = WeakSet()
+        self._connections: WeakKeyDictionary[object, finalize[..., object]] = WeakKeyDictionary()
+        self._ends: deque[FileId] = deque()  # of connections, each told by its file
         # With their flags: they are used again, and closed with the last connection.
         self._idle: dict[FileId, list[tuple[int, int]]] = {}
         if hasattr(os, "register_at_fork"):  # Windows does not fork
@@ -44,23 +48,36 @@ class HeldFiles:
 
     @property
     def is_forked(self) -> bool:
-        """Whether this process was forked from one that has had a database open: nothing that it
-        did with SQLite to that file would be kept apart from what others do."""
-        return self._pid not in (0, os.getpid())
+        """Whether this process was forked from one that had a database open: nothing that it did
+        with SQLite to that file would be kept apart from what others do."""
+        return bool(self._connected) and self._pid != os.getpid()
 
-    def connecting(self, file: FileId) -> None:
-        """A connection to a file is about to be opened; `disconnected` once it is closed."""
+    def connected(self, file: FileId, connect: Callable[[], T]) -> T:
+        """The connection to a file that `connect` opens. One that is let go of closes itself."""
         with self._lock:
-            self._pid = self._pid or os.getpid()
+            self._settle()
+            self._pid = os.getpid()
             self._connected[file] += 1
+        try:
+            connection = connect()
+        except BaseException:
+            self._ends.append(file)
+            raise
+        ended: finalize[..., object] = finalize(connection, self._ends.append, file)
+        ended.atexit = False
+        self._connections[connection] = ended
+        return connection
 
-    def connected(self, connection: object) -> None:
-        """It is open: a forked child never lets go of its copy."""
-        self._connections.add(connection)
-
-    def disconnected(self, file: FileId) -> None:
+    def closed(self, connection: object) -> None:
         """A connection has been closed."""
+        self._connections.pop(connection)()
         with self._lock:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Count what has ended; the garbage collector tells it at any moment, without the lock."""
+        while self._ends:
+            file = self._ends.popleft()
             self._connected[file] -= 1
             if self._connected[file] <= 0:
                 del self._connected[file]
@@ -72,6 +89,7 @@ class HeldFiles:
         """A descriptor of a file, at its beginning, which nobody else has; it is not closed while
         this process is connected to the file. Raises OSError."""
         with self._lock:
+            self._settle()
             descriptor = self._taken(path, flags)
         if descriptor is None:
             descriptor = os.open(path, flags, 0o600)
@@ -79,6 +97,7 @@ class HeldFiles:
             yield descriptor
         finally:
             with self._lock:
+                self._settle()
                 file = _id(os.fstat(descriptor))
                 if file in self._connected:
                     self._idle.setdefault(file, []).append((flags, descriptor))
@@ -101,8 +120,8 @@ class HeldFiles:
     def _after_fork(self) -> None:
         """In a forked child, where no other thread goes on and no lock of a file is held."""
         self._lock = threading.Lock()  # another thread may have held it
-        self._connected.clear()
         self._idle.clear()
+        self._settle()
         kept = list(self._connections)
         if kept:
             # Even closing a connection would act on files of the parent's, and Python closes what

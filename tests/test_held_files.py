@@ -87,7 +87,7 @@ def test_what_was_kept_open_goes_with_the_last_connection_of_the_process(path: P
 def run(program: str, path: Path) -> subprocess.CompletedProcess[str]:
     paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
     begin = (
-        "import os, signal, sys, warnings; warnings.simplefilter('ignore')\n"
+        "import gc, os, signal, sys, warnings; warnings.simplefilter('ignore')\n"
         "from pathlib import Path\n"
         "from jupyter_energy.errors import StoreError\n"
         "from jupyter_energy.store import Store\n"
@@ -105,12 +105,12 @@ def run(program: str, path: Path) -> subprocess.CompletedProcess[str]:
 
 
 @needs_fork
-def test_a_forked_child_reads_the_store_and_writes_it_not_though_its_parent_has_closed_it(
+def test_a_forked_child_only_reads_a_store_that_its_parent_has_open(
     path: Path,
 ) -> None:
     """Its own locks would not keep others out: SQLite takes its parent's for them."""
     done = run(
-        "store = Store(path); store.append(a_record('a')); store.close()\n"
+        "store = Store(path); store.append(a_record('a')); store.close(); store.open()\n"
         "if os.fork() == 0:\n"
         "    for of in (store, Store(path)):\n"
         "        print([r.run_id for r in of.records('n1')], of.warnings)\n"
@@ -126,6 +126,22 @@ def test_a_forked_child_reads_the_store_and_writes_it_not_though_its_parent_has_
     )
     assert done.stderr == ""
     assert done.stdout.splitlines() == ["['a'] []", "forked"] * 2 + ["['a', 'c']"]
+
+
+@needs_fork
+def test_a_forked_child_writes_a_store_that_its_parent_has_closed_or_let_go_of(path: Path) -> None:
+    done = run(
+        "store = Store(path); store.append(a_record('a')); store.close()\n"
+        "other = Store(path); other.append(a_record('b', after_s=1)); del other; gc.collect()\n"
+        "if os.fork() == 0:\n"
+        "    store.append(a_record('c', after_s=2))\n"
+        "    store.close()\n"
+        "    sys.exit()\n"
+        "os.wait()\n"
+        "print([r.run_id for r in store.records('n1')])\n",
+        path,
+    )
+    assert (done.stderr, done.stdout) == ("", "['a', 'b', 'c']\n")
 
 
 @needs_fork
