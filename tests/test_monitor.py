@@ -31,9 +31,10 @@ from jupyter_energy.json_shapes import IdleJson
 from jupyter_energy.model import Record
 from jupyter_energy.monitor import Monitor
 from jupyter_energy.open_window import Options
-from jupyter_energy.outbox import MOST_PENDING, Outbox
+from jupyter_energy.outbox import Outbox
 from jupyter_energy.repeat import Repetition
 from jupyter_energy.store import Store
+from jupyter_energy.waiting import MOST_PENDING
 
 NOTEBOOK = NotebookRef(None, "tested", kernel_id="kernel")
 Start = Callable[..., Monitor]

@@ -23,8 +23,9 @@ from strategies import a_record
 
 from jupyter_energy.errors import StoreError
 from jupyter_energy.model import Idle
-from jupyter_energy.outbox import MOST_JOURNALED, Outbox
+from jupyter_energy.outbox import Outbox
 from jupyter_energy.store import Store
+from jupyter_energy.waiting import MOST_JOURNALED
 
 LIMIT_S = 15.0  # bounds a hang, measures nothing
 LATER = "INSERT INTO energy_migration VALUES ('9999 later', '')"
@@ -322,7 +323,8 @@ def test_in_a_folder_that_may_only_be_read_records_wait_until_it_may_be_written(
         session.put(*range(3))
         session.settle()
         assert [record.run_id for record in session.outbox.pending()] == ["0", "1", "2"]
-        assert ["cannot be" in text for text in session.told.values()] == [True]
+        # Monitor.tell leaves out the second, which says less.
+        assert {"store: journal", "store"} >= session.told.keys() >= {"store: journal"}
         path.parent.chmod(0o700)
         session.put(3)
         session.wait_until(lambda: path.exists() and stored(path) == list(range(4)))
