@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from .filesystem import mount_of
@@ -87,33 +87,34 @@ class Logbook:
         """Whether the journal tells which notebook a key stands for."""
         return key in self._described
 
-    def tend(self, appending: AbstractContextManager[object], waits: Callable[[], bool]) -> bool:
-        """See to it that there is a journal; whether it still holds what was appended to it and
-        waits. A long one is followed by a new one and deleted once the database has everything in
-        it, which it has while nothing `waits`; whoever appends holds the lock `appending` until
-        what was appended waits."""
+    def tend(self, waits: Callable[[], bool], again: Callable[[], bool]) -> bool:
+        """See to it that there is a journal; whether it still holds what was appended to it.
+
+        A long one is followed by a new one and deleted once the database has everything in it,
+        which it has while nothing `waits`. `again` writes what has come to wait meanwhile into the
+        new one, and says whether nothing lies in the old one alone.
+        """
         journal = self.journal
-        is_there = False
-        with suppress(OSError):  # a folder that may not be looked into has no journal for us
-            is_there = journal is not None and journal.path.exists()
+        is_there = journal is not None and _is_there(journal.path)
         if journal is not None and is_there and (journal.size_bytes < LONGEST_BYTES or waits()):
             return True
         with suppress(OSError):
-            old = made = self._made()
-            with appending:
-                if not (is_there and waits()):
-                    old, self.journal = self.journal or made, made
-            if old is not self.journal:
+            made = self._made()
+            old, self.journal = self.journal, made
+            # Who has taken the old one to append to has put what it appends where `again` finds it.
+            if old is not None and is_there and again():
                 old.remove()
+            elif old is not None:
+                old.close()
         return is_there
 
-    def end(self, keep: bool) -> None:
-        """Let go of the journal. Where the database has everything it is deleted; else it is to
-        `keep`, and says that nothing more will come."""
-        if keep:
-            self.write(Entry("end", "{}"))
+    def end(self, waits: Callable[[], bool]) -> None:
+        """Let go of the journal. Where the database has everything, and nothing `waits` for it, it
+        is deleted; else it stays, and says that nothing more will come."""
         journal, self.journal = self.journal, None
-        if journal is not None and keep:
+        if journal is not None and waits():
+            with suppress(OSError):
+                journal.append(Entry("end", "{}"))
             journal.close()
         elif journal is not None:
             journal.remove()
@@ -128,11 +129,14 @@ class Logbook:
         mount = mount_of(self._store.parent)
         if self._carrier is None and mount is not None and mount.is_network:
             self._carrier = Worker("jupyter-energy-journal")
+        made = None
         try:
             made = self._begin()
-            for entry in self._described.values():
+            for entry in list(self._described.values()):
                 made.append(entry)
         except OSError as error:
+            if made is not None:
+                made.remove()
             self._tell_unsafe(error.strerror or str(error))
             raise
         return made
@@ -154,3 +158,14 @@ class Logbook:
             "lost with the kernel unless it can be written before. The cell is not affected. "
             "See %energy doctor.",
         )
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a file is where it was; where nobody can tell, it is."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True

@@ -37,7 +37,7 @@ class Refining:
                     made = self._records.made(window, ending, edge)
                     if made.measurement != first.measurement:
                         record = replace(made, warnings=first.warnings)
-                        self._outbox.put(record, window.notebook, again=True)
+                        self._outbox.put(record, window.notebook)
                     self._accounts.settled(edge.readings)
             finally:
                 self._waiting.pop(window.run_id, None)

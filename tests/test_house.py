@@ -57,7 +57,8 @@ LAYERS = (
     ("database",),
     ("store", "summary"),
     # putting together; the settings name what lies below, so they lie above it
-    ("config", "logbook"),
+    ("config", "logbook", "waiting"),
+    ("owners",),
     ("outbox",),
     ("idle_book",),
     ("open_window",),
