@@ -51,6 +51,21 @@ def is_no_file(path: Path) -> bool:
         return False
 
 
+def is_empty(path: Path) -> bool:
+    """Whether a file without a byte lies there."""
+    try:
+        return path.stat().st_size == 0
+    except OSError:
+        return False
+
+
+def is_cut_off(path: Path) -> bool:
+    """Whether a database has lost all its bytes but for what its WAL has: SQLite, which takes it
+    for a new one, would delete that."""
+    wal = Path(f"{os.path.realpath(path)}-wal")  # SQLite's files lie beside what a link names
+    return is_empty(path) and wal.exists() and not is_empty(wal)
+
+
 def may_be_ours(path: Path) -> bool:
     """Whether a damaged file was a database, by its name or its first bytes: one that a user
     named by mistake (results.csv) is theirs, and stays where it is."""

@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from .aside import (
+    PAUSE_S,
     can_be_read,
     file_at,
+    is_cut_off,
+    is_empty,
     is_no_file,
     is_read_again,
     may_be_ours,
@@ -53,7 +56,7 @@ BUSY_MS = 1000
 # Opening may have to wait for another kernel that is making the tables.
 OPENING_BUSY_MS = 3000
 # Another process fills a new file within this.
-LONG_EMPTY_S = 10.0
+LONG_EMPTY_S = 2.0
 TABLES = "SELECT name, sql FROM sqlite_master"
 # How many thousands of steps SQLite may take in a damaged file: so many, and one for each kB.
 TICK, LEAST_TICKS = 1000, 10_000
@@ -204,6 +207,10 @@ class Database:
         if self._connection is not None and file_at(self.path) != self._file:
             # Deleted or set aside by someone: what we wrote would be lost with it.
             self.close()
+        if self._connection is not None and is_empty(self.path):
+            # Cut off by someone. Closing it first would write to it, and delete its WAL.
+            set_aside(self.path, self._file)
+            self.close()
         if self._connection is None:
             self._connection = self._connect()
         return self._connection
@@ -216,13 +223,17 @@ class Database:
             raise StoreError(NO_LOCKS.format(folder=self.path.parent, path=self.path), "locks")
         if is_no_file(self.path):
             raise OSError(EINVAL, "it is no file")
+        if is_cut_off(self.path):
+            set_aside(self.path, file_at(self.path))
         new = os.O_CREAT | os.O_EXCL | os.O_RDWR
-        with suppress(FileExistsError), self._held.opened(Path(realpath(self.path)), new):
-            pass  # made here for its mode; the -wal and -shm files take theirs from it
+        try:
+            with self._held.opened(Path(realpath(self.path)), new):
+                pass  # made here for its mode; the -wal and -shm files take theirs from it
+        except FileExistsError:
+            self._tell_of_emptiness()
         file = self._file = file_at(self.path)
         if file is None:
             raise FileNotFoundError(ENOENT, os.strerror(ENOENT))
-        self._tell_of_emptiness()
         self.generation += 1
         connection = self._held.connected(
             file,
@@ -251,14 +262,15 @@ class Database:
 
     def _tell_of_emptiness(self) -> None:
         """A file without a byte is what a crash of the machine can leave of one with many."""
-        found = self.path.stat()
-        if found.st_size == 0 and time.time() - found.st_mtime > LONG_EMPTY_S:
-            self._warn(
-                Loss(
-                    f"the store {self.path} was empty: if it held records, they are lost, and a "
-                    "backup of the file would have them; a new one is begun"
-                )
-            )
+        last_s = time.monotonic() + LONG_EMPTY_S
+        while is_empty(self.path):
+            age_s = time.time() - self.path.stat().st_mtime
+            if age_s > LONG_EMPTY_S or time.monotonic() > last_s:
+                said = "was empty, and a new one is begun in it: if it held records, they are lost"
+                backup = "unless a journal beside it or a backup of the file has them"
+                self._warn(Loss(f"the store {self.path} {said}, {backup}"))
+                return
+            time.sleep(PAUSE_S)
 
     def _set_journal(self, connection: sqlite3.Connection) -> None:
         """WAL, with which a reader never blocks a writer; the rollback journal on a network."""

@@ -7,6 +7,7 @@ is sound is written, by the functions that write everything else.
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -195,12 +196,15 @@ def _mend_header(path: Path) -> None:
 
     sqlite.org/fileformat.html, 1.3. Without them SQLite looks at nothing else.
     """
+    has_wal = Path(f"{path}-wal").exists()
+    if path.stat().st_size < PAGE_BYTES:
+        if not has_wal:
+            return
+        os.truncate(path, PAGE_BYTES)  # SQLite looks into no WAL of an empty database
     size = path.stat().st_size
-    if size < PAGE_BYTES:
-        return
     with path.open("r+b") as file:
         header = bytearray(file.read(100))
-        is_wal = header[18:20] == b"\2\2" or Path(f"{path}-wal").exists()
+        is_wal = header[18:20] == b"\2\2" or has_wal
         page_bytes = int.from_bytes(header[16:18], "big")
         if header[:16] != SQLITE_HEADER or page_bytes not in PAGE_SIZES:
             page_bytes = PAGE_BYTES

@@ -7,6 +7,8 @@ import multiprocessing
 import os
 import re
 import sqlite3
+import threading
+import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -417,13 +419,59 @@ def test_processes_that_meet_a_damaged_file_at_once_set_it_aside_once_and_all_go
 # --- what is not damaged, and not ours -------------------------------------------------------
 
 
-def test_an_empty_file_is_a_new_store(path: Path) -> None:
+@pytest.mark.parametrize("age_s", [60, -60], ids=["long ago", "by a clock that is ahead"])
+def test_an_empty_file_is_a_new_store_and_what_it_may_have_held_is_told(
+    path: Path, age_s: int
+) -> None:
     path.touch()
+    os.utime(path, (time.time() - age_s,) * 2)
     store, _ = after(sound_store(), path)
     store.append(a_record())
-    assert store.warnings == []
+    (said,) = store.warnings
+    assert "was empty, and a new one is begun in it: if it held records" in said
     assert asides(path) == []
     store.close()
+
+
+def test_a_file_that_another_process_is_about_to_fill_is_waited_for(path: Path) -> None:
+    sound = sound_store()
+    sound.put(path.with_name("filled"))
+    path.touch()
+    reader = Store(path, host="here")
+    opening = threading.Thread(target=reader.open)
+    opening.start()
+    path.with_name("filled").replace(path)
+    opening.join()
+    assert reader.warnings == []
+    assert everything(reader, sound)[0] == sound.records
+    reader.close()
+
+
+@pytest.mark.parametrize("checkpoint", [False, True], ids=["all in the WAL", "some in the WAL"])
+@pytest.mark.parametrize("who", ["itself", "another"])
+def test_a_store_that_is_cut_off_under_a_kernel_gives_back_what_its_wal_has(
+    path: Path, who: str, checkpoint: bool
+) -> None:
+    kernel, other = Store(path, host="here"), Store(path, host="here")
+    notebook_id = kernel.notebook_for(NotebookRef(None, "a.ipynb", kernel_id="k")).id
+    kernel.append(a_record("a", notebook_id))
+    if checkpoint:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    kernel.append(a_record("b", notebook_id, after_s=1))
+    os.truncate(path, 0)
+    kept = ["a", "b"]  # the page that both are in
+    first, second = (kernel, other) if who == "itself" else (other, kernel)
+    assert [r.run_id for r in first.records(notebook_id)] == kept
+    first.append(a_record("c", notebook_id, after_s=2))
+    second.append(a_record("d", notebook_id, after_s=3))
+    for store in (kernel, other):
+        assert [r.run_id for r in store.records(notebook_id)] == [*kept, "c", "d"]
+    (said,) = [*kernel.warnings, *other.warnings]
+    assert "2 of its records were recovered" in said
+    assert len(asides(path)) == 1
+    kernel.close()
+    other.close()
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["folder", "named pipe"])
