@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from .held_files import FileId, held_files
+from .seal import MARK
 
 UNREAD, REREAD, READ = "unread", "reread", "corrupt"
 # What SQLite puts beside a database (sqlite.org/tempfiles.html). The file itself last: a new one
@@ -27,6 +28,7 @@ SQLITE_HEADER = b"SQLite format 3\0"
 DATABASE_SUFFIXES = (".sqlite", ".sqlite3", ".db")
 # Where a database of ours has the list of its tables: in its first pages.
 LIST_OF_TABLES_BYTES = 64 * 1024
+CHUNK_BYTES = 2**20
 READING = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 # How long to wait for another process that is setting the file aside, which takes it a moment.
 PATIENCE_S, PAUSE_S = 3.0, 0.01
@@ -67,9 +69,31 @@ def is_cut_off(path: Path) -> bool:
 
 
 def may_be_ours(path: Path) -> bool:
-    """Whether a damaged file was a database, by its name or its first bytes: one that a user
-    named by mistake (results.csv) is theirs, and stays where it is."""
-    return path.suffix in DATABASE_SUFFIXES or _begin(path).startswith(SQLITE_HEADER)
+    """Whether a damaged file was a database of ours, or nobody can tell: what a user named by
+    mistake (results.csv, notes.sqlite) is theirs, and stays where it is.
+
+    A store has the header of one, or a sealed document, in its file or its WAL. Without them it may
+    be one by its name, if it is too small to have any, or nothing but zeros; text never is.
+    """
+    if _begin(path).startswith(SQLITE_HEADER) or _holds(Path(f"{path}-wal"), MARK.encode()):
+        return True
+    if is_no_file(path) or not _holds(path, b"\0"):
+        return is_empty(path)
+    if _holds(path, MARK.encode()):
+        return True
+    small = path.stat().st_size <= LIST_OF_TABLES_BYTES
+    return path.suffix in DATABASE_SUFFIXES and (small or not _begin(path).strip(b"\0"))
+
+
+def _holds(path: Path, what: bytes) -> bool:
+    """Whether some bytes are anywhere in a file."""
+    tail = b""
+    with suppress(OSError), held_files().opened(path, READING) as descriptor:
+        while chunk := os.read(descriptor, CHUNK_BYTES):
+            if what in tail + chunk:
+                return True
+            tail = chunk[1 - len(what) :] if len(what) > 1 else b""
+    return False
 
 
 def can_be_read(path: Path) -> bool:

@@ -27,8 +27,8 @@ LAYERS = (
     # words: numbers and what can go wrong with them
     ("errors", "version", "filesystem", "uncertainty", "foreign", "plain_text", "signals"),
     ("held_files", "failures"),
-    ("units", "json_file", "json_shapes", "attribution", "seal", "aside", "journal"),
-    ("carving",),
+    ("units", "json_file", "json_shapes", "attribution", "seal", "journal"),
+    ("carving", "aside"),
     ("model", "settings", "calibration"),
     # reading the machine
     ("cuda_library",),

@@ -312,7 +312,7 @@ def test_what_was_done_to_a_damaged_store_is_told_also_when_it_did_not_answer_at
 ) -> None:
     notebook = Hanging(fails=False)
     (tmp_path / "data").mkdir()
-    (tmp_path / "data/energy.sqlite").write_bytes(b"no database at all" * 500)
+    (tmp_path / "data/energy.sqlite").write_bytes(b"no database at all\0" * 500)
     monitor = bare(notebook)
     run(monitor, "one")
     notebook.gate.set()

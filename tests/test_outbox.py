@@ -3,6 +3,7 @@ and when the trouble ends, in this kernel or the next, all of them come into the
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sqlite3
@@ -105,6 +106,7 @@ def taken_in(path: Path) -> list[int]:
 
 def in_a_kernel(work: Callable[[], None]) -> None:
     """Do something in a process that ends as a killed one does: nothing is closed."""
+    gc.collect()  # closes what stores of this test were let go of: a fork may not write to them
     child = os.fork()
     if child == 0:
         status = 1
@@ -270,7 +272,7 @@ def test_what_a_file_had_that_was_spoilt_in_mid_session_comes_into_the_new_one_f
     session.wait_until(lambda: stored(path) == [0, 1, 2])
     for beside in path.parent.glob("energy.sqlite-*"):
         beside.unlink()
-    path.with_name("spoilt").write_bytes(b"no database at all" * 500)
+    path.with_name("spoilt").write_bytes(b"no database at all\0" * 500)
     path.with_name("spoilt").replace(path)
     session.put(3)
     session.wait_until(lambda: path.read_bytes()[:6] == b"SQLite" and stored(path) == [0, 1, 2, 3])

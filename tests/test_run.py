@@ -884,7 +884,7 @@ def test_a_store_that_may_only_be_read_is_said_and_the_figures_are_told(
 
 def test_a_corrupt_store_is_said_and_the_notebook_runs(shell: Shell) -> None:
     shell.store.parent.mkdir()
-    shell.store.write_bytes(b"this is no database" * 100)
+    shell.store.write_bytes(b"this is no database\0" * 100)
     path = notebook(shell.folder / "a.ipynb", [BUSY])
     done = shell("run", path)
     assert done.returncode == 0, done.stderr

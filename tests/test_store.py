@@ -264,11 +264,11 @@ def test_while_another_program_writes_the_record_stays_with_the_caller(store: St
 
 def test_a_file_that_is_no_database_is_set_aside_whole_and_told_once(store: Store) -> None:
     store.path.parent.mkdir()
-    store.path.write_bytes(b"my shopping list" * 100)
+    store.path.write_bytes(b"no database at all\0" * 100)
     store.append(a_record())
     assert store.records("n1") == [a_record()]
     (aside,) = store.path.parent.glob("energy.sqlite.corrupt-*")
-    assert aside.read_bytes() == b"my shopping list" * 100
+    assert aside.read_bytes() == b"no database at all\0" * 100
     (told,) = store.warnings
     assert told == (
         f"the store {store.path} was damaged; it is kept as {aside.name}; none of its records were "
@@ -279,7 +279,7 @@ def test_a_file_that_is_no_database_is_set_aside_whole_and_told_once(store: Stor
 def test_a_second_damaged_file_does_not_take_the_place_of_the_first(store: Store) -> None:
     store.path.parent.mkdir()
     for _ in range(2):
-        store.path.write_bytes(b"no database at all" * 100)
+        store.path.write_bytes(b"no database at all\0" * 100)
         store.append(a_record())
         store.close()
     assert len(list(store.path.parent.glob("energy.sqlite.corrupt-*"))) == 2
@@ -300,7 +300,7 @@ def test_a_database_that_is_torn_while_it_is_open_is_set_aside(store: Store) -> 
 
 def test_a_process_that_finds_the_new_file_does_not_set_it_aside_again(store: Store) -> None:
     store.path.parent.mkdir()
-    store.path.write_bytes(b"no database at all" * 100)
+    store.path.write_bytes(b"no database at all\0" * 100)
     other = Store(store.path)
     store.append(a_record("a"))
     other.append(a_record("b", after_s=1))
@@ -520,7 +520,7 @@ def test_a_path_that_is_no_unicode_is_kept(store: Store) -> None:
     assert store.find_notebook(NotebookRef(path, "caf")).id == first.id
 
 
-@pytest.mark.parametrize("name", ["results.csv", "analysis.ipynb", "notes"])
+@pytest.mark.parametrize("name", ["results.csv", "analysis.ipynb", "notes", "notes.sqlite"])
 def test_a_file_of_the_users_own_that_was_named_by_mistake_stays_as_it_is(
     tmp_path: Path, name: str
 ) -> None:
@@ -530,6 +530,7 @@ def test_a_file_of_the_users_own_that_was_named_by_mistake_stays_as_it_is(
     with pytest.raises(StoreError, match=f"{name} cannot be used"):
         store.open()
     store.close()
+    assert Store(path).records("n1") == []
     assert path.read_text() == "a,b\n" * 2000
     assert [p.name for p in tmp_path.iterdir()] == [name]
 
