@@ -135,16 +135,25 @@ def _is_missing(connection: Connection, run_id: str, said: str) -> bool:
     return all(LOST in known and LOST not in said for (known,) in stored)
 
 
+def nameless(connection: Connection) -> frozenset[str]:
+    """The ids of the notebooks that only records tell of."""
+    return frozenset(notebook_id for notebook_id, _, _ in _nameless(connection))
+
+
 def name_the_nameless(connection: Connection) -> None:
     """Give a row to the notebooks that only records tell of. Without a path they are found again
     by their cells, as ones that were moved."""
+    for notebook_id, host, started in _nameless(connection):
+        row = Kept(notebook_id, None, NAMELESS, host or "", None, None, started)
+        notebook_rows.restore(connection, row)
+
+
+def _nameless(connection: Connection) -> list[tuple[str, str | None, str]]:
     rows = connection.execute(
         "SELECT notebook_id, host, min(started) FROM record "
         "WHERE notebook_id NOT IN (SELECT id FROM notebook) GROUP BY notebook_id"
     )
-    for notebook_id, host, started in list(rows):
-        row = Kept(notebook_id, None, NAMELESS, host or "", None, None, started)
-        notebook_rows.restore(connection, row)
+    return list(rows)
 
 
 def _is_there(connection: Connection, table: str, column: str, value: str) -> bool:

@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from . import notebook_rows, recovered_rows
+from . import carved_rows, notebook_rows, recovered_rows
 from .aside import BESIDE, SQLITE_HEADER
 from .carving import PAGE_BYTES, PAGE_SIZES, carved
 from .migrations import Connection
@@ -50,13 +50,15 @@ class Recovered:
     missing: int | None
 
     def __str__(self) -> str:
+        if not self.records and self.missing is None:
+            return "nothing could be recovered from it"
         recovered = (
             "1 of its records was recovered"
             if self.records == 1
             else f"{self.records or 'none'} of its records were recovered"
         )
         if self.missing is None:
-            return f"{recovered}; whether there were more is not known"
+            return f"{recovered}; it may have had more"
         return f"{recovered}, {self.missing} could not be read" if self.missing else recovered
 
 
@@ -89,6 +91,10 @@ def recover(
             for table, name in recovered_rows.TABLES
         )
         records += write(((None, document) for document in carved(path)), recovered_rows.keep)
+        without = recovered_rows.nameless(into)
+        if without:
+            found = map(recovered_rows.notebook, carved_rows.notebooks(path))
+            write((f for f in found if f is not None and f.id in without), notebook_rows.restore)
         with transaction(into):
             recovered_rows.name_the_nameless(into)
         return Recovered(records, _missing(damaged, into))

@@ -29,6 +29,7 @@ LAYERS = (
     ("held_files", "failures"),
     ("units", "json_file", "json_shapes", "attribution", "seal", "journal"),
     ("carving", "aside"),
+    ("carved_rows",),
     ("model", "settings", "calibration"),
     # reading the machine
     ("cuda_library",),

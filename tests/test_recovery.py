@@ -33,6 +33,7 @@ from hypothesis import strategies as st
 from processes import append_when_told
 from strategies import a_record
 
+from jupyter_energy import carved_rows, recovered_rows
 from jupyter_energy.aside import taken, unread
 from jupyter_energy.documents import to_json
 from jupyter_energy.errors import StoreError
@@ -181,7 +182,8 @@ def test_without_its_list_of_tables_every_document_comes_back_and_its_notebook_i
     store, found = after(sound, path)
     assert found == (sound.records, sound.idles, sound.traces)
     (told,) = store.warnings
-    assert told.endswith("60 of its records were recovered; whether there were more is not known")
+    assert told.endswith("60 of its records were recovered; it may have had more")
+    assert notebooks(path) == sound.notebooks  # each with its path
     moved = NotebookRef("/elsewhere/c.ipynb", "c.ipynb", frozenset({*CELLS, NEVER_RUN}))
     assert store.find_notebook(moved).id in sound.notebooks
     store.close()
@@ -417,6 +419,28 @@ def test_processes_that_meet_a_damaged_file_at_once_set_it_aside_once_and_all_go
 
 
 # --- what is not damaged, and not ours -------------------------------------------------------
+
+
+paths = st.text(
+    st.characters(blacklist_categories=("Cs",), blacklist_characters="\0/"), max_size=99
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(folder=paths, name=paths.filter(bool), kernel=st.none() | st.text("0123456789abcdef-"))
+def test_a_notebooks_row_is_found_in_the_bytes_as_it_was(
+    folder: str, name: str, kernel: str | None
+) -> None:
+    with TemporaryDirectory() as place:
+        path = Path(place) / "energy.sqlite"
+        store = Store(path, host="here")
+        ref = NotebookRef(f"/{folder}/{name}", name, kernel_id=kernel)
+        notebook_id = store.notebook_for(ref).id
+        store.close()
+        rows = [*map(recovered_rows.notebook, carved_rows.notebooks(path))]
+        assert (notebook_id, ref.path, ref.name, "here", kernel) in [
+            (row.id, row.path, row.name, row.host, row.kernel_id) for row in rows if row
+        ]
 
 
 @pytest.mark.parametrize("age_s", [60, -60], ids=["long ago", "by a clock that is ahead"])

@@ -271,8 +271,8 @@ def test_a_file_that_is_no_database_is_set_aside_whole_and_told_once(store: Stor
     assert aside.read_bytes() == b"no database at all\0" * 100
     (told,) = store.warnings
     assert told == (
-        f"the store {store.path} was damaged; it is kept as {aside.name}; none of its records were "
-        "recovered; whether there were more is not known"
+        f"the store {store.path} was damaged; it is kept as {aside.name}; nothing could be "
+        "recovered from it"
     )
 
 
