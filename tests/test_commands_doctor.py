@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from left_journals import about, head, kept, leave
 from shell import OBEYING_MODES, Shell
 from standins.powercap import FakePowercap
 from strategies import a_record
@@ -119,6 +122,26 @@ def test_doctor_tells_how_the_store_is(shell: Shell) -> None:
     assert f"Store: {shell.store} (works)\n  2 records, 0." in said
     assert "MB, no damage found" in said
     assert f"other users may open it; to keep them out: chmod 600 '{shell.store}'" in said
+
+
+def test_doctor_advises_only_what_the_user_can_and_should_do(shell: Shell) -> None:
+    (shell.folder / "dir.sqlite").mkdir(mode=0o755)
+    with closing(sqlite3.connect(shell.folder / "foreign.sqlite")) as connection:
+        connection.execute("CREATE TABLE theirs (x)")
+    for name in ("dir.sqlite", "foreign.sqlite"):
+        (shell.folder / name).chmod(0o755)
+        shell.environ["JUPYTER_ENERGY_STORE"] = str(shell.folder / name)
+        said = shell("doctor").stdout
+        assert "(failed: " in said
+        assert "chmod" not in said
+
+
+def test_a_journal_in_which_nothing_is_yet_is_not_counted(shell: Shell) -> None:
+    said = shell("doctor").stdout
+    assert "(works)" in said
+    assert "journals beside it" not in said
+    leave(shell.store, [head(), about(), kept(a_record("r1"))])  # of a process that runs: this one
+    assert "journals beside it: 1 " in shell("doctor").stdout
 
 
 def test_doctor_finds_damage_that_nobody_has_met_and_tells_of_what_was_set_aside(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +21,9 @@ CHECK_S = 5.0
 class StoreState(TypedDict):
     """A store: `state` is "works" or why not; what is not known is null.
 
-    `damaged` are the files that were set aside, `journals` how many are not in the database yet,
-    those of kernels that run included; `warnings` what had to be done to open it.
+    `open_to_others` says that other users may read or write it, and that its owner, who asks, can
+    end that. `damaged` are the files that were set aside, `journals` how many hold records, those
+    of kernels that run included; `warnings` what had to be done to open it.
     """
 
     path: str
@@ -29,6 +31,7 @@ class StoreState(TypedDict):
     records: int | None
     size_bytes: int | None
     mode: str | None
+    open_to_others: bool
     journal_mode: str | None
     checked: bool
     journals: int
@@ -41,13 +44,14 @@ def look_at(path: Path) -> StoreState:
     store = Store(path)
     nothing: tuple[int | None, str | None] = (None, None)
     records, journal_mode = nothing
-    checked, state = False, "works"
+    checked, state, is_ours = False, "works", True
     try:
         store.check_writable()
         checked = store.check(CHECK_S)
         records, journal_mode = store.read(_counted, nothing)
     except EnergyError as error:
         state = f"failed: {error}"
+        is_ours = getattr(error, "kind", "") not in ("foreign", "unusable")
     finally:
         store.close()
     try:
@@ -60,9 +64,10 @@ def look_at(path: Path) -> StoreState:
         "records": records,
         "size_bytes": None if found is None else _size_bytes(path),
         "mode": None if found is None else f"{stat.S_IMODE(found.st_mode):04o}",
+        "open_to_others": is_ours and found is not None and _is_open_to_others(found),
         "journal_mode": journal_mode,
         "checked": checked,
-        "journals": len(store.journals.names()),
+        "journals": sum(_holds_records(store, name) for name in store.journals.names()),
         "damaged": [str(one) for one in kept(path)],
         "warnings": list(store.warnings),
     }
@@ -81,7 +86,7 @@ def told(state: StoreState, waiting: int = 0) -> Iterator[str]:
         checked = "no damage found" if state["checked"] else "too large to be searched for damage"
         large = _megabytes(state["size_bytes"])
         yield f"  {counted(state['records'], 'record')}, {large}, {checked}"
-    if state["mode"] is not None and int(state["mode"], 8) & 0o077:
+    if state["open_to_others"]:
         yield f"  other users may open it; to keep them out: chmod 600 '{state['path']}'"
     if state["journals"]:
         yield (
@@ -99,6 +104,17 @@ def _counted(connection: Connection) -> tuple[int | None, str | None]:
     ((records,),) = connection.execute("SELECT count(*) FROM record")
     ((journal_mode,),) = connection.execute("PRAGMA journal_mode")
     return records, journal_mode
+
+
+def _is_open_to_others(found: os.stat_result) -> bool:
+    """Whether a file of this user's may be opened by others: Windows has no such modes."""
+    is_own = hasattr(os, "geteuid") and found.st_uid == os.geteuid()
+    return is_own and stat.S_ISREG(found.st_mode) and bool(found.st_mode & 0o077)
+
+
+def _holds_records(store: Store, name: str) -> bool:
+    """Whether a journal has more than what it says of itself: one that has just begun has not."""
+    return any(e.kind not in ("head", "notebook", "end") for e, _, _ in store.journals.read(name))
 
 
 def _size_bytes(path: Path) -> int:
