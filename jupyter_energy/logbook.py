@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
+from errno import EACCES, EDQUOT, EFBIG, ENOSPC, EPERM, EROFS
 from pathlib import Path
 
 from .filesystem import mount_of
@@ -19,6 +20,12 @@ from .worker import Worker
 DEADLINE_S = 0.25
 # A journal as long as this is followed by a new one, once the database has all of it.
 LONGEST_BYTES = 2**20
+# The one thing to do, by what the system says.
+REMEDIES: dict[int | None, str] = {
+    **dict.fromkeys((ENOSPC, EDQUOT), "free disk space"),
+    **dict.fromkeys((EACCES, EPERM, EROFS), "make its folder writable"),
+    EFBIG: "raise the limit of file sizes (ulimit -f)",
+}
 
 
 class Logbook:
@@ -66,7 +73,7 @@ class Logbook:
         except FileNotFoundError:  # somebody has deleted it: `tend` begins another
             return False
         except OSError as error:
-            self._tell_unsafe(error.strerror or str(error))
+            self._tell_unsafe(error.strerror or str(error), error.errno)
             return False
         return True
 
@@ -137,7 +144,7 @@ class Logbook:
         except OSError as error:
             if made is not None:
                 made.remove()
-            self._tell_unsafe(error.strerror or str(error))
+            self._tell_unsafe(error.strerror or str(error), error.errno)
             raise
         return made
 
@@ -151,12 +158,12 @@ class Logbook:
     def _is_late(self) -> bool:
         return self._late is not None and not self._late.done()
 
-    def _tell_unsafe(self, why: str) -> None:
+    def _tell_unsafe(self, why: str, number: int | None = None) -> None:
+        remedy = REMEDIES.get(number, "jupyter energy doctor tells more")
         self._tell(
             "store: journal",
-            f"the store {self._store} cannot be written ({why}): records wait in memory, and are "
-            "lost with the kernel unless it can be written before. The cell is not affected. "
-            "See %energy doctor.",
+            f"the store {self._store} cannot be written ({why}): {remedy}. Until then records wait "
+            "in memory, and are lost with this process; what it runs is not affected.",
         )
 
 
