@@ -242,7 +242,7 @@ def test_a_store_that_fails_is_told_once(start: Start, tmp_path: Path) -> None:
     run(monitor, "first")
     (text,) = monitor.to_tell()
     assert str(tmp_path / "data") in text
-    assert "The cell is not affected." in text
+    assert "what it runs is not affected." in text
     run(monitor, "second")
     assert monitor.to_tell() == []
 
