@@ -20,7 +20,6 @@ from ..summary import summarise
 from ..version import version
 from .base import Context
 
-
 # What begins the lines that we write on a kernel's stderr.
 OURS = "jupyter-energy: "
 
