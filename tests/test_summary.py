@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from strategies import a_record, in_zone, measurements, one_after_another, records
 
 from jupyter_energy.errors import NoSuchNotebook
-from jupyter_energy.model import Record
+from jupyter_energy.model import Emissions, Record
 from jupyter_energy.schema import MIME_TYPE, NotebookJson, SummaryJson, cell_from_records, to_json
 from jupyter_energy.summary import from_notebook_file, summarise
 from jupyter_energy.uncertainty import Range, Uncertain
@@ -269,3 +269,12 @@ def test_a_script_has_no_saved_outputs(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(NoSuchNotebook, match=r"gone\.ipynb: there is no such file"):
         from_notebook_file(tmp_path / "gone.ipynb")
+
+
+def test_a_run_without_grams_is_told_though_another_has_all_of_its_time() -> None:
+    def run(number: int, duration_s: float, emitted: Emissions | None) -> Record:
+        energies: dict[str, Uncertain | Range | None] = {"gpu": Uncertain(5.0)}
+        return a_record(f"r{number}", energies=energies, duration_s=duration_s, emitted=emitted)
+
+    totals = summary_of(run(1, 9.0, in_zone("FR", 50.0, 5.0)), run(2, 4.0, None))["totals"]
+    assert "1 of 2 runs has energy but no CO2e: the grams are of the others" in totals["warnings"]
