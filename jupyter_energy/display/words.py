@@ -18,7 +18,7 @@ from ..json_shapes import BaselineJson, DomainJson
 from ..missing import ACCELERATORS, MOST_TOLD
 from ..model import APART
 from ..plain_text import NAME_LIMIT, clean
-from ..schema import CellJson, RangeJson, SummaryJson, TotalsJson, ValueJson
+from ..schema import CellJson, RangeJson, TotalsJson, ValueJson
 from ..sensors.nvidia_pci import ASLEEP
 from ..uncertainty import COVERAGE_FACTOR_95, Range, Uncertain
 
@@ -257,27 +257,6 @@ def idle(totals: TotalsJson) -> tuple[str, ...]:
     return (f"idle between cells: {energy} in {time}{seen}; in no total",)
 
 
-def shares(
-    cells: Sequence[CellJson], measured: ValueJson | None, estimated: RangeJson | None
-) -> tuple[Figure | None, ...]:
-    """Each cell's share of the measured total, else of the estimated total and saying so."""
-    return tuple(_share(c, measured, estimated) for c in cells)
-
-
-def _share(
-    cell: CellJson, measured: ValueJson | None, estimated: RangeJson | None
-) -> Figure | None:
-    if cell["measured_j"] is not None and measured is not None and measured["value"] > 0:
-        if cell["measured_j"]["value"] < cell["measured_j"]["u95"]:
-            return None  # below what the sensor can tell
-        part = cell["measured_j"]["value"] / measured["value"]
-        return Figure(units.percent(part), "measured")
-    if cell["estimated_j"] is not None and estimated is not None and estimated["mid"] > 0:
-        part = cell["estimated_j"]["mid"] / estimated["mid"]
-        return Figure(f"{units.percent(part)} est.", "estimated")
-    return None
-
-
 def energies(
     measured: ValueJson | None, estimated: RangeJson | None, power: str = ""
 ) -> tuple[Figure, ...]:
@@ -314,23 +293,3 @@ def without_runs(totals: TotalsJson) -> str:
 
 
 NOTHING_YET = "Nothing measured yet. Put %%energy on the first line of a cell, or type %energy on."
-LEGEND_MEASURED = "± is the 95 % interval."
-LEGEND_ESTIMATED = (
-    "≈ is estimated without a sensor; the truth is expected within the range. "
-    "est.: share of the estimated total."
-)
-LEGEND_STAR = "* a device was not measured then, and is not in the figure."
-LEGEND_INSIDE = "↳ lies inside another row and is part of its figures."
-
-
-def legend(summary: SummaryJson) -> str:
-    """What the signs in a summary mean; only those that occur."""
-    totals = summary["totals"]
-    said = [LEGEND_MEASURED] if totals["measured_j"] is not None else []
-    if totals["estimated_j"] is not None:
-        said.append(LEGEND_ESTIMATED)
-    if any(cell["measured_j"] is not None and unmeasured(cell) for cell in summary["cells"]):
-        said.append(LEGEND_STAR)
-    if any(cell["inside"] for cell in summary["cells"]):
-        said.append(LEGEND_INSIDE)
-    return " ".join(said)
