@@ -29,6 +29,8 @@ COMMAND = "%energy"  # how commands are written in a notebook; in a shell "jupyt
 STAR = " *"  # behind a figure that a device is missing in
 INSIDE = "↳ "  # before the name of a row whose energy is part of another row's
 LEAST_S = 1e-9  # the clock counts nanoseconds: in less, nothing has a mean
+# CPU time, which estimates are made from, is told in ticks of this (time(7): USER_HZ is 100).
+TICK_S = 0.01
 # A wait for the GPU is told from this share of the cell's time on.
 _LEAST_WAIT = 0.01
 # An interval between runs that is this much of the whole one says nothing new.
@@ -103,10 +105,15 @@ def mean_power(cell: CellJson) -> Figure | None:
 
 
 def mean_of(watts: float | None, measured: ValueJson | None, duration_s: float) -> Figure | None:
-    """Mean power in W as a figure: measured (a bound below resolution), estimated, or None."""
+    """Mean power in W as a figure: measured (a bound below resolution), estimated, or None.
+
+    Estimates have none in less than a tick, or where their middle is nothing: that is a bound.
+    """
     if watts is None or duration_s < LEAST_S:
         return None
     if measured is None:
+        if duration_s < TICK_S or watts <= 0:
+            return None
         return Figure(units.about(watts, units.POWER_W), "estimated")
     energy = uncertain(measured)
     # By the mean that was computed: it may be over a part of the runs.
