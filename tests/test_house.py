@@ -99,6 +99,7 @@ SHARED = {
         "shell_context",
         "store_state",
         "traced",
+        "unwritable",
     },
 }
 REGISTERED = {"sensors": SENSORS, "carbon": PROVIDERS, "commands": COMMANDS}

@@ -7,7 +7,6 @@ import tempfile
 import uuid
 from contextlib import suppress
 from dataclasses import replace
-from errno import EACCES, EDQUOT, ENOSPC, EPERM, EROFS
 from pathlib import Path
 
 from ..aside import kept
@@ -19,6 +18,7 @@ from ..store import Mark, Store
 from ..summary import summarise
 from ..version import version
 from .base import Context
+from .unwritable import explained
 
 # What begins the lines that we write on a kernel's stderr.
 OURS = "jupyter-energy: "
@@ -46,8 +46,8 @@ class Session:
             Store(self.wanted_path).begin_journal(self.session_id).remove()
         except OSError as error:
             context.tell(
-                f"the store {self.wanted_path} cannot be written ({error.strerror}): "
-                f"{_remedy(error)}. This run is measured, and kept if it can be when it ends."
+                f"{explained(self.wanted_path, error)}. "
+                "This run is measured, and kept if it can be when it ends."
             )
             with suppress(OSError):  # what runs keeps its records in memory then
                 self._folder = tempfile.TemporaryDirectory(prefix="jupyter-energy-")
@@ -183,12 +183,3 @@ class Session:
             name=self.ref.name,
         )
         return summarise(named, records, version(), idles, others)
-
-
-def _remedy(error: OSError) -> str:
-    """The one thing to do where a journal cannot be written."""
-    if error.errno in (ENOSPC, EDQUOT):
-        return "free disk space"
-    if error.errno in (EACCES, EPERM, EROFS):
-        return "make its folder writable"
-    return "set JUPYTER_ENERGY_STORE to another file"

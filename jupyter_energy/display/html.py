@@ -90,7 +90,7 @@ def history(history: HistoryJson, command: str = words.COMMAND, most: int | None
     """The totals over notebooks, days or hosts, then the first `most` rows."""
     totals, rows = history["totals"], history["rows"][:most]
     if not totals["runs"]:
-        return _box([_text(past.NOTHING.format(past.when(history).lstrip(", ") or "yet"))], ())
+        return _box([_text(past.nothing(history))], ())
     energies, over = past.headline(history)
     parts = [f"{_and(energies)}{_text(over)}"]
     known = totals["measured_j"] is not None or totals["estimated_j"] is not None

@@ -71,7 +71,7 @@ def history(history: HistoryJson, command: str = words.COMMAND, most: int | None
     """The totals over notebooks, days or hosts, then the first `most` rows."""
     totals, rows = history["totals"], history["rows"][:most]
     if not totals["runs"]:
-        return past.NOTHING.format(past.when(history).lstrip(", ") or "yet")
+        return past.nothing(history)
     energies, over = past.headline(history)
     lines = _wrapped(" and ".join(f.text for f in energies) + over)
     known = totals["measured_j"] is not None or totals["estimated_j"] is not None

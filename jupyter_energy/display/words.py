@@ -25,6 +25,7 @@ from ..uncertainty import COVERAGE_FACTOR_95, Range, Uncertain
 Look = Literal["measured", "estimated", "computed", "unknown"]
 
 REASON_LIMIT = 160
+WHY_LIMIT = 400  # why there is nothing at all, which names a file
 COMMAND = "%energy"  # how commands are written in a notebook; in a shell "jupyter energy"
 STAR = " *"  # behind a figure that a device is missing in
 INSIDE = "↳ "  # before the name of a row whose energy is part of another row's
@@ -296,7 +297,7 @@ def notes(warnings: Sequence[str]) -> tuple[str, ...]:
 
 def without_runs(totals: TotalsJson) -> str:
     """What stands in the place of the totals where there are no runs: why, where that is known."""
-    return "; ".join(clean(w, REASON_LIMIT) for w in totals["warnings"]) or NOTHING_YET
+    return "; ".join(clean(w, WHY_LIMIT) for w in totals["warnings"]) or NOTHING_YET
 
 
 NOTHING_YET = "Nothing measured yet. Put %%energy on the first line of a cell, or type %energy on."
