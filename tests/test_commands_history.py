@@ -252,7 +252,8 @@ def test_a_notebook_that_only_a_journal_tells_of_has_its_name(store: Store, caps
         other.execute("CREATE TABLE theirs (x)")
     told = about(NotebookRef("/home/me/a/mine.ipynb", "mine.ipynb"), "id-1")
     leave(store.path, [head(), told, kept(a_run("r", "", 0, 10.0))])
-    lines = shown(capsys).splitlines()
+    assert main(["history"]) == 0
+    lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if line.startswith("mine.ipynb ")]
 
 
