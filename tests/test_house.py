@@ -100,6 +100,7 @@ SHARED = {
         "shell_context",
         "store_state",
         "traced",
+        "unwritable",
     },
 }
 REGISTERED = {"sensors": SENSORS, "carbon": PROVIDERS, "commands": COMMANDS}
