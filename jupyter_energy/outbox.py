@@ -243,8 +243,8 @@ class Outbox:
         try:
             self._write()
         except StoreError as error:
-            # Busy or full: by now it is in the journal, which tells where it cannot be.
-            if error.kind not in ("busy", "full"):
+            # By now it is in the journal, which tells where it cannot be.
+            if error.kind not in ("busy", "full", "forked"):
                 self._tell("store", f"{error}. The cell is not affected.")
             raise
 
