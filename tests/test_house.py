@@ -26,6 +26,7 @@ PACKAGE = ROOT / "jupyter_energy"
 LAYERS = (
     # words: numbers and what can go wrong with them
     ("errors", "version", "filesystem", "uncertainty", "foreign", "plain_text", "signals"),
+    ("answer",),
     ("units", "json_file", "json_shapes", "attribution", "seal", "aside", "journal"),
     ("carving",),
     ("model", "settings", "calibration"),
