@@ -10,12 +10,11 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from .answer import Answer
 from .documents import idle_to_document, record_to_document, to_json
 from .errors import StoreError, topic_of
 from .identity import Notebook, NotebookRef
@@ -82,7 +81,7 @@ class Outbox:
         self._traces: deque[tuple[str, PowerTrace]] = deque(maxlen=MOST_PENDING_TRACES)
         self._generation = 0
         self._notebooks: dict[str | None, Notebook] = {}  # those that the store has been asked for
-        self._late: Future[None] | None = None  # a call that was waited for in vain
+        self._late: Answer[None] | None = None  # a call that was waited for in vain
         self._answers = True  # the database, when it was last asked
         self._closed = False
 
@@ -192,16 +191,15 @@ class Outbox:
 
     def flush(self, timeout_s: float) -> None:
         """Try to write what waits. Raises StoreError when it cannot be written."""
-        future = self._worker.submit(self._write)
-        try:
-            future.result(timeout_s)
-        except (FutureTimeout, TimeoutError):
-            self._late = future
+        answer = self._worker.submit(self._write)
+        if not answer.wait(timeout_s):
+            self._late = answer
             raise StoreError(
                 f"the store {self._store.path} did not answer within {timeout_s:g} s; "
                 "the records wait in its journal",
                 "busy",
-            ) from None
+            )
+        answer.result()
 
     def _is_late(self) -> bool:
         return self._late is not None and not self._late.done()
