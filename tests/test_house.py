@@ -27,6 +27,7 @@ LAYERS = (
     # words: numbers and what can go wrong with them
     ("errors", "version", "filesystem", "uncertainty", "foreign", "plain_text", "signals"),
     ("held_files", "failures"),
+    ("answer",),
     ("units", "json_file", "json_shapes", "attribution", "seal", "aside", "journal"),
     ("carving",),
     ("model", "settings", "calibration"),
