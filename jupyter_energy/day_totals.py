@@ -85,11 +85,6 @@ class Figures:
                 self.estimated.append(d.energy)
 
     @property
-    def is_known(self) -> bool:
-        """Whether there is any energy."""
-        return bool(self.measured or self.estimated)
-
-    @property
     def weight_j(self) -> float:
         """What grams weigh by, as in carbon_sums.py."""
         measured_j = math.fsum(energy.value for _, energy in self.measured)
@@ -98,13 +93,14 @@ class Figures:
 
 def _totals(own: Sequence[Record], counted: Sequence[Figures]) -> Row:
     starts = [run.start for run in own]
-    known = [one for one in counted if one.is_known]
+    # By what each run has of its own: one within the time of another has energy, and adds none.
+    known = [r for r in own if any(d.energy is not None for d in r.measurement.counted())]
     estimated = sum_of_ranges(energy for one in counted for energy in one.estimated)
     return (
         len(own),
         sum(run.outcome in ("interrupted", "lost") for run in own),
         len(known),
-        sum(one.run.emissions is None for one in known),
+        sum(run.emissions is None for run in known),
         math.fsum(one.run.duration_s for one in counted),
         *((None, None, None) if estimated is None else astuple(estimated)),
         utc_text(min(starts)),

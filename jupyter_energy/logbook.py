@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
+from errno import EACCES, EDQUOT, EFBIG, ENOSPC, EPERM, EROFS
 from pathlib import Path
 
+from .answer import Answer
 from .filesystem import mount_of
 from .identity import NotebookRef
 from .journal import Entry, Journal
 from .journals import notebook_entry
+from .signals import raise_if_users
 from .worker import Worker
 
 # Where the journal is not open yet, or lies on another machine, a cell's reply waits this long for
@@ -19,6 +20,12 @@ from .worker import Worker
 DEADLINE_S = 0.25
 # A journal as long as this is followed by a new one, once the database has all of it.
 LONGEST_BYTES = 2**20
+# The one thing to do, by what the system says.
+REMEDIES: dict[int | None, str] = {
+    **dict.fromkeys((ENOSPC, EDQUOT), "free disk space"),
+    **dict.fromkeys((EACCES, EPERM, EROFS), "make its folder writable"),
+    EFBIG: "raise the limit of file sizes (ulimit -f)",
+}
 
 
 class Logbook:
@@ -32,13 +39,13 @@ class Logbook:
     ) -> None:
         self._store, self._begin, self._tell = store, begin, tell
         self.journal: Journal | None = None
-        self._opened: Future[None] | None = None
+        self._opened: Answer[None] | None = None
         self._described: dict[str | None, Entry] = {}
         # Appends to a file on another machine may take as long as they like: then on this thread.
         self._carrier: Worker | None = None
-        self._late: Future[None] | None = None  # what was waited for in vain
+        self._late: Answer[None] | None = None  # what was waited for in vain
 
-    def start(self, submit: Callable[[Callable[[], None]], Future[None]]) -> None:
+    def start(self, submit: Callable[[Callable[[], None]], Answer[None]]) -> None:
         """Have the journal opened on the store's thread."""
         self._opened = submit(self._open)
 
@@ -66,7 +73,8 @@ class Logbook:
         except FileNotFoundError:  # somebody has deleted it: `tend` begins another
             return False
         except OSError as error:
-            self._tell_unsafe(error.strerror or str(error))
+            raise_if_users(error)
+            self._tell_unsafe(error.strerror or str(error), error.errno)
             return False
         return True
 
@@ -137,26 +145,24 @@ class Logbook:
         except OSError as error:
             if made is not None:
                 made.remove()
-            self._tell_unsafe(error.strerror or str(error))
+            self._tell_unsafe(error.strerror or str(error), error.errno)
             raise
         return made
 
-    def _wait_for(self, future: Future[None]) -> None:
-        try:
-            future.result(DEADLINE_S)
-        except (FutureTimeout, TimeoutError):
+    def _wait_for(self, future: Answer[None]) -> None:
+        if not future.wait(DEADLINE_S):
             self._late = future
             self._tell_unsafe(f"no answer within {DEADLINE_S:g} s")
 
     def _is_late(self) -> bool:
         return self._late is not None and not self._late.done()
 
-    def _tell_unsafe(self, why: str) -> None:
+    def _tell_unsafe(self, why: str, number: int | None = None) -> None:
+        remedy = REMEDIES.get(number, "jupyter energy doctor tells more")
         self._tell(
             "store: journal",
-            f"the store {self._store} cannot be written ({why}): records wait in memory, and are "
-            "lost with the kernel unless it can be written before. The cell is not affected. "
-            "See %energy doctor.",
+            f"the store {self._store} cannot be written ({why}): {remedy}. Until then records wait "
+            "in memory, and are lost with this process; what it runs is not affected.",
         )
 
 

@@ -11,12 +11,11 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from dataclasses import replace
 from typing import Literal
 
+from .answer import Answer
 from .documents import idle_to_document, record_to_document, to_json
 from .errors import StoreError, topic_of
 from .identity import Notebook, NotebookRef
@@ -26,6 +25,7 @@ from .model import Idle, Record
 from .overlaps import Spell
 from .owners import Owners
 from .power.document import PowerTrace
+from .signals import raise_if_users
 from .store import Store
 from .waiting import MOST_JOURNALED, MOST_PENDING, Waiting, Waitlist
 from .worker import Worker
@@ -72,7 +72,7 @@ class Outbox:
         self._asked: dict[str, int | None] = {}  # runs whose neighbours are looked for
         self._traces: deque[tuple[str, PowerTrace]] = deque(maxlen=MOST_PENDING_TRACES)
         self._generation = 0
-        self._late: Future[None] | None = None  # a call that was waited for in vain
+        self._late: Answer[None] | None = None  # a call that was waited for in vain
         self._answers = True  # the database, when it was last asked
         self._closed = False
 
@@ -120,8 +120,10 @@ class Outbox:
             self.put(record, key)
             is_late = self._late is not None and not self._late.done()
             if self._answers and not self._closed and not is_late:
-                with suppress(Exception):  # the record is kept, and the result is to be shown
+                try:
                     self.flush(ASKING_S)
+                except Exception as error:  # noqa: BLE001  the record is kept, the result shown
+                    raise_if_users(error)
         finally:
             found = self._asked.pop(record.run_id, None)
         return found or 0
@@ -186,16 +188,15 @@ class Outbox:
         """Try to write what waits. Raises StoreError when it cannot be written."""
         if os.getpid() != self._pid:
             raise StoreError("a forked process keeps none of its parent's records", "busy")
-        future = self._worker.submit(self._write)
-        try:
-            future.result(timeout_s)
-        except (FutureTimeout, TimeoutError):
-            self._late = future
+        answer = self._worker.submit(self._write)
+        if not answer.wait(timeout_s):
+            self._late = answer
             raise StoreError(
                 f"the store {self._store.path} did not answer within {timeout_s:g} s; "
                 "the records wait in its journal",
                 "busy",
-            ) from None
+            )
+        answer.result()
 
     def _make_room(self) -> bool:
         """Let go of what is safe elsewhere, and of the oldest where too many wait; whether a record

@@ -199,7 +199,7 @@ def totals_from_records(records: Iterable[Record], idles: Iterable[Idle] = ()) -
         "last": utc_text(max(starts)) if starts else None,
         "interrupted": sum(r.outcome in ("interrupted", "lost") for r in runs),
         "idle": idle_json(idles),
-        "warnings": [*told, *without(runs), *_without_grams(once)],
+        "warnings": [*told, *without(runs), *_without_grams(runs)],
     }
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import nbformat
@@ -169,6 +171,35 @@ def test_a_notebook_that_was_never_measured_has_an_empty_summary(shell: Shell) -
     assert one_line(done.stdout).startswith("new.ipynb: Nothing measured yet.")
     summary = shell.summary(path)
     assert (summary["cells"], summary["totals"]["runs"]) == ([], 0)
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_where_the_store_cannot_be_used_that_is_said_and_not_that_nothing_was_measured(
+    shell: Shell, kind: str
+) -> None:
+    path = notebook(shell.folder / "new.ipynb", [BUSY])
+    if kind == "folder":
+        shell.store.parent.write_text("no folder")
+    else:
+        shell.store.parent.mkdir()
+        with closing(sqlite3.connect(shell.store)) as other:
+            other.execute("CREATE TABLE theirs (x)")
+    before = sorted(shell.folder.rglob("*"))
+    for words in (["summary", path], ["history"]):
+        done = shell(*words)
+        assert done.returncode == 0, done.stderr
+        assert f"the store {shell.store} cannot be " in " ".join(done.stdout.split())
+        assert "set JUPYTER_ENERGY_STORE to another file" in " ".join(done.stdout.split())
+        assert "Nothing" not in done.stdout
+        document = json.loads(shell(*words, "--json").stdout)
+        assert [str(shell.store) in line for line in document["totals"]["warnings"]] == [True]
+    script = path.with_suffix(".py")
+    script.write_text("")
+    done = shell("summary", script)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"nothing is known of {script}" in done.stderr
+    script.unlink()
+    assert sorted(shell.folder.rglob("*")) == before  # it was only looked at
 
 
 def test_figures_from_saved_outputs_are_said_to_be_those(shell: Shell) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from display_examples import EVIL
+from left_journals import about, head, kept, leave
 from strategies import a_record, in_zone
 
 from jupyter_energy.cli import main
@@ -243,6 +244,17 @@ def test_while_another_program_writes_the_history_is_computed_and_not_kept(
         other.execute("BEGIN IMMEDIATE")
         assert json.loads(shown(capsys, "--json"))["totals"]["runs"] == 1
         assert other.execute("SELECT count(*) FROM day_total").fetchall() == [(0,)]
+
+
+def test_a_notebook_that_only_a_journal_tells_of_has_its_name(store: Store, capsys) -> None:
+    store.path.write_bytes(b"")
+    with closing(sqlite3.connect(store.path)) as other:
+        other.execute("CREATE TABLE theirs (x)")
+    told = about(NotebookRef("/home/me/a/mine.ipynb", "mine.ipynb"), "id-1")
+    leave(store.path, [head(), told, kept(a_run("r", "", 0, 10.0))])
+    assert main(["history"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("mine.ipynb ")]
 
 
 def test_no_name_of_a_notebook_or_host_reaches_html_as_markup(store: Store, capsys) -> None:

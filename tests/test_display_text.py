@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 
 import display_examples as examples
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from jupyter_energy import units
 from jupyter_energy.display import text, words
 from jupyter_energy.plain_text import clean
-from jupyter_energy.schema import CellJson, SummaryJson
+from jupyter_energy.schema import CellJson, RangeJson, SummaryJson
 from jupyter_energy.uncertainty import Range
 
 FIGURES = st.floats(min_value=1e-6, max_value=1e9)
@@ -380,3 +381,34 @@ def test_numbers_become_text_with_no_more_digits_than_they_deserve(
     shown: str, expected: str
 ) -> None:
     assert shown == expected
+
+
+@pytest.mark.parametrize(
+    ("energy", "duration_s", "mean"),
+    [
+        (examples.estimate(0.0, 0.0, 0.029), 0.5, None),  # no tick of CPU time in half a second
+        (examples.estimate(0.001, 0.01, 0.05), 0.0005, None),
+        (examples.estimate(0.5, 1.5, 4.5), 0.5, "≈ 3.0 W"),
+    ],
+)
+def test_an_estimate_has_a_mean_power_only_where_it_is_more_than_a_bound_and_a_tick(
+    energy: RangeJson, duration_s: float, mean: str | None
+) -> None:
+    made = examples.cell(
+        duration_s=duration_s,
+        estimated_j=energy,
+        average_w=energy["mid"] / duration_s,
+        domains=[
+            examples.domain(
+                "package",
+                "CPU",
+                low_j=energy["low"],
+                mid_j=energy["mid"],
+                high_j=energy["high"],
+                provenance="estimated",
+            )
+        ],
+    )
+    shown = text.cell(made) + text.summary(summary_of([made]))
+    told = re.findall(r"≈ \S+ [mk]?W\b", shown)
+    assert told == ([] if mean is None else [mean] * 3)  # the cell, its device, its row

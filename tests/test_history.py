@@ -250,6 +250,26 @@ def test_two_notebooks_over_midnight_count_once_on_both_days(store: Store) -> No
     assert sorted(row["duration_s"] for row in notebooks) == [100.0, 200.0]
 
 
+@pytest.mark.parametrize("by", ["notebook", "day", "host"])
+@pytest.mark.parametrize("notebook", ["n1", "n2"])
+def test_a_run_within_the_time_of_another_has_energy_and_grams_though_it_adds_none(
+    store: Store, by: str, notebook: str
+) -> None:
+    """One notebook in two kernels, or two notebooks at once."""
+    for n, emitted in enumerate((in_zone("FR", 50.0, 4.0), None, in_zone("FR", 50.0, 1.0))):
+        run = neighbour(n, 10.0 * n, 100.0 - 30.0 * n)
+        of = "n1" if n == 0 else notebook
+        store.append(replace(run, notebook_id=of, session_id=f"s{n}", emissions=emitted))
+    found = history_json(load(store, Wanted(by), (), silent), Wanted(by), "1")
+    warnings = [text for of in (found["totals"], *found["rows"]) for text in of["warnings"]]
+    assert not [text for text in warnings if "no energy" in text]
+    told = [text for text in warnings if "no CO2e" in text]
+    # Of three runs, two of them of another notebook than the first.
+    n1, rest = "1 of 3 runs has energy but no CO2e", "1 of 2 runs has energy but no CO2e"
+    expected = [n1, rest] if (by, notebook) == ("notebook", "n2") else [n1, n1]
+    assert [text.partition(":")[0] for text in told] == expected
+
+
 def test_a_run_that_comes_late_changes_the_later_days_that_it_reaches_into(store: Store) -> None:
     store.append(neighbour(2, 50.0, 100.0))
     store.append(neighbour(3, DAY_S + 50.0, 100.0))

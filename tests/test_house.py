@@ -27,6 +27,7 @@ LAYERS = (
     # words: numbers and what can go wrong with them
     ("errors", "version", "filesystem", "uncertainty", "foreign", "plain_text", "signals"),
     ("held_files", "failures"),
+    ("answer",),
     ("units", "json_file", "json_shapes", "attribution", "seal", "journal"),
     ("carving", "aside"),
     ("carved_rows",),
@@ -102,6 +103,7 @@ SHARED = {
         "shell_context",
         "store_state",
         "traced",
+        "unwritable",
     },
 }
 REGISTERED = {"sensors": SENSORS, "carbon": PROVIDERS, "commands": COMMANDS}

@@ -242,7 +242,7 @@ def test_a_store_that_fails_is_told_once(start: Start, tmp_path: Path) -> None:
     run(monitor, "first")
     (text,) = monitor.to_tell()
     assert str(tmp_path / "data") in text
-    assert "The cell is not affected." in text
+    assert "what it runs is not affected." in text
     run(monitor, "second")
     assert monitor.to_tell() == []
 
@@ -427,8 +427,8 @@ def test_a_forked_child_needs_no_lock_that_a_thread_of_its_parent_held(start: St
     held, forked = threading.Event(), threading.Event()
 
     def hold() -> None:
-        # The lock that every wait for the sensors takes for a moment, here for a longer one.
-        with monitor.sampler._finder.ready._cond:  # type: ignore[attr-defined]
+        # The lock that every edge takes for a moment, here for a longer one.
+        with monitor.sampler._lock:
             held.set()
             forked.wait(LIMIT_S)
 

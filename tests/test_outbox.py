@@ -412,7 +412,7 @@ def test_a_journal_that_nobody_may_look_at_for_a_while_is_not_taken_for_deleted(
         session.settle()
         journals.chmod(0o700)
         session.outbox.close()
-        assert session.told.keys() == {"store"}
+        assert session.told.keys() <= {"store"}  # nothing is said to be gone
 
     with folder:
         in_a_kernel(work)

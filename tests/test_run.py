@@ -7,10 +7,11 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from shell import (
 
 from jupyter_energy.commands.limit import NOT_SURE, verdict
 from jupyter_energy.sensors.nvidia_pci import ASLEEP
+from jupyter_energy.store import Store
 
 KEYS = {
     "summary": {"schema", "version", "notebook", "totals", "cells"},
@@ -842,7 +844,7 @@ def test_paths_in_the_environment_are_those_of_the_folder_that_a_run_is_started_
 
 
 @pytest.mark.parametrize("kind", ["notebook", "script"])
-def test_a_store_that_cannot_be_written_is_said_once_and_the_figures_are_told(
+def test_a_store_that_cannot_be_written_is_said_before_and_after_and_the_figures_are_told(
     shell: Shell, kind: str
 ) -> None:
     # A file where the folder should be stops root as well.
@@ -854,15 +856,17 @@ def test_a_store_that_cannot_be_written_is_said_once_and_the_figures_are_told(
     )
     done = shell("run", path)
     assert done.returncode == 0, done.stderr
-    (line,) = [line for line in done.stderr.splitlines() if "store" in line]
-    assert line.endswith("This run is measured but not kept.")
+    before, after = [line for line in done.stderr.splitlines() if "store" in line]
+    assert "cannot be written (" in before
+    assert ": set JUPYTER_ENERGY_STORE to another file. " in before
+    assert after.endswith("This run was measured but not kept.")
     assert "estimated in" in done.stdout
     assert by_id(shell.run_json(path))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="file modes")
 @pytest.mark.parametrize("kind", ["file", "folder", "both"])
-def test_a_store_that_may_only_be_read_is_said_and_the_figures_are_told(
+def test_where_a_database_may_only_be_read_the_journals_beside_it_keep_a_run(
     shell: Shell, kind: str
 ) -> None:
     path = notebook(shell.folder / "a.ipynb", [BUSY, BUSY])
@@ -877,9 +881,56 @@ def test_a_store_that_may_only_be_read_is_said_and_the_figures_are_told(
     finally:
         shell.store.parent.chmod(0o700)
     assert done.returncode == 0, done.stderr
-    assert one_line(done.stderr).endswith("This run is measured but not kept.")
+    said = f"What this run has measured is safe in {shell.store}.journals."
+    assert one_line(done.stderr).endswith(said)
     assert "2 runs of 2 cells" in done.stdout
     assert f"Store: {shell.store} (failed: " in seen.stdout
+    assert shell.summary(path)["totals"]["runs"] == 4
+
+
+@pytest.mark.parametrize("lock", ["IMMEDIATE", "EXCLUSIVE"])
+@pytest.mark.parametrize("kind", ["notebook", "script"])
+def test_a_run_beside_a_locked_database_is_kept(shell: Shell, kind: str, lock: str) -> None:
+    if kind == "notebook":
+        path = notebook(shell.folder / "a.ipynb", [BUSY, BUSY])
+    else:
+        body = f"import jupyter_energy as je\nwith je.measure('x'):\n    {BUSY}\n"
+        path = script(shell, body)
+    made = Store(shell.store)
+    made.open()
+    made.close()
+    with closing(sqlite3.connect(shell.store, isolation_level=None)) as other:
+        if lock == "EXCLUSIVE":
+            other.execute("PRAGMA journal_mode = delete")  # then nobody may read either
+        other.execute(f"BEGIN {lock}")
+        done = shell("run", path)
+        other.execute("ROLLBACK")
+    assert done.returncode == 0, done.stderr
+    said = f"What this run has measured is safe in {shell.store}.journals."
+    assert one_line(done.stderr).endswith(said)
+    runs = "2 runs of 2 cells" if kind == "notebook" else "1 run of 1 cell"
+    assert runs in done.stdout
+    assert ("↳ x" in done.stdout) == (kind == "script")
+    assert shell.summary(path)["totals"]["runs"] == (2 if kind == "notebook" else 1)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="file modes")
+def test_a_run_is_kept_where_the_store_can_be_written_by_its_end(shell: Shell) -> None:
+    folder = shell.store.parent
+    folder.mkdir(mode=0o555)
+    if os.geteuid() == 0:
+        shell.within = OBEYING_MODES
+    path = script(shell, f"import os\nos.chmod({str(folder)!r}, 0o700)")
+    done = shell("run", path, "--json")
+    assert done.returncode == 0
+    assert one_line(done.stderr).endswith(
+        "(Permission denied): make its folder writable. "
+        "This run is measured, and kept if it can be when it ends."
+    )
+    shown, kept = json.loads(done.stdout), shell.summary(path)
+    assert shown["totals"]["runs"] == 1
+    assert kept["totals"] == shown["totals"]
+    assert kept["notebook"] == shown["notebook"]
 
 
 def test_a_corrupt_store_is_said_and_the_notebook_runs(shell: Shell) -> None:

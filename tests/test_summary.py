@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import a_record, in_zone, measurements, one_after_another, records
 
+from jupyter_energy.display.shares import LEGEND_OVERLAP, legend, of_rows
 from jupyter_energy.errors import NoSuchNotebook
-from jupyter_energy.model import Record
+from jupyter_energy.model import Emissions, Record
 from jupyter_energy.schema import MIME_TYPE, NotebookJson, SummaryJson, cell_from_records, to_json
 from jupyter_energy.summary import from_notebook_file, summarise
 from jupyter_energy.uncertainty import Range, Uncertain
@@ -269,3 +270,33 @@ def test_a_script_has_no_saved_outputs(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(NoSuchNotebook, match=r"gone\.ipynb: there is no such file"):
         from_notebook_file(tmp_path / "gone.ipynb")
+
+
+def test_a_run_without_grams_is_told_though_another_has_all_of_its_time() -> None:
+    def run(number: int, duration_s: float, emitted: Emissions | None) -> Record:
+        energies: dict[str, Uncertain | Range | None] = {"gpu": Uncertain(5.0)}
+        return a_record(f"r{number}", energies=energies, duration_s=duration_s, emitted=emitted)
+
+    totals = summary_of(run(1, 9.0, in_zone("FR", 50.0, 5.0)), run(2, 4.0, None))["totals"]
+    assert "1 of 2 runs has energy but no CO2e: the grams are of the others" in totals["warnings"]
+
+
+def test_no_row_has_more_than_the_whole_where_runs_overlapped_and_the_legend_says_of_what() -> None:
+    def run(n: int, after_s: float, energy_j: float, **more: str) -> Record:
+        energies: dict[str, Uncertain | Range | None] = {
+            "gpu": Uncertain(energy_j),
+            "package": Range(energy_j / 2, energy_j, 2 * energy_j),
+        }
+        return a_record(f"r{n}", energies=energies, duration_s=10.0, after_s=after_s, **more)
+
+    alone = [run(1, 0.0, 30.0, cell_id="c1"), run(2, 20.0, 10.0, cell_id="c2")]
+    two_kernels = [*alone, run(3, 1.0, 60.0, cell_id="c1", session_id="s2")]
+    # Two threads of one cell with a block of one name: together they have more than their cell.
+    blocks = [run(n, 0.0, 30.0, cell_id="c1", within="r1", name="block") for n in (4, 5)]
+    for runs, shown in ((alone, ["75 %", "25 %"]), (two_kernels, ["90 %", "10 %"])):
+        summary = summary_of(*runs)
+        parts = of_rows(summary["cells"])
+        assert [part and part.text for part in parts] == shown
+        assert (LEGEND_OVERLAP in legend(summary)) == (runs is two_kernels)
+    summary = summary_of(*alone, *blocks)
+    assert [part and part.text for part in of_rows(summary["cells"])] == [*(None, "75 %", "25 %")]

@@ -13,15 +13,18 @@ import json
 import re
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 from ..errors import StoreError, WrongUse
 from ..history import Found, Wanted, history_json, load
-from ..history_rows import pruned_before
+from ..history_rows import Named, pruned_before
+from ..identity import Notebook
 from ..json_shapes import HistoryJson
 from ..retention import prunable, prune
 from ..store import Store
 from ..version import version
 from .base import Context
+from .unwritable import why_nothing
 
 IN_NOTEBOOK = IN_SHELL = True
 DAYS = {"d": 1, "w": 7}
@@ -60,12 +63,26 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         )
         more = [*context.pending(), *store.loose()]
         found = load(store, wanted, more, lambda text: _tell(context, text))
+        _name(found, store, context)
     finally:
         store.close()
     for text in store.warnings:
         _tell(context, text)
-    _show(history_json(found, wanted, version()), arguments, context)
+    history = history_json(found, wanted, version())
+    if not history["rows"] and not context.in_notebook and (why := why_nothing(store)):
+        history["totals"]["warnings"].append(why)
+    _show(history, arguments, context)
     return 0
+
+
+def _name(found: Found, store: Store, context: Context) -> None:
+    """Names for notebooks that no database has: where it cannot be written, journals have them."""
+    if not found.groups.keys() - found.names.keys():
+        return
+    beside = [Notebook(n.id, n.path, Path(n.path).name) for n in store.journals.known() if n.path]
+    own = context.known_notebook()
+    named = {n.id: Named(n.name, n.path) for n in (*beside, *([own] if own else []))}
+    found.names = {**named, **found.names}
 
 
 def day(text: str, today: date) -> str:

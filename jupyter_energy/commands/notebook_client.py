@@ -165,8 +165,11 @@ class Execution:
         client.session.cell_id = found if found in self._session.ref.cell_ids else None
         self.client.cell_runs = True
 
-    def _cell_ended(self, **_: Any) -> None:
+    def _cell_ended(self, cell: Any, **_: Any) -> None:
         self.client.cell_runs = False
+        for output in cell.get("outputs", ()):
+            if output.get("name") == "stderr":
+                self._session.relay(str(output.get("text", "")))
         self.print_rows()
         self._end_if_interrupted()  # also where the cell caught it, or may fail
 

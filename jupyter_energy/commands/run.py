@@ -67,6 +67,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         if arguments.output is not None:
             raise WrongUse("--output is for notebooks: a script has no executed copy")
         failed = run_script(script, arguments.arguments, session)
+    session.keep()
     summary = session.summary()
     if arguments.json:
         context.out(json.dumps(summary, indent=2, allow_nan=False))

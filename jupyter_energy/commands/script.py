@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-from ..errors import EnergyError, WrongUse
+from ..errors import StoreError, WrongUse
 from ..open_window import Options
 from .session import Session
 
@@ -66,8 +66,10 @@ def run_script(script: Script, arguments: list[str], session: Session) -> bool:
         monitor.close_window(window, outcome)  # type: ignore[arg-type]  # the three words above are outcomes
     try:
         monitor.flush()
-    except EnergyError as error:
-        context.err(f"jupyter-energy: {error}")
+    except StoreError as error:
+        session.tell_not_taken(error)
+        for text in monitor.to_tell() if monitor.pending() else ():  # what is lost when we end
+            context.tell(text)
     session.print_new_rows()
     return outcome != "ok"
 

@@ -19,6 +19,7 @@ from ..store import Store
 from ..summary import from_notebook_file, summarise
 from ..version import version
 from .base import Context
+from .unwritable import why_nothing
 
 IN_NOTEBOOK = IN_SHELL = True
 
@@ -90,7 +91,7 @@ def load(
     """
     records: list[Record] = []
     idles: list[Idle] = []
-    others, pruned = 0, ""
+    others, pruned, trouble = 0, "", None
     # A kernel goes on with the notebook it began with: another may lie at the old path by now.
     notebook = context.known_notebook() if own else None
     store = Store(context.settings.store_path())
@@ -104,7 +105,8 @@ def load(
             others = store.others_at_once([r for r in records if r.within is None])
             pruned = store.read(lambda c: pruned_of(c, notebook.id), "")
     except StoreError as error:
-        context.tell(str(error))
+        trouble = str(error)
+        context.tell(trouble)
     finally:
         store.close()
     for text in store.warnings:
@@ -115,17 +117,25 @@ def load(
         booked = {idle.idle_id for idle in idles}
         idles += [i for i in context.pending_idle() if i.idle_id not in booked]  # this session's
     if not records and not pruned and not own and ref.path is not None:
-        if ref.path.endswith(".ipynb"):
-            saved = from_notebook_file(Path(ref.path))
-            if saved["cells"]:
-                context.err(
-                    f"from the outputs saved in {ref.name}: cells without %%energy left none"
-                )
-            return saved
-        raise NoSuchNotebook(f"{ref.path} was never measured; try: jupyter energy run {ref.path}")
+        return _saved(context, ref, ref.path, trouble or why_nothing(store))
     named = NotebookJson(id=None if notebook is None else notebook.id, path=ref.path, name=ref.name)
     found = summarise(named, records, version(), idles, others)
     if pruned and session_id is None:
         told = f"runs from before {pruned} were pruned; {context.command} history has their totals"
         found["totals"]["warnings"].append(told)
     return found
+
+
+def _saved(context: Context, ref: NotebookRef, path: str, trouble: str | None) -> SummaryJson:
+    """What the notebook's own outputs tell, where the store, which may be in `trouble`, has nothing
+    of it. Raises NoSuchNotebook for one that was never measured, StoreError where nobody knows."""
+    if path.endswith(".ipynb"):
+        saved = from_notebook_file(Path(path))
+        if saved["cells"]:
+            context.err(f"from the outputs saved in {ref.name}: cells without %%energy left none")
+        elif trouble is not None:
+            saved["totals"]["warnings"].append(trouble)
+        return saved
+    if trouble is not None:
+        raise StoreError(f"nothing is known of {path}: {trouble}")
+    raise NoSuchNotebook(f"{path} was never measured; try: jupyter energy run {path}")

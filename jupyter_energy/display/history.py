@@ -12,7 +12,7 @@ from .. import units
 from ..json_shapes import HistoryJson, HistoryRowJson
 from ..plain_text import clean
 from . import grams, words
-from .words import Figure
+from .words import WHY_LIMIT, Figure
 
 FIRST_ROWS = 20
 NOTHING = "Nothing was measured {}."
@@ -32,6 +32,12 @@ def headline(history: HistoryJson) -> tuple[tuple[Figure, ...], str]:
     ended = f", {words.counted(stopped, 'run')} interrupted" if stopped else ""
     over = f" in {units.duration(totals['duration_s'])}, {runs} in {many}{ended}{when(history)}"
     return words.energies(totals["measured_j"], totals["estimated_j"]), over
+
+
+def nothing(history: HistoryJson) -> str:
+    """What stands in the place of the figures where there are none: why, where that is known."""
+    why = (clean(w, WHY_LIMIT) for w in history["totals"]["warnings"])
+    return "; ".join(why) or NOTHING.format(when(history).lstrip(", ") or "yet")
 
 
 def when(history: HistoryJson) -> str:

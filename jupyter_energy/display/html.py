@@ -16,7 +16,7 @@ from .. import units
 from ..json_shapes import HistoryJson
 from ..plain_text import clean
 from ..schema import CellJson, SummaryJson
-from . import devices, grams, words
+from . import devices, grams, shares, words
 from . import history as past
 
 _NONE = "–"
@@ -76,11 +76,11 @@ def summary(summary: SummaryJson, command: str = words.COMMAND) -> str:
     said = (*words.idle(totals), *words.notes(totals["warnings"]))
     parts += [_faint(note) for note in said]
     heading = [_td(f"<b>{title}</b>", _NAME if title == "cell" else _RIGHT) for title in _TITLES]
-    shares = words.shares(cells, totals["measured_j"], totals["estimated_j"])
+    found = shares.of_rows(cells)
     rows = ["".join(heading)]
-    rows += [_cell_row(c, share) for c, share in zip(cells, shares, strict=True)]
+    rows += [_cell_row(c, share) for c, share in zip(cells, found, strict=True)]
     parts.append(_table(rows))
-    legend = words.legend(summary)
+    legend = shares.legend(summary)
     if legend:
         parts.append(_faint(legend))
     return _box(parts, energies)
@@ -90,7 +90,7 @@ def history(history: HistoryJson, command: str = words.COMMAND, most: int | None
     """The totals over notebooks, days or hosts, then the first `most` rows."""
     totals, rows = history["totals"], history["rows"][:most]
     if not totals["runs"]:
-        return _box([_text(past.NOTHING.format(past.when(history).lstrip(", ") or "yet"))], ())
+        return _box([_text(past.nothing(history))], ())
     energies, over = past.headline(history)
     parts = [f"{_and(energies)}{_text(over)}"]
     known = totals["measured_j"] is not None or totals["estimated_j"] is not None

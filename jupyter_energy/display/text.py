@@ -9,7 +9,7 @@ from .. import units
 from ..json_shapes import HistoryJson
 from ..plain_text import clean
 from ..schema import CellJson, SummaryJson
-from . import devices, grams, words
+from . import devices, grams, shares, words
 from . import history as past
 
 WIDTH = 100  # no line of a summary is wider
@@ -59,7 +59,7 @@ def summary(summary: SummaryJson, command: str = words.COMMAND) -> str:
         lines += _wrapped(note)
     table = _table(summary)
     lines += ["", *table]
-    legend = words.legend(summary)
+    legend = shares.legend(summary)
     if any(_BAD in row[:_CELL_COLUMN] for row in table):
         legend = f"{legend} {_BAD_LEGEND}".strip()
     if legend:
@@ -71,7 +71,7 @@ def history(history: HistoryJson, command: str = words.COMMAND, most: int | None
     """The totals over notebooks, days or hosts, then the first `most` rows."""
     totals, rows = history["totals"], history["rows"][:most]
     if not totals["runs"]:
-        return past.NOTHING.format(past.when(history).lstrip(", ") or "yet")
+        return past.nothing(history)
     energies, over = past.headline(history)
     lines = _wrapped(" and ".join(f.text for f in energies) + over)
     known = totals["measured_j"] is not None or totals["estimated_j"] is not None
@@ -134,8 +134,8 @@ def _carbon(lines: Sequence[grams.CarbonLine]) -> list[str]:
 
 def _table(summary: SummaryJson) -> list[str]:
     """The rows of the cells under their headings, without the columns that do not fit."""
-    totals, cells = summary["totals"], summary["cells"]
-    shares = words.shares(cells, totals["measured_j"], totals["estimated_j"])
+    cells = summary["cells"]
+    found = shares.of_rows(cells)
     columns: dict[str, list[str]] = {
         "runs": [str(c["runs"]) for c in cells],
         "time": [units.duration(c["duration_s"]) for c in cells],
@@ -145,7 +145,7 @@ def _table(summary: SummaryJson) -> list[str]:
             for c in cells
         ],
         "mean W": [_text(words.mean_power(c)) for c in cells],
-        "share": [_text(s) for s in shares],
+        "share": [_text(s) for s in found],
         "CO2e": [_text(grams.carbon_short(c["carbon_g"])) for c in cells],
     }
     for unneeded in _LEAST_NEEDED:

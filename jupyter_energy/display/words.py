@@ -18,17 +18,20 @@ from ..json_shapes import BaselineJson, DomainJson
 from ..missing import ACCELERATORS, MOST_TOLD
 from ..model import APART
 from ..plain_text import NAME_LIMIT, clean
-from ..schema import CellJson, RangeJson, SummaryJson, TotalsJson, ValueJson
+from ..schema import CellJson, RangeJson, TotalsJson, ValueJson
 from ..sensors.nvidia_pci import ASLEEP
 from ..uncertainty import COVERAGE_FACTOR_95, Range, Uncertain
 
 Look = Literal["measured", "estimated", "computed", "unknown"]
 
 REASON_LIMIT = 160
+WHY_LIMIT = 400  # why there is nothing at all, which names a file
 COMMAND = "%energy"  # how commands are written in a notebook; in a shell "jupyter energy"
 STAR = " *"  # behind a figure that a device is missing in
 INSIDE = "↳ "  # before the name of a row whose energy is part of another row's
 LEAST_S = 1e-9  # the clock counts nanoseconds: in less, nothing has a mean
+# CPU time, which estimates are made from, is told in ticks of this (time(7): USER_HZ is 100).
+TICK_S = 0.01
 # A wait for the GPU is told from this share of the cell's time on.
 _LEAST_WAIT = 0.01
 # An interval between runs that is this much of the whole one says nothing new.
@@ -103,10 +106,15 @@ def mean_power(cell: CellJson) -> Figure | None:
 
 
 def mean_of(watts: float | None, measured: ValueJson | None, duration_s: float) -> Figure | None:
-    """Mean power in W as a figure: measured (a bound below resolution), estimated, or None."""
+    """Mean power in W as a figure: measured (a bound below resolution), estimated, or None.
+
+    Estimates have none in less than a tick, or where their middle is nothing: that is a bound.
+    """
     if watts is None or duration_s < LEAST_S:
         return None
     if measured is None:
+        if duration_s < TICK_S or watts <= 0:
+            return None
         return Figure(units.about(watts, units.POWER_W), "estimated")
     energy = uncertain(measured)
     # By the mean that was computed: it may be over a part of the runs.
@@ -257,27 +265,6 @@ def idle(totals: TotalsJson) -> tuple[str, ...]:
     return (f"idle between cells: {energy} in {time}{seen}; in no total",)
 
 
-def shares(
-    cells: Sequence[CellJson], measured: ValueJson | None, estimated: RangeJson | None
-) -> tuple[Figure | None, ...]:
-    """Each cell's share of the measured total, else of the estimated total and saying so."""
-    return tuple(_share(c, measured, estimated) for c in cells)
-
-
-def _share(
-    cell: CellJson, measured: ValueJson | None, estimated: RangeJson | None
-) -> Figure | None:
-    if cell["measured_j"] is not None and measured is not None and measured["value"] > 0:
-        if cell["measured_j"]["value"] < cell["measured_j"]["u95"]:
-            return None  # below what the sensor can tell
-        part = cell["measured_j"]["value"] / measured["value"]
-        return Figure(units.percent(part), "measured")
-    if cell["estimated_j"] is not None and estimated is not None and estimated["mid"] > 0:
-        part = cell["estimated_j"]["mid"] / estimated["mid"]
-        return Figure(f"{units.percent(part)} est.", "estimated")
-    return None
-
-
 def energies(
     measured: ValueJson | None, estimated: RangeJson | None, power: str = ""
 ) -> tuple[Figure, ...]:
@@ -310,27 +297,7 @@ def notes(warnings: Sequence[str]) -> tuple[str, ...]:
 
 def without_runs(totals: TotalsJson) -> str:
     """What stands in the place of the totals where there are no runs: why, where that is known."""
-    return "; ".join(clean(w, REASON_LIMIT) for w in totals["warnings"]) or NOTHING_YET
+    return "; ".join(clean(w, WHY_LIMIT) for w in totals["warnings"]) or NOTHING_YET
 
 
 NOTHING_YET = "Nothing measured yet. Put %%energy on the first line of a cell, or type %energy on."
-LEGEND_MEASURED = "± is the 95 % interval."
-LEGEND_ESTIMATED = (
-    "≈ is estimated without a sensor; the truth is expected within the range. "
-    "est.: share of the estimated total."
-)
-LEGEND_STAR = "* a device was not measured then, and is not in the figure."
-LEGEND_INSIDE = "↳ lies inside another row and is part of its figures."
-
-
-def legend(summary: SummaryJson) -> str:
-    """What the signs in a summary mean; only those that occur."""
-    totals = summary["totals"]
-    said = [LEGEND_MEASURED] if totals["measured_j"] is not None else []
-    if totals["estimated_j"] is not None:
-        said.append(LEGEND_ESTIMATED)
-    if any(cell["measured_j"] is not None and unmeasured(cell) for cell in summary["cells"]):
-        said.append(LEGEND_STAR)
-    if any(cell["inside"] for cell in summary["cells"]):
-        said.append(LEGEND_INSIDE)
-    return " ".join(said)

@@ -2,9 +2,9 @@
 import type { TranslationBundle } from '@jupyterlab/translation';
 
 import { type IPanel, panelOf, tooltipOf } from './details';
-import { about, ENERGY_J, MASS_G, measuredAlone, POWER_W, type Scale } from './format';
+import { about, ENERGY_J, estimated, MASS_G, measuredAlone, POWER_W, type Scale } from './format';
 import type { ILiveState, Phase } from './state';
-import type { Live, ITotals } from './protocol';
+import type { Live, ITotals, Range } from './protocol';
 import type { ISettings } from './settings';
 import { type Look, spoken, whyNoCarbon, whyNoEnergy } from './words';
 
@@ -120,7 +120,7 @@ function power(message: Live, isStale: boolean, trans: TranslationBundle): IFigu
     return known('power', name, short(measured_w, POWER_W), 'measured', trans);
   }
   if (estimated_w !== null) {
-    return known('power', name, shortAbout(estimated_w[1], POWER_W), 'estimated', trans);
+    return known('power', name, shortAbout(estimated_w, POWER_W), 'estimated', trans);
   }
   const reason =
     message.devices.find(device => device.reason !== null)?.reason ??
@@ -139,7 +139,7 @@ function energy(totals: ITotals | null, message: Live, trans: TranslationBundle)
     return known('energy', name, text, 'measured', trans);
   }
   if (totals?.estimated_j) {
-    return known('energy', name, shortAbout(totals.estimated_j[1], ENERGY_J), 'estimated', trans);
+    return known('energy', name, shortAbout(totals.estimated_j, ENERGY_J), 'estimated', trans);
   }
   return unknown('energy', name, '– J', whyNoEnergy(totals, message.measuring, trans), trans);
 }
@@ -150,7 +150,7 @@ function carbon(totals: ITotals | null, message: Live, trans: TranslationBundle)
   if (totals?.carbon_g) {
     const isEstimated = (totals.estimated_share ?? 0) > 0 || message.place?.how !== 'set';
     const look = isEstimated ? 'estimated' : 'computed';
-    return known('carbon', name, shortAbout(totals.carbon_g[1], MASS_G), look, trans);
+    return known('carbon', name, shortAbout(totals.carbon_g, MASS_G), look, trans);
   }
   return unknown('carbon', name, '– g', whyNoCarbon(totals, message.measuring, trans), trans);
 }
@@ -188,8 +188,10 @@ function short(value: number, scale: Scale, u95 = 0): string {
   return least(value, scale) ?? measuredAlone([value, u95], scale);
 }
 
-function shortAbout(value: number, scale: Scale): string {
-  return least(value, scale) ?? about(value, scale);
+/** The middle of an estimate; where that is nothing, what it is at most. */
+function shortAbout(range: Range, scale: Scale): string {
+  const [, mid, high] = range;
+  return mid === 0 && high > 0 ? estimated(range, scale) : (least(mid, scale) ?? about(mid, scale));
 }
 
 /** "< 1 mJ" for what is there and smaller than that; 0 is told as 0, by those who know it. */

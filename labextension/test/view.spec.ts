@@ -75,6 +75,11 @@ describe('the figures', () => {
     );
   });
 
+  it('of estimates around nothing are what these are at most', () => {
+    const found = view({ ...whole('running_estimated'), estimated_w: [0, 0, 0.058] });
+    expect(read(found)[0]).toBe('up to 58 mW estimated');
+  });
+
   it.each(names.filter(name => name !== 'gone'))('of %s are never 0', name => {
     for (const { text } of view(whole(name)).figures) {
       expect(text).not.toMatch(/(^|\s)0(\.0*)?(\s|$)/);
