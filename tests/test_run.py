@@ -38,7 +38,7 @@ KEYS = {
     "notebook": {"id", "path", "name"},
     "totals": {
         *("runs", "cells", "duration_s", "measured_j", "estimated_j", "carbon_g"),
-        *("first", "last", "interrupted", "idle", "warnings"),
+        *("first", "last", "interrupted", "lost", "idle", "warnings"),
     },
     "cell": {
         *(

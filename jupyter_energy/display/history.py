@@ -29,7 +29,7 @@ def headline(history: HistoryJson) -> tuple[tuple[Figure, ...], str]:
     runs = words.counted(totals["runs"], "run")
     many = words.counted(len(history["rows"]), history["by"])
     stopped = totals["interrupted"]
-    ended = f", {words.counted(stopped, 'run')} interrupted" if stopped else ""
+    ended = f", {words.counted(stopped, 'run')} interrupted or lost" if stopped else ""
     over = f" in {units.duration(totals['duration_s'])}, {runs} in {many}{ended}{when(history)}"
     return words.energies(totals["measured_j"], totals["estimated_j"]), over
 
