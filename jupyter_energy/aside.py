@@ -12,9 +12,11 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+
+from .held_files import FileId, held_files
 
 UNREAD, REREAD, READ = "unread", "reread", "corrupt"
 # What SQLite puts beside a database (sqlite.org/tempfiles.html). The file itself last: a new one
@@ -25,10 +27,9 @@ SQLITE_HEADER = b"SQLite format 3\0"
 DATABASE_SUFFIXES = (".sqlite", ".sqlite3", ".db")
 # Where a database of ours has the list of its tables: in its first pages.
 LIST_OF_TABLES_BYTES = 64 * 1024
+READING = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 # How long to wait for another process that is setting the file aside, which takes it a moment.
 PATIENCE_S, PAUSE_S = 3.0, 0.01
-
-FileId = tuple[int, int]
 
 
 def file_at(path: Path) -> FileId | None:
@@ -62,8 +63,8 @@ def can_be_read(path: Path) -> bool:
         for suffix in ("", "-wal"):
             file = path.with_name(path.name + suffix)
             if file.exists():
-                with file.open("rb") as opened:
-                    while opened.read(LIST_OF_TABLES_BYTES):
+                with held_files().opened(file, READING) as descriptor:
+                    while os.read(descriptor, LIST_OF_TABLES_BYTES):
                         pass
     except OSError:
         return False
@@ -85,8 +86,8 @@ def _begin(path: Path) -> bytes:
     if is_no_file(path):
         return b""
     try:
-        with path.open("rb") as file:
-            return file.read(LIST_OF_TABLES_BYTES)
+        with held_files().opened(path, READING) as descriptor:
+            return os.read(descriptor, LIST_OF_TABLES_BYTES)
     except OSError:
         return b""
 
@@ -123,25 +124,34 @@ def name_when_read(path: Path, found: Path) -> str:
     return _as(path, found, READ).name
 
 
+def is_read_again(found: Path) -> bool:
+    """Whether reading an unread file has failed before: it is not read a third time."""
+    return f".{REREAD}-" in found.name
+
+
 @contextmanager
-def taken(path: Path, found: Path) -> Iterator[Path | None]:
+def taken(
+    path: Path, found: Path, is_passing: Callable[[BaseException], bool]
+) -> Iterator[Path | None]:
     """Holds an unread file while it is read: where it lies now; None where another process has it.
 
-    It counts as read when the block ends, and as unread again where that raises.
+    It counts as read when the block ends, and as unread again where that raises what `is_passing`.
+    What raises anything else is read once more, as if it had ended the process.
     """
     with locked(found) as is_ours:
         if not is_ours or file_at(found) is None:
             yield None
             return
-        last_time = f".{REREAD}-" in found.name
+        last_time = is_read_again(found)
         held = _as(path, found, READ if last_time else REREAD)
         if not _renamed(found, held):
             yield None
             return
         try:
             yield held
-        except BaseException:
-            _renamed(held, found)
+        except BaseException as error:
+            if is_passing(error):
+                _renamed(held, found)
             raise
         if not last_time:
             _renamed(held, _as(path, found, READ))
@@ -158,12 +168,13 @@ def locked(path: Path) -> Iterator[bool]:
     except ImportError:  # Windows, where nobody can rename a file that another process has open
         yield True
         return
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
-    except OSError:
-        yield True  # it has gone, which the caller will see; or nothing can be known
-        return
-    try:
+    with ExitStack() as stack:
+        try:
+            flags = os.O_RDWR | os.O_NONBLOCK
+            descriptor = stack.enter_context(held_files().opened(path, flags))
+        except OSError:
+            yield True  # it has gone, which the caller will see; or nothing can be known
+            return
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -171,9 +182,9 @@ def locked(path: Path) -> Iterator[bool]:
             return
         except OSError:  # a file system without locks
             pass
+        else:  # the descriptor may live on
+            stack.callback(fcntl.flock, descriptor, fcntl.LOCK_UN)
         yield True
-    finally:
-        os.close(descriptor)
 
 
 def _called(path: Path, kind: str) -> list[Path]:

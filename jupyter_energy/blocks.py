@@ -11,8 +11,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
+from .signals import raise_if_users, signal_of
+
 if TYPE_CHECKING:
-    from .model import Record
+    from .model import Outcome, Record
     from .monitor import Monitor
     from .open_window import OpenWindow
 
@@ -66,6 +68,7 @@ class measure:  # noqa: N801  it is used as a function, like contextlib's suppre
         except WrongUse:
             raise
         except Exception as error:  # noqa: BLE001  ours, not the user's: the block runs unmeasured
+            raise_if_users(error)
             _say(f"this block is not measured: {type(error).__name__}: {error}")
         return self
 
@@ -76,17 +79,30 @@ class measure:  # noqa: N801  it is used as a function, like contextlib's suppre
         traceback: TracebackType | None,
     ) -> None:
         """End the window; the block's exception, if any, goes on."""
+        window = self._window
+        try:
+            self._end(kind)
+        except BaseException as failure:
+            if isinstance(failure, Exception) and signal_of(failure) is None:
+                # ours, not the user's
+                _say(f"this block is not measured: {type(failure).__name__}: {failure}")
+                return
+            if window is not None and not window.ended:
+                self._end(kind)  # theirs, a moment before its record was begun
+            raise
+        if window is not None and window.stopped_by is not None:
+            raise window.stopped_by  # it was too late for the block, and not for what comes next
+
+    def _end(self, kind: type[BaseException] | None) -> None:
+        """Keep the record of the window."""
         if self._monitor is None or self._window is None or os.getpid() != self._pid:
             return  # a forked child has left the block too: it is its parent's to measure
-        outcome = "ok" if kind is None else "error"
+        outcome: Outcome = "ok" if kind is None else "error"
         if kind is not None and issubclass(kind, KeyboardInterrupt):
             outcome = "interrupted"
-        try:
-            self.result = self._monitor.close_window(self._window, outcome)  # type: ignore[arg-type]  # the three words above are outcomes
-            for line in self._monitor.to_tell():
-                _say(line)
-        except Exception as failure:  # noqa: BLE001  ours, not the user's
-            _say(f"this block is not measured: {type(failure).__name__}: {failure}")
+        self.result = self._monitor.close_window(self._window, outcome)
+        for line in self._monitor.to_tell():
+            _say(line)
 
 
 def measured(function: Callable[P, R] | str | None = None, /, **keywords: object) -> object:

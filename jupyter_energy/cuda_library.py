@@ -9,6 +9,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from .signals import raise_if_users
+
 if TYPE_CHECKING:
     import ctypes
 
@@ -30,7 +32,8 @@ def loaded_cuda() -> ctypes.CDLL | None:
         return None
     try:
         return ctypes.CDLL("libcuda.so.1", mode=no_load | os.RTLD_LAZY)
-    except OSError:
+    except OSError as error:
+        raise_if_users(error)
         return None
 
 

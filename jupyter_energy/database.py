@@ -8,7 +8,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from errno import EACCES, EINVAL, EIO, EPERM, EROFS
+from errno import EINVAL, EIO, ENOENT
 from os.path import realpath
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +17,7 @@ from .aside import (
     can_be_read,
     file_at,
     is_no_file,
+    is_read_again,
     may_be_ours,
     name_when_read,
     names_our_tables,
@@ -27,9 +28,23 @@ from .aside import (
 )
 from .carving import LONGEST_BYTES
 from .errors import Loss, StoreError
-from .filesystem import locks_work, mount_of
+from .failures import (
+    CORRUPT,
+    FORKED,
+    IN_USE,
+    INTERRUPT,
+    IS_DAMAGED,
+    NO_LOCKS,
+    PERHAPS_DAMAGED,
+    UNWRITTEN,
+    code_of,
+    explained,
+)
+from .filesystem import locks_work, mount_of, no_room
+from .held_files import FileId, held_files
 from .migrations import Connection, applied, check, migrate
-from .recovery import recover
+from .recovered_rows import OF_THE_DOCUMENT
+from .recovery import Recovered, recover
 
 T = TypeVar("T")
 
@@ -37,23 +52,11 @@ T = TypeVar("T")
 BUSY_MS = 1000
 # Opening may have to wait for another kernel that is making the tables.
 OPENING_BUSY_MS = 3000
-CORRUPT = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-# What SQLite may say of damage that it does not see, such as a letter in the name of a column.
-PERHAPS_DAMAGE = (
-    *(sqlite3.SQLITE_ERROR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_SCHEMA),
-    *(sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_FORMAT),
-)
-NOT_ALLOWED = (EACCES, EPERM, EROFS)
 # Another process fills a new file within this.
 LONG_EMPTY_S = 10.0
 TABLES = "SELECT name, sql FROM sqlite_master"
 # How many thousands of steps SQLite may take in a damaged file: so many, and one for each kB.
 TICK, LEAST_TICKS = 1000, 10_000
-NO_LOCKS = (
-    "the file locks of {folder} do not keep writers apart, so the store {path} is only read, and "
-    "records stay in {path}.journals; nothing is lost, and nothing needs to be done"
-)
 
 
 class Database:
@@ -68,9 +71,8 @@ class Database:
         self.generation = 0  # counts openings: after a new one, the file may be another
         self._procfs = procfs
         self._connection: sqlite3.Connection | None = None
-        self._file: tuple[int, int] | None = None
-        self._pid = 0
-        self._inherited: list[sqlite3.Connection] = []
+        self._held = held_files()
+        self._file: FileId | None = None
         self._locks_work: bool | None = None
 
     def read(self, call: Callable[[Connection], T], nothing: T) -> T:
@@ -84,9 +86,9 @@ class Database:
             try:
                 return self.run(call)
             except StoreError as error:
-                if error.kind not in ("locks", "read-only"):
+                if error.kind not in (*UNWRITTEN, "read-only", "full"):
                     raise
-                if error.kind == "read-only":
+                if error.kind not in UNWRITTEN:
                     self._warn(str(error))
         return self._read_as_it_is(call, nothing)
 
@@ -109,6 +111,8 @@ class Database:
                 connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
 
         self.run(probe)
+        if why := no_room(self.path):  # SQLite would say it at the end of a transaction
+            raise StoreError(f"the store {self.path} cannot grow: {why}", "full")
 
     def check(self, within_s: float) -> bool:
         """Whether every page was found sound within this time; a damaged file is set aside.
@@ -124,7 +128,7 @@ class Database:
             try:
                 ((said,),) = connection.execute("PRAGMA integrity_check(1)")
             except sqlite3.OperationalError as error:
-                if _code(error) == sqlite3.SQLITE_INTERRUPT:
+                if code_of(error) == INTERRUPT:
                     return False
                 raise
             finally:
@@ -148,9 +152,13 @@ class Database:
     def close(self) -> None:
         """Let go of the file. A later call opens it again."""
         connection, self._connection = self._connection, None
-        if connection is not None and self._pid == os.getpid():
-            with suppress(sqlite3.Error):
-                connection.close()
+        if connection is not None and not self._held.is_forked:
+            self._let_go(connection)
+
+    def _let_go(self, connection: sqlite3.Connection) -> None:
+        with suppress(sqlite3.Error):
+            connection.close()
+        self._held.closed(connection)
 
     def _read_as_it_is(self, call: Callable[[Connection], T], nothing: T) -> T:
         """As the file was when it was last whole, without locks and without writing anything beside
@@ -173,36 +181,31 @@ class Database:
             try:
                 return call(self._opened())
             except (sqlite3.Error, StoreError, UnicodeDecodeError) as error:
-                if _code(error) not in BUSY:
+                if code_of(error) not in IN_USE:
                     self.close()
-                if _code(error) == sqlite3.SQLITE_CORRUPT and not can_be_read(self.path):
+                if code_of(error) == CORRUPT and not can_be_read(self.path):
                     # As SQLite calls a read that fails, too (vdbe.c, SQLITE_IOERR_CORRUPTFS).
                     failing = OSError(EIO, os.strerror(EIO))
-                    raise StoreError(*_explained(failing, self.path)) from error
+                    raise StoreError(*explained(failing, self.path)) from error
                 if attempt == "first" and self._is_damage(error) and may_be_ours(self.path):
                     with suppress(OSError):  # it stays where it is
                         if set_aside(self.path, self._file):
                             continue
-                raise StoreError(*_explained(error, self.path)) from error
+                raise StoreError(*explained(error, self.path)) from error
             except OSError as error:
                 self.close()
-                raise StoreError(*_explained(error, self.path)) from error
+                raise StoreError(*explained(error, self.path)) from error
         raise AssertionError("the second attempt returns or raises")
 
     def _opened(self) -> sqlite3.Connection:
-        """The connection, made anew where it is another process's or its file has gone."""
-        if self._connection is not None:
-            if self._pid != os.getpid():
-                # After a fork the connection is the parent's. Even closing it here would harm
-                # the parent (sqlite.org/howtocorrupt.html 2.6), so it is kept and not used.
-                self._inherited.append(self._connection)
-                self._connection = None
-            elif file_at(self.path) != self._file:
-                # Deleted or set aside by someone: what we wrote would be lost with it.
-                self.close()
+        """The connection, made anew where its file has gone."""
+        if self._held.is_forked:
+            raise StoreError(FORKED.format(path=self.path), "forked")
+        if self._connection is not None and file_at(self.path) != self._file:
+            # Deleted or set aside by someone: what we wrote would be lost with it.
+            self.close()
         if self._connection is None:
             self._connection = self._connect()
-            self._pid = os.getpid()
         return self._connection
 
     def _connect(self) -> sqlite3.Connection:
@@ -213,18 +216,23 @@ class Database:
             raise StoreError(NO_LOCKS.format(folder=self.path.parent, path=self.path), "locks")
         if is_no_file(self.path):
             raise OSError(EINVAL, "it is no file")
-        with suppress(FileExistsError):
-            # Made here for its mode; the -wal and -shm files take theirs from it. Only a file
-            # that nobody has open yet: closing any descriptor of it drops SQLite's locks.
-            os.close(os.open(realpath(self.path), os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-        self._file = file_at(self.path)
+        new = os.O_CREAT | os.O_EXCL | os.O_RDWR
+        with suppress(FileExistsError), self._held.opened(Path(realpath(self.path)), new):
+            pass  # made here for its mode; the -wal and -shm files take theirs from it
+        file = self._file = file_at(self.path)
+        if file is None:
+            raise FileNotFoundError(ENOENT, os.strerror(ENOENT))
         self._tell_of_emptiness()
         self.generation += 1
-        connection = sqlite3.connect(
-            self.path,
-            timeout=OPENING_BUSY_MS / 1000,
-            isolation_level=None,  # every transaction is written out below
-            check_same_thread=False,
+        connection = self._held.connected(
+            file,
+            lambda: sqlite3.connect(
+                self.path,
+                timeout=OPENING_BUSY_MS / 1000,
+                isolation_level=None,  # every transaction is written out below
+                check_same_thread=False,
+                factory=_Connection,
+            ),
         )
         connection.text_factory = _text
         try:
@@ -237,7 +245,7 @@ class Database:
             self._take_up(connection)
             connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
         except BaseException:
-            connection.close()
+            self._let_go(connection)
             raise
         return connection
 
@@ -273,8 +281,8 @@ class Database:
             )
         if isinstance(error, UnicodeDecodeError):  # what SQLite says quotes a name that is damaged
             return True
-        code = _code(error)
-        return code in CORRUPT or (code in PERHAPS_DAMAGE and self._is_torn())
+        code = code_of(error)
+        return code in IS_DAMAGED or (code in PERHAPS_DAMAGED and self._is_torn())
 
     def _is_torn(self) -> bool:
         """Whether the tables are not those that every store has."""
@@ -293,26 +301,50 @@ class Database:
         except StoreError as error:  # a newer version's tables are other ones, and whole
             return error.kind == "damaged"
         except (sqlite3.Error, UnicodeDecodeError) as error:
-            return _code(error) in (*CORRUPT, 0)
+            return code_of(error) in (*IS_DAMAGED, 0)
 
     def _take_up(self, connection: sqlite3.Connection) -> None:
         """Take over what damaged files that were set aside still hold."""
         for found in unread(self.path):
+            name = name_when_read(self.path, found)
+            was = f"the store {self.path} was damaged; it is kept as {name}"
             # What cannot be done now is done at the next opening, by whoever comes first.
-            with suppress(sqlite3.Error, OSError), taken(self.path, found) as held:
-                if held is not None:
-                    # Until all is written, the damaged file stands for it: one wait for the disk.
-                    connection.execute("PRAGMA synchronous = NORMAL")
-                    told = recover(held, connection, _transaction, _connect_damaged)
-                    connection.execute("PRAGMA wal_checkpoint").fetchall()
-                    connection.execute("PRAGMA synchronous = FULL")
-                    name = name_when_read(self.path, found)
-                    was = f"the store {self.path} was damaged; it is kept as {name}; {told}"
-                    self._warn(Loss(was))
+            try:
+                with taken(self.path, found, _is_passing) as held:
+                    if held is not None:
+                        self._warn(Loss(f"{was}; {_recovered(held, connection)}"))
+            except Exception as error:  # noqa: BLE001  whatever a damaged file makes of its reading
+                if not _is_passing(error) and is_read_again(found):
+                    said = f"reading it ended in an error ({type(error).__name__})"
+                    self._warn(Loss(f"{was}; {said}, and what it held may not all be here"))
 
     def _warn(self, text: str) -> None:
         if text not in self.warnings:
             self.warnings.append(text)
+
+
+class _Connection(sqlite3.Connection):
+    """One that a weak reference can be made to."""
+
+
+def _recovered(held: Path, connection: sqlite3.Connection) -> Recovered:
+    """What a file that was set aside gave back. Until all is written, the file stands for it: one
+    wait for the disk is enough."""
+    connection.execute("PRAGMA synchronous = NORMAL")
+    try:
+        told = recover(held, connection, _transaction, _connect_damaged)
+        connection.execute("PRAGMA wal_checkpoint").fetchall()
+    finally:
+        connection.execute("PRAGMA synchronous = FULL")
+    return told
+
+
+def _is_passing(error: BaseException) -> bool:
+    """Whether another try may go better: the new file cannot be written now, or the user has
+    interrupted it. All else is for what the damaged file is."""
+    if isinstance(error, sqlite3.Error):
+        return code_of(error) not in OF_THE_DOCUMENT
+    return isinstance(error, OSError) or not isinstance(error, Exception)
 
 
 @contextmanager
@@ -347,30 +379,3 @@ def _connect_damaged(path: Path, as_it_is: bool) -> sqlite3.Connection:
 def _text(held: bytes) -> str:
     """A text that was damaged is one that its checksum does not fit, and no error of the query."""
     return held.decode("utf-8", "replace")
-
-
-def _code(error: Exception) -> int:
-    """SQLite's primary result code: the low byte (sqlite.org/rescode.html); 0 of other errors."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
-
-
-def _explained(error: Exception, path: Path) -> tuple[str, str]:
-    """What happened, to which file, and the one thing to do; and its kind in a StoreError."""
-    if isinstance(error, StoreError):
-        return (str(error) if error.kind == "locks" else f"the store {path} {error}"), error.kind
-    code = _code(error)
-    if code in BUSY:
-        return f"the store {path} is being written by another program; try again", "busy"
-    if code == sqlite3.SQLITE_FULL:
-        return f"the store {path} cannot grow: the disk is full; free some space", "full"
-    if code == sqlite3.SQLITE_CORRUPT:
-        return f"the store {path} is damaged and could not be set aside; move it away", "damaged"
-    refused = code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
-    if (refused or getattr(error, "errno", None) in NOT_ALLOWED) and os.access(path, os.R_OK):
-        remedy = "set JUPYTER_ENERGY_STORE to a file in a folder that you may write"
-        return f"the store {path} may not be written, only read; {remedy}", "read-only"
-    why = error.strerror if isinstance(error, OSError) else str(error)
-    if code == sqlite3.SQLITE_NOTADB:
-        why = "it is no database"
-    remedy = "set JUPYTER_ENERGY_STORE to another file"
-    return f"the store {path} cannot be used: {why}; {remedy}", "unusable"

@@ -46,8 +46,8 @@ class StoreError(EnergyError):
     """The store could not be opened, read or written.
 
     `kind`: "busy" (another try may work), "full", "damaged", "foreign" (another program's file),
-    "locks" (of the file system, which do not work), "newer" (a version of ours that changed the
-    file), "read-only" or "unusable".
+    "forked" (a forked process only reads), "locks" (of the file system, which do not work), "newer"
+    (a version of ours that changed the file), "read-only" or "unusable".
     """
 
     def __init__(self, text: str, kind: str = "unusable") -> None:

@@ -6,7 +6,7 @@ import os
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
-from errno import EACCES, EAGAIN, EINVAL
+from errno import EACCES, EAGAIN, EDQUOT, EFBIG, EINVAL, ENOSPC
 from pathlib import Path
 
 # SQLite's WAL keeps its index in shared memory, which these cannot share between machines
@@ -23,6 +23,11 @@ NETWORK_FILESYSTEMS = frozenset(
 LOCAL_LOCKS = frozenset(
     {"nolock", "local_lock=all", "local_lock=posix", "localflock", "noflock", "nobrl"}
 )
+# What a database may want at once: the index of its WAL has 32 kB, and a record some pages.
+WANTED_BYTES = 64 * 1024
+FULL_DISK = "the disk is full; free some space"
+FULL_QUOTA = "you have used up your part of the disk; free some space"
+TOO_LARGE = "no file here may be larger than {limit} kB; raise that limit (ulimit -f)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,35 @@ def locks_work(folder: Path, procfs: Path = Path("/proc")) -> bool:
             return False
     except OSError:
         return True
+
+
+def no_room(path: Path) -> str | None:
+    """Why nothing can be added to a database at `path`, and the one thing to do; None where it
+    can, or nothing can be known. It is tried with a file that is gone at once."""
+    limit_bytes = _largest_file_bytes()
+    parts = [Path(f"{path}{suffix}") for suffix in ("", "-wal", "-shm")]
+    sizes = [part.stat().st_size for part in parts if part.exists()]
+    too_large = None if limit_bytes is None else TOO_LARGE.format(limit=limit_bytes // 1024)
+    if limit_bytes is not None and max(sizes, default=0) + WANTED_BYTES > limit_bytes:
+        return too_large
+    try:
+        with tempfile.TemporaryFile(dir=path.parent, buffering=0) as file:
+            if file.write(bytes(WANTED_BYTES)) < WANTED_BYTES:
+                return FULL_DISK
+            os.fsync(file.fileno())  # a network file system may say it only now
+    except OSError as error:
+        return {ENOSPC: FULL_DISK, EDQUOT: FULL_QUOTA, EFBIG: too_large}.get(error.errno or 0)
+    return None
+
+
+def _largest_file_bytes() -> int | None:
+    """How large a file of this process may become; None without a limit: getrlimit(2)."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return None
+    limit_bytes, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    return None if limit_bytes == resource.RLIM_INFINITY else limit_bytes
 
 
 def _flock(kind: int) -> bytes:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from .answer import Answer
 from .sensors.base import Absence, Discovery, Family, Machine, Sensor, usable
 from .sensors.nvidia_pci import ASLEEP
 from .worker import Worker
@@ -31,12 +32,12 @@ class Finder:
         self._machine = machine
         self._families = families
         self._found_sensors = found
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # what the garbage collector runs may ask in here
         self._found: dict[str, Discovery] = {}
         self._looking = 1  # families that have not said yet what they have, and the asking itself
         self._families_by_name: dict[str, Family] = {}
         self._closing = False
-        self.ready = threading.Event()
+        self.ready: Answer[None] = Answer()
         self.workers: dict[str, Worker] = {}
 
     def discoveries(self) -> dict[str, Discovery]:
@@ -126,7 +127,7 @@ class Finder:
             self._looking += families
             complete = self._looking == 0
         if complete:
-            self.ready.set()
+            self.ready.set_result(None)
 
     def _look_at(self, name: str, family: Family) -> None:
         """Ask one family, on the thread that may ask it."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .cuda_library import SUCCESS, loaded_cuda
+from .signals import raise_if_users
 
 # CUresult, CUstream and CUstreamCaptureMode of NVIDIA's cuda.h.
 CAPTURE_ERRORS = range(900, 910)
@@ -52,7 +53,7 @@ def wait_for_gpu(home_pid: int | None = None) -> SyncResult:
     `home_pid` is the process that measuring began in: in a child that was forked from it CUDA
     is undefined, so nothing is called there. Nothing is waited for while a CUDA graph is being
     captured on this thread's stream, because a synchronisation ends a capture with an error.
-    Never raises, but lets KeyboardInterrupt pass at once.
+    Never raises, but lets pass at once what stops the user's code, as Ctrl-C does.
 
     What cannot be known: a capture on a stream that hides from the driver's legacy stream and is
     not the current one of torch or CuPy, in another thread for example. CUDA then refuses to
@@ -72,6 +73,7 @@ def wait_for_gpu(home_pid: int | None = None) -> SyncResult:
             used = True
             notes.append(str(reason))
         except Exception as error:  # noqa: BLE001  a framework may raise anything; the cell is sacred
+            raise_if_users(error)
             where = wait.__name__.removeprefix("_wait_for_")
             notes.append(f"GPU work may extend past the cell ({where}: {type(error).__name__})")
     waited_s = time.perf_counter() - begin_s if used else 0.0

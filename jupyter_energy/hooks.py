@@ -14,7 +14,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import repeat
@@ -33,7 +32,7 @@ from .repeat import Repetition, block_s
 from .results import Result
 from .runs import runs
 from .settings import read as read_settings
-from .signals import signal_of
+from .signals import raise_if_users, signal_of
 from .window import Edge
 
 if TYPE_CHECKING:
@@ -104,7 +103,7 @@ class CellHooks:
         request = request_of(self.shell)
         while frames and frames[-1].request != request:
             # Its post_run_cell never came (an interrupted async cell): it ends here.
-            self._end(frames.pop(), "interrupted")
+            self._end_last(frames, "interrupted")
             self._next_count = None  # nobody looked when that cell had ended
         nested = bool(frames)
         frame = Frame(
@@ -146,7 +145,7 @@ class CellHooks:
         try:
             frames = self._frames.get(threading.get_ident())
             if frames:  # an empty cell has no pre_run_cell
-                self._end(frames.pop(), outcome_of(result), result)
+                self._end_last(frames, outcome_of(result), result)
         except RecursionError as error:
             self._errors.append(error)
         except BaseException as error:  # noqa: BLE001  ours must not reach the user's cell
@@ -157,12 +156,28 @@ class CellHooks:
                 self._next_count = self.shell.execution_count
                 self._tell()
 
+    def _end_last(
+        self, frames: list[Frame], outcome: Outcome, result: ExecutionResult | None = None
+    ) -> None:
+        """End the innermost cell, also where the user stops what has ended already."""
+        frame = frames[-1]
+        try:
+            self._end(frame, outcome, result)
+        except BaseException as error:
+            if signal_of(error) is not None:
+                self._end(frame, outcome, result)
+            raise
+        finally:
+            frames.pop()
+
     def _end(self, frame: Frame, outcome: Outcome, result: ExecutionResult | None = None) -> None:
         try:
-            self._keep(frame, outcome, result)
+            if frame.window is None or not frame.window.ended:
+                self._keep(frame, outcome, result)
         finally:
             if self.live is not None and frame.is_told:
                 self.live.end(frame.notebook)
+                frame.is_told = False
 
     def _keep(self, frame: Frame, outcome: Outcome, result: ExecutionResult | None) -> None:
         """Close a cell's window, keep its record, show it where that was asked."""
@@ -183,17 +198,18 @@ class CellHooks:
         if frame.shown is None:
             return
         refined = frame.window.refined
-        if refined is not None and self.pages.said(frame.notebook) is None:
-            # What runs notebooks without a page, as nbclient does, takes nothing that comes after
-            # the cell: so it is waited for (jupyter.md 2c).
-            with suppress(FutureTimeout, TimeoutError):
-                record, refined = refined.result(SETTLED_S), None
+        # What runs notebooks without a page, as nbclient does, takes nothing that comes after the
+        # cell: so it is waited for (jupyter.md 2c).
+        has_no_page = refined is not None and self.pages.said(frame.notebook) is None
+        if refined is not None and has_no_page and refined.wait(SETTLED_S):
+            record, refined = refined.result(), None
         if frame.shown.variable is not None:
             self.shell.user_ns[frame.shown.variable] = record
         shown = Result(self.shell, frame.shown, record, frame.bar)
         try:
             shown.show()
         except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
+            raise_if_users(error)
             why = f"{type(error).__name__}: {error}"
             self.monitor.tell("show", f"a result could not be shown ({why}). It is kept.")
         if refined is not None:
@@ -221,6 +237,7 @@ class CellHooks:
         try:
             return call()
         except Exception as error:  # noqa: BLE001  ours must not reach the user's cell
+            raise_if_users(error)
             self._failed(error)
             return None
 

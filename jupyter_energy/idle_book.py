@@ -14,6 +14,7 @@ from .outbox import Outbox
 from .overlaps import Spell, device_name, overlap_notes
 from .process_tree import CpuTimes
 from .sensors.base import Sensor
+from .signals import raise_if_users
 from .window import Edge
 
 # Shorter cells are in the store before anyone could ask; each would be two more writes.
@@ -61,7 +62,8 @@ class IdleBook:
         self._outbox.wake()
         try:
             between = self._accounts.begins(edge, times)
-        except Exception:  # noqa: BLE001  what came before a cell must not keep it from running
+        except Exception as error:  # noqa: BLE001  what came before a cell must not keep it from running
+            raise_if_users(error)
             return
         if between is None:
             return

@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 import os
 import stat
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from errno import EBADF, EINVAL, EMSGSIZE, ENOSPC
@@ -51,59 +50,67 @@ class Entry:
         return b"%08x %b\n" % (crc32(text), text)
 
 
+class _Open:
+    """A descriptor that is closed when nobody holds it any more: closed by number while another
+    thread is about to write, that write would go into whatever file has the number then."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        with suppress(OSError):
+            close(self.number)
+
+
 class Journal:
     """A new file, mode 0600, that entries are appended to; `open()` first.
 
-    Any thread may append; a forked child does not. `append` raises OSError where the entry was
+    Any thread may append, without a lock: one that is killed, or hangs, in the middle of it keeps
+    no other waiting. A forked child does not append. `append` raises OSError where the entry was
     not written whole, and then it does not count.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.size_bytes = 0
-        self._lock = threading.RLock()  # a signal handler may run a cell in the middle of it
-        self._fd: int | None = None
+        self.size_bytes = 0  # about: two threads may add to it at once
+        self._file: _Open | None = None
         self._pid = os.getpid()
-        self._torn = False  # whether the last line was cut short
 
     def open(self) -> None:
         """Make the file and the folder it lies in. Raises OSError."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
-        self._fd = os.open(self.path, flags, 0o600)
+        self._file = _Open(os.open(self.path, flags, 0o600))
 
     def append(self, entry: Entry) -> None:
         """Write an entry; it is safe when this returns. Raises OSError."""
         if os.getpid() != self._pid:
             raise OSError(EBADF, "a forked process has no journal")
-        line = entry.line()
+        # Behind a line that was cut short, by whichever thread, it is a line of its own.
+        line = b"\n" + entry.line()
         if len(line) > LONGEST_LINE_BYTES:
             raise OSError(EMSGSIZE, "it is too long for a journal")
-        with self._lock:
-            if self._fd is None:
-                raise OSError(EBADF, os.strerror(EBADF))
-            if os.fstat(self._fd).st_nlink == 0:
-                raise FileNotFoundError(self.path)  # deleted: what is written goes with it
-            whole = b"\n" + line if self._torn else line
-            written = os.write(self._fd, whole)
-            self.size_bytes += written
-            self._torn = written < len(whole)
-            if self._torn:
-                raise OSError(ENOSPC, os.strerror(ENOSPC))
+        file = self._file
+        if file is None:
+            raise OSError(EBADF, os.strerror(EBADF))
+        if os.fstat(file.number).st_nlink == 0:
+            raise FileNotFoundError(self.path)  # deleted: what is written goes with it
+        written = os.write(file.number, line)
+        self.size_bytes += written
+        if written < len(line):
+            raise OSError(ENOSPC, os.strerror(ENOSPC))
 
     def sync(self) -> None:
         """Wait until what was written survives a loss of power. Raises OSError."""
-        fd = self._fd
-        if fd is not None:
-            os.fsync(fd)
+        file = self._file
+        if file is not None:
+            os.fsync(file.number)
 
     def close(self) -> None:
         """Let go of the file, which stays."""
-        with self._lock:
-            fd, self._fd = self._fd, None
-        if fd is not None and os.getpid() == self._pid:
-            with suppress(OSError):
-                os.close(fd)
+        self._file = None
 
     def remove(self) -> None:
         """Delete the file: everything in it lies elsewhere by now."""

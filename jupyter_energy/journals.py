@@ -26,6 +26,7 @@ VERSION = 1
 # every few seconds, so a journal that has been silent for so long is taken for a dead one's: if it
 # is not, its process notices that the file has gone and begins a new one.
 SILENT_S = 600.0
+LARGEST_PID = 2**32 - 1  # a DWORD on Windows, which has the largest
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Described:
             self.ended = True
         if entry.kind not in ("head", "notebook"):
             return
-        with suppress(ValueError, TypeError, KeyError, RecursionError):
+        with suppress(ValueError, TypeError, KeyError, ArithmeticError, RecursionError):
             said = loads(entry.document)
             if entry.kind == "head":
                 self.version = int(said["version"])
@@ -218,6 +219,8 @@ def _process(said: Mapping[str, Any]) -> Process:
     numbers = found.pid, *(() if found.began is None else (found.began,))
     if not all(isinstance(text, str) for text in texts) or set(map(type, numbers)) != {int}:
         raise ValueError("a process has a number, and names are text")
+    if not 0 < found.pid <= LARGEST_PID:
+        raise ValueError("no process has that number")
     return found
 
 

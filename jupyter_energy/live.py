@@ -138,7 +138,10 @@ class Live:
         self._clock = clock
         self._wait = wait
         self._pid = os.getpid()
-        self._wake = threading.Condition(threading.Lock())
+        # Taken by itself: `with` a Condition runs Python code that takes it and lets go of it, and
+        # where Ctrl-C hits that, it stays taken. RLock: a handler may run a cell in here.
+        self._lock = threading.RLock()
+        self._wake = threading.Condition(self._lock)
         self._pace = Pace()
         self._wakes_at_s = math.inf
         self._closing = False
@@ -161,7 +164,7 @@ class Live:
         """Stop; where `say`, tell the pages that nothing more will come."""
         if os.getpid() != self._pid:
             return
-        with self._wake:
+        with self._lock:
             self._closing = True
             self._wake.notify_all()
         if self._thread is not None:
@@ -178,7 +181,7 @@ class Live:
         """A measured cell of a notebook begins."""
         if os.getpid() != self._pid:
             return
-        with self._wake:
+        with self._lock:
             self._running.append(notebook)
             self._pace.begin(self._clock())
             self._reckon()
@@ -187,7 +190,7 @@ class Live:
         """A measured cell has ended, and its record is kept."""
         if os.getpid() != self._pid:
             return
-        with self._wake:
+        with self._lock:
             with suppress(ValueError):
                 self._running.remove(notebook)
             self._news[notebook] = None
@@ -198,7 +201,7 @@ class Live:
         """Send a message now: something has changed, or a page has asked."""
         if os.getpid() != self._pid:
             return
-        with self._wake:
+        with self._lock:
             self._news[notebook] = None
             self._pace.ask()
             self._reckon()
@@ -240,7 +243,7 @@ class Live:
 
     def _rest(self) -> bool:
         """Wait until a message is due; False when all is over."""
-        with self._wake:
+        with self._lock:
             while not self._closing:
                 now_s = self._clock()
                 due_s = self._pace.due_s(now_s)
@@ -253,7 +256,7 @@ class Live:
             return False
 
     def _say(self) -> None:
-        with self._wake:
+        with self._lock:
             now_s = self._clock()
             if self._pace.running and not self._is_running():
                 # A Ctrl-C has hit the call that would have told us. An idle kernel is quiet.

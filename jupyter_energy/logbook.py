@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
+from errno import EACCES, EDQUOT, EFBIG, ENOSPC, EPERM, EROFS
 from pathlib import Path
 
+from .answer import Answer
 from .filesystem import mount_of
 from .identity import NotebookRef
 from .journal import Entry, Journal
 from .journals import notebook_entry
+from .signals import raise_if_users
 from .worker import Worker
 
 # Where the journal is not open yet, or lies on another machine, a cell's reply waits this long for
@@ -19,6 +20,12 @@ from .worker import Worker
 DEADLINE_S = 0.25
 # A journal as long as this is followed by a new one, once the database has all of it.
 LONGEST_BYTES = 2**20
+# The one thing to do, by what the system says.
+REMEDIES: dict[int | None, str] = {
+    **dict.fromkeys((ENOSPC, EDQUOT), "free disk space"),
+    **dict.fromkeys((EACCES, EPERM, EROFS), "make its folder writable"),
+    EFBIG: "raise the limit of file sizes (ulimit -f)",
+}
 
 
 class Logbook:
@@ -32,13 +39,13 @@ class Logbook:
     ) -> None:
         self._store, self._begin, self._tell = store, begin, tell
         self.journal: Journal | None = None
-        self._opened: Future[None] | None = None
+        self._opened: Answer[None] | None = None
         self._described: dict[str | None, Entry] = {}
         # Appends to a file on another machine may take as long as they like: then on this thread.
         self._carrier: Worker | None = None
-        self._late: Future[None] | None = None  # what was waited for in vain
+        self._late: Answer[None] | None = None  # what was waited for in vain
 
-    def start(self, submit: Callable[[Callable[[], None]], Future[None]]) -> None:
+    def start(self, submit: Callable[[Callable[[], None]], Answer[None]]) -> None:
         """Have the journal opened on the store's thread."""
         self._opened = submit(self._open)
 
@@ -66,7 +73,8 @@ class Logbook:
         except FileNotFoundError:  # somebody has deleted it: `tend` begins another
             return False
         except OSError as error:
-            self._tell_unsafe(error.strerror or str(error))
+            raise_if_users(error)
+            self._tell_unsafe(error.strerror or str(error), error.errno)
             return False
         return True
 
@@ -87,33 +95,34 @@ class Logbook:
         """Whether the journal tells which notebook a key stands for."""
         return key in self._described
 
-    def tend(self, appending: AbstractContextManager[object], waits: Callable[[], bool]) -> bool:
-        """See to it that there is a journal; whether it still holds what was appended to it and
-        waits. A long one is followed by a new one and deleted once the database has everything in
-        it, which it has while nothing `waits`; whoever appends holds the lock `appending` until
-        what was appended waits."""
+    def tend(self, waits: Callable[[], bool], again: Callable[[], bool]) -> bool:
+        """See to it that there is a journal; whether it still holds what was appended to it.
+
+        A long one is followed by a new one and deleted once the database has everything in it,
+        which it has while nothing `waits`. `again` writes what has come to wait meanwhile into the
+        new one, and says whether nothing lies in the old one alone.
+        """
         journal = self.journal
-        is_there = False
-        with suppress(OSError):  # a folder that may not be looked into has no journal for us
-            is_there = journal is not None and journal.path.exists()
+        is_there = journal is not None and _is_there(journal.path)
         if journal is not None and is_there and (journal.size_bytes < LONGEST_BYTES or waits()):
             return True
         with suppress(OSError):
-            old = made = self._made()
-            with appending:
-                if not (is_there and waits()):
-                    old, self.journal = self.journal or made, made
-            if old is not self.journal:
+            made = self._made()
+            old, self.journal = self.journal, made
+            # Who has taken the old one to append to has put what it appends where `again` finds it.
+            if old is not None and is_there and again():
                 old.remove()
+            elif old is not None:
+                old.close()
         return is_there
 
-    def end(self, keep: bool) -> None:
-        """Let go of the journal. Where the database has everything it is deleted; else it is to
-        `keep`, and says that nothing more will come."""
-        if keep:
-            self.write(Entry("end", "{}"))
+    def end(self, waits: Callable[[], bool]) -> None:
+        """Let go of the journal. Where the database has everything, and nothing `waits` for it, it
+        is deleted; else it stays, and says that nothing more will come."""
         journal, self.journal = self.journal, None
-        if journal is not None and keep:
+        if journal is not None and waits():
+            with suppress(OSError):
+                journal.append(Entry("end", "{}"))
             journal.close()
         elif journal is not None:
             journal.remove()
@@ -128,29 +137,41 @@ class Logbook:
         mount = mount_of(self._store.parent)
         if self._carrier is None and mount is not None and mount.is_network:
             self._carrier = Worker("jupyter-energy-journal")
+        made = None
         try:
             made = self._begin()
-            for entry in self._described.values():
+            for entry in list(self._described.values()):
                 made.append(entry)
         except OSError as error:
-            self._tell_unsafe(error.strerror or str(error))
+            if made is not None:
+                made.remove()
+            self._tell_unsafe(error.strerror or str(error), error.errno)
             raise
         return made
 
-    def _wait_for(self, future: Future[None]) -> None:
-        try:
-            future.result(DEADLINE_S)
-        except (FutureTimeout, TimeoutError):
+    def _wait_for(self, future: Answer[None]) -> None:
+        if not future.wait(DEADLINE_S):
             self._late = future
             self._tell_unsafe(f"no answer within {DEADLINE_S:g} s")
 
     def _is_late(self) -> bool:
         return self._late is not None and not self._late.done()
 
-    def _tell_unsafe(self, why: str) -> None:
+    def _tell_unsafe(self, why: str, number: int | None = None) -> None:
+        remedy = REMEDIES.get(number, "jupyter energy doctor tells more")
         self._tell(
             "store: journal",
-            f"the store {self._store} cannot be written ({why}): records wait in memory, and are "
-            "lost with the kernel unless it can be written before. The cell is not affected. "
-            "See %energy doctor.",
+            f"the store {self._store} cannot be written ({why}): {remedy}. Until then records wait "
+            "in memory, and are lost with this process; what it runs is not affected.",
         )
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a file is where it was; where nobody can tell, it is."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True

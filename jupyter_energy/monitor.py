@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from weakref import WeakSet
 
 from . import devices
 from .accounts import Accounts
 from .config import Energy
 from .idle_book import IdleBook
 from .model import CarbonIntensity, Measurement, Outcome, Record
-from .open_window import Ending, OpenWindow, Options, edge_or_why, still_open
+from .open_window import Ending, OpenWindow, OpenWindows, Options, edge_or_why
 from .outbox import Outbox
 from .power.document import PowerTrace
 from .power.recorder import Recorders
@@ -33,6 +30,7 @@ from .refining import Refining
 from .sampler import FORKED, Sampler
 from .sensors import families
 from .sensors.base import Sensor
+from .signals import signal_of
 from .store import Store
 from .window import Edge
 
@@ -44,6 +42,8 @@ FIND_DEADLINE_S = 2.0
 # And the first silent cell this long, since people run all cells right after %load_ext. Files are
 # found within it, drivers mostly later: their GPU then counts from the moment it is found.
 FIRST_CELL_DEADLINE_S = 0.5
+# What stops the user's code, at the end of a window, this often at most: then it has no record.
+MOST_STOPS = 3
 LOST = "its kernel ended while it ran: time and energy are those up to its last sign of life"
 
 
@@ -91,12 +91,7 @@ class Monitor:
         )
         self.refining = Refining(self.sampler, self.accounts, self._records, self._outbox)
         self._recorders = Recorders()
-        # A context and not a thread: two tasks of one thread are not inside of one another, and
-        # a task is inside of the block that made it.
-        self._innermost: ContextVar[OpenWindow | None] = ContextVar("innermost", default=None)
-        self._windows: WeakSet[OpenWindow] = WeakSet()  # all that anything still holds
-        self._main: OpenWindow | None = None  # the outermost window of the main thread
-        self._outermost: dict[str, OpenWindow] = {}  # those that lie in no other, oldest first
+        self._windows = OpenWindows()
         self._pid = os.getpid()
         self._waited_s = 0.0
 
@@ -117,8 +112,7 @@ class Monitor:
         self._outbox.close()
         self.sampler.close()
         self.accounts.close()
-        for window in self._windows:
-            window.let_go()
+        self._windows.let_go()
 
     def tell(self, topic: str, text: str) -> None:
         """Keep a plain line for the user, one for each topic; `to_tell` hands it out. One of topic
@@ -170,47 +164,42 @@ class Monitor:
         def reads(sensor: Sensor) -> bool:
             return counts(sensor.domain) and (estimate or sensor.spread is None)
 
-        outer = still_open(self._innermost.get())
-        on_main = threading.current_thread() is threading.main_thread()
-        if outer is None and not on_main:
-            outer = self._main  # a thread that the measured code has started
+        outer = self._windows.around()
         times = self.accounts.times(walk=shown)
         run_id = uuid.uuid4().hex
-        if options.trace:
-            warnings += self._recorders.begin(run_id, filter(reads, self.sampler.sensors()))
+        window = None
         try:
+            if options.trace:
+                warnings += self._recorders.begin(run_id, filter(reads, self.sampler.sensors()))
             start_utc = datetime.now(UTC)
             start = edge_or_why(lambda: self.sampler.opening_edge(reads, shown), warnings)
-        except BaseException:  # Ctrl-C
-            self._recorders.drop(run_id)
-            raise
-        window = OpenWindow(
-            options=options,
-            run_id=run_id,
-            outer=outer,
-            start_utc=start_utc,
-            start=start,
-            counts=counts,
-            reads=reads,
-            notebook=notebook if outer is None else outer.notebook,
-            warnings=warnings,
-            shown=shown,
-            times=times,
-        )
-        self._innermost.set(window)
-        self._windows.add(window)
-        if outer is None:
-            if not self._outermost:
+            window = OpenWindow(
+                options=options,
+                run_id=run_id,
+                outer=outer,
+                start_utc=start_utc,
+                start=start,
+                counts=counts,
+                reads=reads,
+                notebook=notebook if outer is None else outer.notebook,
+                warnings=warnings,
+                shown=shown,
+                times=times,
+            )
+            if self._windows.add(window):
                 self.idle.begins(window.start, times, window.notebook)
-            self._outermost[window.run_id] = window
-            if on_main:
-                self._main = window
+        except BaseException:  # Ctrl-C: whoever asked for it gets no window, so there is none
+            if window is not None:
+                self.drop_window(window)
+            self._recorders.drop(run_id)
+            self.sampler.drop_edge(reads, shown)
+            raise
         return window
 
     def drop_window(self, window: OpenWindow) -> None:
         """End a window without a record."""
         self._recorders.drop(window.run_id)
-        self.sampler.drop_edge(window.shown)
+        self.sampler.drop_edge(window.reads, window.shown)
         # It was no cell: its time is between cells.
         self._forget(window, window.start, window.times)
 
@@ -232,26 +221,53 @@ class Monitor:
 
         Where nothing of the user's runs on (`may_settle`) and a sensor can tell more a moment
         later, `window.refined` is the future of the better record, which takes this one's place.
+        What stops the user's code comes too late meanwhile, and costs no record: it is
+        `window.stopped_by`, which is for the caller to raise where more of that code runs on.
         """
-        stop, times = None, CpuTimes()
+        ends = outcome, cell_id, execution_count, may_settle
         try:
-            if window.options.sync:
+            for _ in range(MOST_STOPS):
+                try:
+                    return self._closed(window, *ends)
+                except BaseException as error:
+                    if isinstance(error, Exception) and signal_of(error) is None:
+                        raise  # a failure of ours
+                    window.stopped_by = error
+            return self._closed(window, *ends)
+        finally:
+            if not window.ended:
+                self._forget(window, None, window.end_times)
+
+    def _closed(
+        self,
+        window: OpenWindow,
+        outcome: Outcome,
+        cell_id: str | None,
+        execution_count: int | None,
+        may_settle: bool,
+    ) -> Record:
+        """`close_window`; called again where it was stopped, it goes on with what is left."""
+        if window.stop is None:
+            if window.options.sync and window.waited_s is None:
                 try:
                     notes, window.waited_s = self._wait_for_gpu()
-                    window.warnings += notes
-                except KeyboardInterrupt:
-                    # The code has ended: its record is wanted more than the end of its queue.
+                except BaseException:
+                    window.waited_s = 0.0  # the record is wanted more than the end of the queue
                     window.warnings.append("interrupted: queued GPU work was not waited for")
+                    raise
+                window.warnings += notes
             stop = edge_or_why(
-                lambda: self.sampler.closing_edge(window.reads, window.shown),
-                window.warnings,
-                # The code has ended: what stops it comes too late, and a record is wanted.
-                BaseException,
+                lambda: self.sampler.closing_edge(window.reads, window.shown), window.warnings
             )
             times = self.accounts.times(window.shown, window.times)
-        finally:
-            self._forget(window, stop, times)
-        power, told = self._recorders.end(window.run_id, window.start.t_s, stop.t_s)
+            window.stop, window.end_times = stop, times
+        stop, times = window.stop, window.end_times
+        self._forget(window, stop, times)
+        try:
+            power, told = self._recorders.end(window.run_id, window.start.t_s, stop.t_s)
+        except BaseException:
+            window.warnings.append("interrupted: the power trace was not waited for")
+            raise
         window.warnings += told
         if window.shown:
             window.warnings += self._shared(stop)
@@ -290,7 +306,7 @@ class Monitor:
 
     def outermost(self) -> list[OpenWindow]:
         """The open windows that lie in no other one, oldest first."""
-        return list(self._outermost.values())
+        return self._windows.outermost()
 
     def so_far(self, window: OpenWindow, since: Edge, now: Edge) -> Measurement:
         """What has been drawn from one edge to another within an open window."""
@@ -329,11 +345,9 @@ class Monitor:
     def _forget(self, window: OpenWindow, edge: Edge | None, times: CpuTimes) -> None:
         """A window has ended; from `edge` on nothing runs, if it was the last one."""
         window.ended = True
-        was_outermost = self._outermost.pop(window.run_id, None) is not None
-        if was_outermost and not self._outermost and edge is not None:
+        if edge is not None and self._windows.outermost() == [window]:
             self.accounts.rests(edge, window.notebook, times)
-        if self._main is window:
-            self._main = None
+        self._windows.remove(window)
 
     # -- carbon ----------------------------------------------------------------------------
 

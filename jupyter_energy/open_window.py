@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
 from collections.abc import Callable
-from concurrent.futures import Future
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from weakref import ref
 
 from . import devices
+from .answer import Answer
 from .finding import failed
 from .model import Domain, Outcome, Record
 from .process_tree import CpuTimes
 from .repeat import Repetition
 from .sensors.base import Sensor
-from .signals import signal_of
+from .signals import raise_if_users
 from .window import Edge
 
 
@@ -50,12 +53,16 @@ class OpenWindow:
     repetition: Repetition | None = None  # the body that runs several times in it
     shown: bool = False
     times: CpuTimes = field(default_factory=CpuTimes)
-    waited_s: float = 0.0  # for queued GPU work at its end
-    refined: Future[Record] | None = None  # its record once the read after it has been made
+    waited_s: float | None = None  # for queued GPU work at its end, once that is over
+    stop: Edge | None = None  # what was read at its end,
+    end_times: CpuTimes = field(default_factory=CpuTimes)  # and the CPU times there
+    # What a handler of the user's has raised while the window was closed: too late to end it.
+    stopped_by: BaseException | None = None
+    refined: Answer[Record] | None = None  # its record once the read after it has been made
 
     def let_go(self) -> None:
         """Hold no sensor any more: a context that outlives us may hold this window."""
-        self.outer, self.start = None, Edge(self.start.t_s, {})
+        self.outer, self.start, self.stop = None, Edge(self.start.t_s, {}), None
         self.counts, self.reads = _nothing, _nothing
 
 
@@ -84,6 +91,58 @@ def still_open(window: OpenWindow | None) -> OpenWindow | None:
     return found
 
 
+class OpenWindows:
+    """Which windows are open, and what begins in which."""
+
+    def __init__(self) -> None:
+        # A context and not a thread: two tasks of one thread are not inside of one another, and
+        # a task is inside of the block that made it.
+        self._innermost: ContextVar[OpenWindow | None] = ContextVar("innermost", default=None)
+        self._main: OpenWindow | None = None  # the outermost window of the main thread
+        self._outermost: dict[str, OpenWindow] = {}
+        # All that anything still holds. No WeakSet: it runs Python code as a window goes, and what
+        # a handler of the user's raises in that is lost.
+        self._held: list[ref[OpenWindow]] = []
+
+    def around(self) -> OpenWindow | None:
+        """What a window would lie in that begins now, and here."""
+        outer = still_open(self._innermost.get())
+        # Of a thread that the measured code has started, in that code's.
+        return self._main if outer is None and not _on_main_thread() else outer
+
+    def add(self, window: OpenWindow) -> bool:
+        """A window has begun; whether none was open before it."""
+        self._innermost.set(window)
+        self._held = [*(held for held in self._held if held() is not None), ref(window)]
+        if window.outer is not None:
+            return False
+        is_first = not self._outermost
+        self._outermost[window.run_id] = window
+        if _on_main_thread():
+            self._main = window
+        return is_first
+
+    def remove(self, window: OpenWindow) -> None:
+        """A window has ended, or was none; twice does no harm."""
+        self._outermost.pop(window.run_id, None)
+        if self._main is window:
+            self._main = None
+
+    def outermost(self) -> list[OpenWindow]:
+        """Those that lie in no other one, oldest first."""
+        return list(self._outermost.values())
+
+    def let_go(self) -> None:
+        """Hold no sensor any more, whatever still holds a window."""
+        for held in self._held:
+            if (window := held()) is not None:
+                window.let_go()
+
+
+def _on_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
 def never_opened(options: Options, error: BaseException, notebook: str | None) -> OpenWindow:
     """A window that could not be opened, and could have been now: its record says so, and has no
     figure."""
@@ -104,14 +163,11 @@ def _nothing(_: object) -> bool:
     return False
 
 
-def edge_or_why(
-    read: Callable[[], Edge], warnings: list[str], caught: type[BaseException] = Exception
-) -> Edge:
+def edge_or_why(read: Callable[[], Edge], warnings: list[str]) -> Edge:
     """An edge; an empty one, with a warning, where it could not be read."""
     try:
         return read()
-    except caught as error:  # ours or a third party's, but not what stops the user's code
-        if caught is Exception and signal_of(error) is not None:
-            raise
+    except Exception as error:  # noqa: BLE001  ours or a third party's, but not what stops the user's code
+        raise_if_users(error)
         warnings.append(failed(error))
         return Edge(time.monotonic(), {})

@@ -6,16 +6,16 @@ then on the record survives whatever happens. The database is written on a threa
 
 from __future__ import annotations
 
+import math
 import os
-import threading
+import time
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
+from .answer import Answer
 from .documents import idle_to_document, record_to_document, to_json
 from .errors import StoreError, topic_of
 from .identity import Notebook, NotebookRef
@@ -23,30 +23,23 @@ from .journal import Entry
 from .logbook import Logbook
 from .model import Idle, Record
 from .overlaps import Spell
+from .owners import Owners
 from .power.document import PowerTrace
+from .signals import raise_if_users
 from .store import Store
+from .waiting import MOST_JOURNALED, MOST_PENDING, Waiting, Waitlist
 from .worker import Worker
 
 # A shown cell waits this long for what the store knows of other notebooks.
 ASKING_S = 0.05
-# What waits in memory takes about 1 kB a record. What is in the journal need not.
-MOST_PENDING = 10_000
-MOST_JOURNALED = 1_000
 # Records of one transaction.
 AT_ONCE = 100
 # A power trace takes up to 100 kB a device.
 MOST_PENDING_TRACES = 100
+# Who was told to write longer ago, and has not begun, is told again: it may have been killed.
+ASKED_S = 5.0
 # How long the end of a process waits for the database.
 CLOSING_S = 0.5
-
-
-@dataclass(eq=False, slots=True)
-class Waiting:
-    """A record that the database does not have yet; `is_safe` in the journal or only in memory."""
-
-    record: Record
-    key: str | None
-    is_safe: bool
 
 
 class Outbox:
@@ -64,15 +57,13 @@ class Outbox:
         session_id: str = "",
     ) -> None:
         self._store = store
-        self._find_notebook = find_notebook
         self._tell = tell
         self._pid = os.getpid()
         self._worker = Worker("jupyter-energy-store")
         self._logbook = Logbook(store.path, lambda: store.begin_journal(session_id), tell)
-        # What is appended and what waits; an interrupt may find this thread in it (RLock).
-        self._lock = threading.RLock()
-        self._pending: deque[Waiting] = deque()
-        self._is_asked = False  # whether the thread is about to write
+        self._pending = Waitlist()
+        self._owners = Owners(store, find_notebook, self._logbook)
+        self._asked_s = -math.inf  # when the thread was told to write, and has not begun
         self._is_behind = False  # whether the journal has records that wait nowhere else
         # Idle time: its notebook's key, and what makes it once that notebook is known.
         self._idle: deque[tuple[str | None, Callable[[str], Idle]]] = deque(maxlen=MOST_PENDING)
@@ -81,8 +72,7 @@ class Outbox:
         self._asked: dict[str, int | None] = {}  # runs whose neighbours are looked for
         self._traces: deque[tuple[str, PowerTrace]] = deque(maxlen=MOST_PENDING_TRACES)
         self._generation = 0
-        self._notebooks: dict[str | None, Notebook] = {}  # those that the store has been asked for
-        self._late: Future[None] | None = None  # a call that was waited for in vain
+        self._late: Answer[None] | None = None  # a call that was waited for in vain
         self._answers = True  # the database, when it was last asked
         self._closed = False
 
@@ -94,69 +84,72 @@ class Outbox:
         self._worker.submit(self._write)
         self._worker.submit(self._absorb)
 
-    def put(self, record: Record, key: str | None = None, again: bool = False) -> None:
+    def put(self, record: Record, key: str | None = None) -> None:
         """Hand a record to the store: it is in the journal when this returns, or else waits in
-        memory. One that is made `again` takes the place of the first."""
+        memory. One of the same run takes the place of the first.
+
+        Raises ValueError or TypeError for a record that JSON cannot hold.
+        """
         if os.getpid() != self._pid:
             return  # a forked child has no thread that writes
-        if self._closed:
-            text = "jupyter-energy has been unloaded: a record that came since is lost"
-            self._tell("closed", text)
+        if self._refuses():
             return
-        known = self._notebooks.get(key)
+        known = self._owners.get(key)
         if known is not None:
             record = replace(record, notebook_id=known.id)
-        waiting = Waiting(record, key, is_safe=False)
-        with self._lock:
-            # It waits first: an interrupt between the two leaves a record that will be written.
-            earlier = enumerate(self._pending) if again else ()
-            same = [n for n, w in earlier if w.record.run_id == record.run_id]
-            if same:
-                self._pending[same[0]] = waiting
-            else:
-                self._pending.append(waiting)
-            waiting.is_safe = self._logbook.append(_entry("record", record, key))
-            dropped = self._make_room()
-        if dropped:
+        waiting = Waiting(record, key)
+        entry = _entry("record", record, key)  # what cannot be written is refused before it waits
+        # It waits first: an interrupt between the two leaves a record that will be written.
+        self._pending.add(waiting)
+        waiting.is_safe = self._logbook.append(entry)
+        if self._make_room():
             self._tell(
                 "dropped",
                 f"more than {MOST_PENDING} records wait for the store {self._store.path}; "
                 "from here on the oldest are lost",
             )
-        if not self._is_asked:
-            self._is_asked = True
+        if (waiting.is_safe or not self._refuses()) and time.monotonic() - self._asked_s > ASKED_S:
+            self._asked_s = time.monotonic()
             self._worker.submit(self._write_and_tell)
 
     def put_and_ask(self, record: Record, key: str | None = None) -> int:
         """`put` a record; how many other notebooks drew from its devices meanwhile, as far as the
         store knows and says in time."""
         self._asked[record.run_id] = None
-        self.put(record, key)
-        if self._answers and not self._closed and not self._is_late():
-            with suppress(StoreError):
-                self.flush(ASKING_S)
-        return self._asked.pop(record.run_id, None) or 0
+        try:
+            self.put(record, key)
+            is_late = self._late is not None and not self._late.done()
+            if self._answers and not self._closed and not is_late:
+                try:
+                    self.flush(ASKING_S)
+                except Exception as error:  # noqa: BLE001  the record is kept, the result shown
+                    raise_if_users(error)
+        finally:
+            found = self._asked.pop(record.run_id, None)
+        return found or 0
 
     def notebook(self, key: str | None = None) -> Notebook | None:
         """A notebook as the store knows it; None before the store has been asked."""
-        return self._notebooks.get(key)
+        return self._owners.get(key)
 
     def look_again(self, key: str | None) -> None:
         """Ask the store again which notebook this is, since it has moved."""
-        self._worker.submit(lambda: self._write(key, again=True))
+        if os.getpid() == self._pid:
+            self._worker.submit(lambda: self._write(key, again=True))
 
     def close(self) -> None:
         """Write what waits, as far as the store lets us, and let go of it. What it does not take
         stays in the journal for the next kernel."""
-        self._ended = True
+        self._ended = self._closed = True
+        if os.getpid() != self._pid:
+            return
         self._worker.submit(self._write)
         self._worker.submit(self._end)
         self._worker.close(CLOSING_S)
-        self._closed = True
 
     def pending(self, key: str | None = None) -> list[Record]:
         """A notebook's records that are in memory alone: neither database nor journal has them."""
-        return [w.record for w in list(self._pending) if w.key == key and not w.is_safe]
+        return [w.record for w in self._pending.all() if w.key == key and not w.is_safe]
 
     def pending_power(self) -> dict[str, PowerTrace]:
         """The power traces that the database could not take yet, by the id of their run."""
@@ -175,7 +168,7 @@ class Outbox:
 
     def pending_idle(self, key: str | None = None) -> list[Idle]:
         """A notebook's idle time that waits for the next record."""
-        known = self._notebooks.get(key)
+        known = self._owners.get(key)
         return [] if known is None else [m(known.id) for of, m in list(self._idle) if of == key]
 
     def ended(self) -> None:
@@ -184,7 +177,8 @@ class Outbox:
 
     def wake(self) -> None:
         """Have the store's thread look what is to be done, and by when."""
-        self._worker.submit(lambda: None)
+        if os.getpid() == self._pid:
+            self._worker.submit(lambda: None)
 
     def later(self, seconds: float, call: Callable[[], object]) -> None:
         """Make a call on the store's thread in so many seconds; see `Worker.later`."""
@@ -192,29 +186,37 @@ class Outbox:
 
     def flush(self, timeout_s: float) -> None:
         """Try to write what waits. Raises StoreError when it cannot be written."""
-        future = self._worker.submit(self._write)
-        try:
-            future.result(timeout_s)
-        except (FutureTimeout, TimeoutError):
-            self._late = future
+        if os.getpid() != self._pid:
+            raise StoreError("a forked process keeps none of its parent's records", "busy")
+        answer = self._worker.submit(self._write)
+        if not answer.wait(timeout_s):
+            self._late = answer
             raise StoreError(
                 f"the store {self._store.path} did not answer within {timeout_s:g} s; "
                 "the records wait in its journal",
                 "busy",
-            ) from None
-
-    def _is_late(self) -> bool:
-        return self._late is not None and not self._late.done()
+            )
+        answer.result()
 
     def _make_room(self) -> bool:
         """Let go of what is safe elsewhere, and of the oldest where too many wait; whether a record
         was lost."""
-        if len(self._pending) > MOST_JOURNALED and all(w.is_safe for w in self._pending):
-            self._is_behind = True
-            self._pending.clear()
-        if len(self._pending) <= MOST_PENDING:
+        if len(self._pending) <= MOST_JOURNALED:
             return False
-        return not self._pending.popleft().is_safe
+        waiting = self._pending.all()
+        if all(w.is_safe for w in waiting):
+            self._is_behind = True
+            self._pending.let_go(waiting)
+        elif len(waiting) > MOST_PENDING:
+            self._pending.let_go(waiting[:1])
+            return not waiting[0].is_safe
+        return False
+
+    def _refuses(self) -> bool:
+        """Whether it is too late for more; then the user is told."""
+        if self._closed:
+            self._tell("closed", "jupyter-energy has been unloaded: a record since then is lost")
+        return self._closed
 
     # --- the store's thread -------------------------------------------------------------------
 
@@ -228,7 +230,7 @@ class Outbox:
     def beat(self, record: Record, key: str | None) -> None:
         """Keep the record that a cell would have if it had ended now, in case that its kernel
         does not live to its end."""
-        known = self._notebooks.get(key)
+        known = self._owners.get(key)
         if known is not None:
             record = replace(record, notebook_id=known.id)
         with suppress(OSError):
@@ -238,12 +240,12 @@ class Outbox:
 
     def _write_and_tell(self) -> None:
         """`_write`, and what is to be told where it fails but records are safe in the journal."""
-        self._is_asked = False
+        self._asked_s = -math.inf
         try:
             self._write()
         except StoreError as error:
-            # Busy or full: by now it is in the journal, which tells where it cannot be.
-            if error.kind not in ("busy", "full"):
+            # By now it is in the journal, which tells where it cannot be.
+            if error.kind not in ("busy", "full", "forked"):
                 self._tell("store", f"{error}. The cell is not affected.")
             raise
 
@@ -264,11 +266,17 @@ class Outbox:
                 self._announced = None
             while self._idle:
                 of, make = self._idle[0]
-                self._store.book_idle(make(self._known(of).id))
+                try:
+                    self._store.book_idle(make(self._known(of).id))
+                except (ValueError, TypeError) as error:
+                    self._tell_unkept(error)
                 self._idle.popleft()
             while self._traces:
                 run_id, trace = kept = self._traces[0]
-                self._store.keep_power(run_id, trace)
+                try:
+                    self._store.keep_power(run_id, trace)
+                except (ValueError, TypeError) as error:
+                    self._tell_unkept(error)
                 if self._traces and self._traces[0] is kept:
                     self._traces.popleft()
             self._answers = True
@@ -285,8 +293,8 @@ class Outbox:
         """Have a journal that says which notebooks its records belong to, before the database is
         asked: that may take long, and a kernel can be killed meanwhile."""
         had_journal = self._logbook.journal is not None
-        if not self._logbook.tend(self._lock, self._waits):
-            for waiting in list(self._pending):
+        if not self._logbook.tend(self._waits, self._put_down_again):
+            for waiting in self._pending.all():
                 waiting.is_safe = False  # what it was safe in has gone
             was_behind, self._is_behind = self._is_behind, False
             if was_behind and had_journal:
@@ -295,13 +303,20 @@ class Outbox:
                     f"a journal of the store {self._store.path} has been deleted: what the "
                     "database lacked is lost, unless another kernel has taken it over",
                 )
-        for of in {key, *(waiting.key for waiting in list(self._pending))}:
-            if not self._logbook.says(of):
-                self._logbook.describe(of, self._find_notebook(of))
-        for waiting in list(self._pending):
+        for of in {key, *(waiting.key for waiting in self._pending.all())}:
+            self._owners.describe(of)
+        for waiting in self._pending.all():
             if not waiting.is_safe:
-                entry = _entry("record", waiting.record, waiting.key)
-                waiting.is_safe = self._logbook.write(entry)
+                self._put_down(waiting)
+
+    def _put_down(self, waiting: Waiting) -> None:
+        waiting.is_safe = self._logbook.write(_entry("record", waiting.record, waiting.key))
+
+    def _put_down_again(self) -> bool:
+        """Write what waits into the journal that is open now; whether that is all."""
+        for waiting in self._pending.all():
+            self._put_down(waiting)
+        return not self._is_behind and all(waiting.is_safe for waiting in self._pending.all())
 
     def _waits(self) -> bool:
         """Whether the database lacks something."""
@@ -315,39 +330,40 @@ class Outbox:
             except BaseException:
                 self._is_behind = True
                 raise
-        while self._pending:
-            part = list(self._pending)[:AT_ONCE]
-            written = set(map(id, part))
+        while part := self._pending.all()[:AT_ONCE]:
             records = [replace(w.record, notebook_id=self._known(w.key).id) for w in part]
-            self._store.append(*records)
-            with self._lock:
-                # One that was made again meanwhile is another one, and stays.
-                self._pending = deque(w for w in self._pending if id(w) not in written)
+            self._append(records)
+            self._pending.let_go(part)
             for record in records:
                 if record.run_id in self._asked:
                     with suppress(StoreError):  # the record is kept; this is only told
                         self._asked[record.run_id] = self._store.others_at_once([record])
 
+    def _append(self, records: Sequence[Record]) -> None:
+        try:
+            self._store.append(*records)
+        except (ValueError, TypeError) as error:  # one of them is none that a database can hold
+            if len(records) == 1:
+                self._tell_unkept(error)
+                return
+            for record in records:
+                self._append([record])
+
+    def _tell_unkept(self, error: Exception) -> None:
+        self._tell("unkept", f"something that was measured cannot be kept: {error!r:.200}")
+
     def _know_without_database(self, key: str | None, again: bool) -> None:
         """Which notebook the records belong to, where only journals can say."""
-        for of in {key, *(waiting.key for waiting in list(self._pending))}:
-            if again or of not in self._notebooks:
-                with suppress(StoreError):
-                    ref = self._find_notebook(of)
-                    self._notebooks[of] = self._store.notebook_beside(ref)
-                    self._logbook.describe(of, ref, self._notebooks[of].id)
+        for of in {key, *(waiting.key for waiting in self._pending.all())}:
+            self._owners.beside(of, again)
 
     def _known(self, key: str | None, again: bool = False) -> Notebook:
         if self._generation != self._store.generation:
-            self._notebooks = {}
+            self._owners.forget()
             # Another file, perhaps, which lacks what the last one had of this session.
             self._is_behind = self._is_behind or self._generation > 0
             self._generation = self._store.generation
-        if again or key not in self._notebooks:
-            ref = self._find_notebook(key)
-            self._notebooks[key] = self._store.notebook_for(ref)
-            self._logbook.describe(key, ref, self._notebooks[key].id)
-        return self._notebooks[key]
+        return self._owners.known(key, again)
 
     def _tell_warnings(self) -> None:
         for text in self._store.warnings:
@@ -356,7 +372,7 @@ class Outbox:
 
     def _spill(self) -> None:
         """Idle times and power traces go into the journal too, where no database takes them."""
-        while self._idle and (known := self._notebooks.get(self._idle[0][0])) is not None:
+        while self._idle and (known := self._owners.get(self._idle[0][0])) is not None:
             key, make = self._idle[0]
             idle = make(known.id)
             document = to_json(idle_to_document(idle))
@@ -375,7 +391,7 @@ class Outbox:
     def _end(self) -> None:
         """What the database could not take stays in the journal."""
         self._spill()
-        self._logbook.end(keep=self._waits())
+        self._logbook.end(self._waits)
         self._store.close()
 
 

@@ -39,7 +39,7 @@ class Pages:
 
     def __init__(self, first: Callable[[], NotebookRef]) -> None:
         self._first = first
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler in here may measure, which asks as well
         self._pages: dict[Key, Page] = {}  # the last to have spoken is the last in it
         self._folder: Path | None = None  # what the pages' paths start from, once that is known
 

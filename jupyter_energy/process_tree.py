@@ -19,6 +19,7 @@ from .errors import SensorError
 from .sensors.base import Machine
 from .sensors.cgroup import own_group
 from .sensors.cpu_time import STAT_LINE, TICK_S, stat_busy_s
+from .signals import raise_if_users
 
 # A process that ends while the tree is read is in no count of that reading: then it is read again.
 MOST_TRIES = 4
@@ -107,8 +108,10 @@ class ProcessTree:
         """
         busy_s = group_s = None
         if self._stat >= 0:
-            with suppress(SensorError):
+            try:
                 busy_s = stat_busy_s(self._stat, WHOLE_MACHINE, STAT_LINE)
+            except SensorError as error:
+                raise_if_users(error)
         if self._group >= 0:
             group_s = _group_s(self._group)
         processes = None
@@ -127,7 +130,8 @@ class ProcessTree:
                         self._add_if_alive(process, found)
             except FileNotFoundError:
                 continue
-            except (OSError, ValueError, IndexError, ImportError):
+            except (OSError, ValueError, IndexError, ImportError) as error:
+                raise_if_users(error)
                 return None
             return found
         return None
@@ -255,8 +259,10 @@ def _whole(path: str) -> bytes:
 
 def _group_s(descriptor: int) -> float | None:
     """CPU time in s of a control group, whose first line is "usage_usec N" (cgroup-v2.rst)."""
-    with suppress(OSError, ValueError):
+    try:
         name, _, count = os.pread(descriptor, 64, 0).partition(b"\n")[0].partition(b" ")
         if name == b"usage_usec":
             return int(count) / 1e6
+    except (OSError, ValueError) as error:
+        raise_if_users(error)
     return None

@@ -10,18 +10,17 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from numbers import Real
 from typing import TypeVar
 
+from .answer import Answer
 from .errors import SensorError, SensorTimeout
 from .model import Sample
 from .sensors.base import Reading, Sensor
-from .signals import signal_of
+from .signals import raise_if_users, signal_of
 from .trace import Trace
 from .worker import Worker
 
@@ -49,7 +48,7 @@ def asleep_s() -> float:
 class Batch:
     """Reads that a worker makes one by one: `seen` grows as they come, until it is `done`."""
 
-    done: Future[None]
+    done: Answer[None]
     seen: list[tuple[Sensor, Seen]]
 
 
@@ -65,7 +64,9 @@ class Readers:
         self._workers = workers
         self._clock = clock
         self._asleep = asleep
-        self._lock = threading.Lock()
+        # A signal handler of the user's may measure while its thread is in here, and so may a
+        # generator of theirs that the garbage collector ends, on any thread (RLock).
+        self._lock = threading.RLock()
         self._traces: dict[Sensor, Trace] = {}
         self._worker_of: dict[Sensor, str | None] = {}  # None: read on the thread that asks
         # At the last reading: how long the machine had slept, how often its driver had begun.
@@ -127,10 +128,10 @@ class Readers:
         name = self._worker_of.get(sensor)
         if name is None:
             return _reading(sensor)
-        try:
-            return self._workers()[name].submit(partial(_reading, sensor)).result(1.0)
-        except (FutureTimeout, TimeoutError):
-            raise SensorTimeout(DRIVER_BUSY) from None
+        answer = self._workers()[name].submit(partial(_reading, sensor))
+        if not answer.wait(1.0):
+            raise SensorTimeout(DRIVER_BUSY)
+        return answer.result()
 
     def read(self, sensor: Sensor) -> Seen:
         """One reading into its trace; the sample, or the reason why there is none."""
@@ -139,14 +140,19 @@ class Readers:
         if trace is None:
             return "the sensor was closed"
         with trace.lock:  # reading and stamp in one: two threads may not swap their readings
+            if trace.is_read:  # by this thread, in which a handler of the user's measures
+                return "it was being read just then"
+            trace.is_read = True
             try:
                 return self._read_into(trace, sensor)
             except SensorError as error:
+                raise_if_users(error)
                 return str(error)
-            except Exception as error:  # what a third party's sensor declares may fail
-                if signal_of(error) is not None:
-                    raise
+            except Exception as error:  # noqa: BLE001  what a third party's sensor declares may fail
+                raise_if_users(error)
                 return f"{type(error).__name__}: {error}"
+            finally:
+                trace.is_read = False
 
     def _read_into(self, trace: Trace, sensor: Sensor) -> Sample:
         """One reading into a trace whose lock is held. Raises SensorError, or anything."""
@@ -180,13 +186,13 @@ class Readers:
             readings |= dict.fromkeys(sensors, DRIVER_BUSY)
             if batch is None:
                 continue
-            try:
-                batch.done.result(max(0.0, deadline_s - self._clock()))
-            except (FutureTimeout, TimeoutError):
+            if not batch.done.wait(deadline_s - self._clock()):
                 # A late reading still enters the trace when it comes; this edge has none.
                 self._late.add(name)
                 if (slow := self._being_read.get(name)) is not None:
                     self._slow.add(slow)
+            else:
+                batch.done.result()  # raises what ended the batch
             readings |= dict(tuple(batch.seen))
         return readings
 
@@ -200,7 +206,7 @@ class Readers:
             if (before is None or before.done.done()) and (sensors := self._wanted(wanted, name)):
                 self._ask(name, sensors)
 
-    def hand_over(self, sensor: Sensor, call: Callable[[], T]) -> Future[T] | None:
+    def hand_over(self, sensor: Sensor, call: Callable[[], T]) -> Answer[T] | None:
         """A call on the worker that reads a sensor; None where none does, or it is behind.
 
         A call that waited behind one that hangs would come too late, and others would pile up.

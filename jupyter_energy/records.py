@@ -18,6 +18,7 @@ from .outbox import Outbox
 from .readers import LEAST_SLEEP_S
 from .repeat import with_repeats
 from .sensors.base import Absence
+from .signals import raise_if_users
 from .units import duration
 from .window import Edge, measure
 
@@ -61,6 +62,7 @@ class Records:
         try:
             measurement = self.measured(window, window.start, stop, settled)
         except Exception as error:  # noqa: BLE001  a record that says so is better than none
+            raise_if_users(error)
             duration_s = max(0.0, stop.t_s - window.start.t_s)
             measurement = Measurement(window.start_utc, duration_s, ())
             warnings.append(failed(error))
@@ -68,6 +70,7 @@ class Records:
         try:
             whose = self._accounts.whose(measurement, window.times, ending.times, stop.t_s)
         except Exception as error:  # noqa: BLE001  the energy is known without it
+            raise_if_users(error)
             warnings.append(failed(error))
         warnings += [self._ranks] if self._ranks else []
         emitted = None
@@ -113,6 +116,7 @@ class Records:
         try:
             return with_repeats(record, window.repetition, window.start, stop, between)
         except Exception as error:  # noqa: BLE001  the figures of the whole window stand
+            raise_if_users(error)
             return replace(record, warnings=(*record.warnings, failed(error)))
 
     def zone(self, option: str | None = None) -> tuple[str | None, str]:

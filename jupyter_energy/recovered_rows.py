@@ -29,6 +29,9 @@ TABLES = (
 OF_THE_DOCUMENT = frozenset((0, 1, 18, 19, 20, 25))
 # Longer is no name, path or id.
 LONGEST_TEXT = 5000
+# A path and its name may be no valid Unicode, and are written as such (notebook_rows). Of a host,
+# what is left of its name is enough.
+TEXTS = {"path": "surrogatepass", "name": "surrogatepass", "host": "replace"}
 NAMELESS = "recovered notebook"
 LOST = '"outcome": "lost"'  # within a text of a document, its quotes would be escaped
 _RECORD = re.compile(
@@ -37,12 +40,12 @@ _RECORD = re.compile(
 _ID = re.compile("[0-9a-f]{32}")  # as notebook_rows makes them
 
 
-def text(column: object) -> str | None:
+def text(column: object, errors: str = "strict") -> str | None:
     """The text of a column that was read as bytes; None where it is none."""
     if not isinstance(column, bytes) or len(column) > LONGEST_TEXT or b"\0" in column:
         return None
     with suppress(UnicodeDecodeError):
-        return column.decode("utf-8", "surrogatepass")  # as notebook_rows writes a path
+        return column.decode("utf-8", errors)
     return None
 
 
@@ -52,7 +55,10 @@ def notebook(row: tuple[Any, ...]) -> Kept | None:
     A path that is not that of its name is damaged: without it the notebook is found again by its
     cells, as one that was moved.
     """
-    found = dict(zip(Kept.__slots__, map(text, row), strict=True))
+    found = {
+        name: text(column, TEXTS.get(name, "strict"))
+        for name, column in zip(Kept.__slots__, row, strict=True)
+    }
     notebook_id, name, host, seen = (found[k] for k in ("id", "name", "host", "first_seen"))
     if notebook_id is None or not _ID.fullmatch(notebook_id) or name is None or host is None:
         return None

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import suppress
 from dataclasses import replace
 
 from .accounts import Accounts
+from .answer import Answer
 from .model import Record
 from .open_window import Ending, OpenWindow
 from .outbox import Outbox
@@ -24,11 +22,11 @@ class Refining:
     ) -> None:
         self._sampler, self._accounts = sampler, accounts
         self._records, self._outbox = records, outbox
-        self._waiting: dict[str, Future[Record]] = {}
+        self._waiting: dict[str, Answer[Record]] = {}
 
     def begin(self, window: OpenWindow, ending: Ending, first: Record) -> None:
         """Have the record of a window made again, where a sensor can tell more a moment later."""
-        refined: Future[Record] = Future()
+        refined: Answer[Record] = Answer()
 
         def told(edge: Edge | None) -> None:
             record = first
@@ -37,7 +35,7 @@ class Refining:
                     made = self._records.made(window, ending, edge)
                     if made.measurement != first.measurement:
                         record = replace(made, warnings=first.warnings)
-                        self._outbox.put(record, window.notebook, again=True)
+                        self._outbox.put(record, window.notebook)
                     self._accounts.settled(edge.readings)
             finally:
                 self._waiting.pop(window.run_id, None)
@@ -52,8 +50,7 @@ class Refining:
     def wait(self, timeout_s: float) -> None:
         """Wait until the records kept so far are as they will stay, but no longer."""
         for refined in list(self._waiting.values()):
-            with suppress(FutureTimeout, TimeoutError):
-                refined.result(timeout_s)
+            refined.wait(timeout_s)
 
     def interrupt(self) -> None:
         """Code runs that is not measured: what is read from here on says nothing of before."""

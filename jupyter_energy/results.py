@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from .answer import Answer
 from .magic_line import Shown
 from .model import Record
 
@@ -38,7 +38,7 @@ class Result:
 
         show(self._bundle(self._record), self._display_id, update=self._updates)
 
-    def refine(self, refined: Future[Record]) -> None:
+    def refine(self, refined: Answer[Record]) -> None:
         """Put a better record in its place; called on another thread, after the cell."""
         with suppress(Exception):  # what is shown stands, and the store has the better one
             record = refined.result()

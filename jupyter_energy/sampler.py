@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from operator import itemgetter
 
 from . import upkeep
 from .finding import Finder
@@ -63,9 +64,13 @@ class Sampler:
         self._pid = os.getpid()
         self._finder = Finder(machine, families, self._begin)
         self._readers = Readers(lambda: self._finder.workers, clock, asleep)
-        self._wake = threading.Condition(threading.Lock())
-        self._open_windows = 0
-        self._shown_windows = 0
+        # Taken by itself: `with` a Condition runs Python code that takes it and lets go of it, and
+        # where Ctrl-C hits that, it stays taken. RLock: a handler of a signal may measure as well,
+        # and so may a generator that the garbage collector ends.
+        self._lock = threading.RLock()
+        self._wake = threading.Condition(self._lock)
+        # How often a window of these sensors, which is `shown` or not, is open now.
+        self._open: dict[tuple[Callable[[Sensor], bool], bool], int] = {}
         self._ended_s = -math.inf  # when the last window ended
         self._edge_polls_until_s = -math.inf
         self._rests_at_s = math.inf  # when drivers are let go of
@@ -93,14 +98,14 @@ class Sampler:
         No lock is taken where nothing is waited for, as in a forked child, which finds no more.
         """
         if timeout_s <= 0 or os.getpid() != self._pid:
-            return self._finder.ready.is_set()
+            return self._finder.ready.done()
         return self._finder.ready.wait(timeout_s)
 
     def close(self) -> None:
         """Stop the threads and let go of the sensors. A driver that hangs is left behind."""
         if os.getpid() != self._pid:
             return
-        with self._wake:
+        with self._lock:
             self._closing = True
             self._finder.close()
             self._wake.notify_all()
@@ -133,8 +138,8 @@ class Sampler:
     def _begin(self, sensors: tuple[Sensor, ...], worker: str | None) -> None:
         """Begin the traces of sensors that were found, on the thread that may read them."""
         self._readers.add(sensors, worker)
-        with self._wake:
-            if not self._open_windows:
+        with self._lock:
+            if not self._open:
                 self._rests_at_s = self._clock() + REST_AFTER_S
             self._reckon()
 
@@ -148,43 +153,36 @@ class Sampler:
         """
         if os.getpid() != self._pid:
             return Edge(self._clock(), {})
-        with self._wake:
+        with self._lock:
             begun_s = self._clock()
-            quiet_s = 0.0 if self._open_windows else begun_s - self._ended_s
-            self._open_windows += 1
-            self._shown_windows += shown
+            quiet_s = 0.0 if self._open else begun_s - self._ended_s
+            self._open[wanted, shown] = self._open.get((wanted, shown), 0) + 1
             if shown:
                 self._edge_polls_until_s = begun_s + EDGE_PERIODS * self._longest_period_s()
             self._reckon()
-        try:
-            readings = self._readers.read_drivers(wanted)
-            readings |= self._readers.read_files(wanted)
-        except BaseException:
-            self._window_ended(shown)
-            raise
+        readings = self._readers.read_drivers(wanted)
+        readings |= self._readers.read_files(wanted)
         edge = Edge(self._clock(), readings, self._asleep(), quiet_s)
         self.interrupt_settling(edge)
         return edge
 
-    def drop_edge(self, shown: bool = False) -> None:
-        """A window that was opened is none after all: it is forgotten, as if it had not been."""
+    def drop_edge(self, wanted: Callable[[Sensor], bool], shown: bool = False) -> None:
+        """A window that was opened, or could not be, is none: it is forgotten, as if it had not
+        been. To be called where `opening_edge` has raised; doing it twice does no harm."""
         if os.getpid() == self._pid:
-            with self._wake:
-                ended_s = self._ended_s
-            self._window_ended(shown)
-            with self._wake:
-                self._ended_s = ended_s
+            self._window_ended(wanted, shown, self._ended_s)
 
     def closing_edge(self, wanted: Callable[[Sensor], bool], shown: bool = False) -> Edge:
         """All wanted sensors, read now; its time is the moment before the first read."""
-        t_s = self._clock()
-        if os.getpid() != self._pid:
-            return Edge(t_s, {})
         try:
+            t_s = self._clock()
+            if os.getpid() != self._pid:
+                return Edge(t_s, {})
             readings = self._readers.read_files(wanted)
             readings |= self._readers.read_drivers(wanted)
         finally:
-            self._window_ended(shown)
+            if os.getpid() == self._pid:
+                self._window_ended(wanted, shown)
         return Edge(t_s, readings, self._asleep(), 0.0)
 
     def look(self, wanted: Callable[[Sensor], bool]) -> Edge:
@@ -210,8 +208,8 @@ class Sampler:
         if os.getpid() != self._pid or self._thread is None:
             return False
         again = settling(stop, told)
-        with self._wake:
-            if again is None or self._open_windows or self._closing:
+        with self._lock:
+            if again is None or self._open or self._closing:
                 return False
             self._settling.append(again)
             if shown:
@@ -224,17 +222,20 @@ class Sampler:
         told of the window before."""
         if not self._settling:
             return
-        with self._wake:
+        with self._lock:
             for waiting in self._settling:
                 waiting.interrupt(edge)
             self._wake.notify_all()
 
-    def _window_ended(self, shown: bool) -> None:
-        with self._wake:
-            self._open_windows = max(0, self._open_windows - 1)
-            self._shown_windows = max(0, self._shown_windows - shown)
-            self._ended_s = self._clock()
-            if not self._open_windows:
+    def _window_ended(
+        self, wanted: Callable[[Sensor], bool], shown: bool, ended_s: float | None = None
+    ) -> None:
+        with self._lock:
+            more = self._open.pop((wanted, shown), 1) - 1
+            if more:
+                self._open[wanted, shown] = more
+            self._ended_s = self._clock() if ended_s is None else ended_s
+            if not self._open:
                 self._rests_at_s = self._ended_s + REST_AFTER_S
                 self._reckon()
 
@@ -267,7 +268,7 @@ class Sampler:
 
     def _keep_up(self) -> None:
         """What sensors want beside being read (upkeep.py)."""
-        if self._open_windows:
+        if self._open:
             if self._finder.has_sleepers():
                 self._finder.look_for_woken()
             return
@@ -278,7 +279,7 @@ class Sampler:
 
     def _rest(self) -> bool:
         """Wait until there may be something to read; False when all is over."""
-        with self._wake:
+        with self._lock:
             if not self._closing and not any(s.is_over for s in self._settling):
                 pause_s = self._pause_s(jitter=random.uniform(0.5, 1.5))
                 self._wakes_at_s = math.inf if pause_s is None else self._clock() + pause_s
@@ -301,16 +302,15 @@ class Sampler:
         pauses_s = [max(0.0, s.due_s - now_s) for s in self._settling]
         if now_s < self._edge_polls_until_s:
             pauses_s += [s.polls_s for s in sensors if s.polls_s is not None]
-        if self._open_windows and any(s.kind == "gauge" for s in sensors):
+        if self._open and any(s.kind == "gauge" for s in sensors):
+            is_shown = any(map(itemgetter(1), tuple(self._open)))
             shown_s = min(SHOWN_INTERVAL_S, self._interval_s)
-            pauses_s.append((shown_s if self._shown_windows else self._interval_s) * jitter)
-        if self._open_windows and (
-            any(map(upkeep.is_checked, sensors)) or self._finder.has_sleepers()
-        ):
+            pauses_s.append((shown_s if is_shown else self._interval_s) * jitter)
+        if self._open and (any(map(upkeep.is_checked, sensors)) or self._finder.has_sleepers()):
             pauses_s.append(self._interval_s * jitter)
-        if not self._open_windows and any(hasattr(s, "rest") for s in sensors):
+        if not self._open and any(hasattr(s, "rest") for s in sensors):
             pauses_s += [max(0.0, self._rests_at_s - now_s)] if self._rests_at_s < math.inf else []
-        guarding = self._open_windows or now_s < self._ended_s + GUARD_LINGERS_S
+        guarding = bool(self._open) or now_s < self._ended_s + GUARD_LINGERS_S
         if guarding and any(s.wraps_at_j is not None for s in sensors):
             pauses_s.append(GUARD_PERIOD_S)
         # No longer than that: a clock that went back would have it wait for what that has lost.
@@ -321,12 +321,12 @@ class Sampler:
         if sensor.polls_s is not None and self._clock() < self._edge_polls_until_s:
             return True
         if sensor.kind == "gauge" or upkeep.is_checked(sensor):
-            return self._open_windows > 0
+            return bool(self._open)
         return sensor.wraps_at_j is not None
 
     def _settle_due(self) -> None:
         """Read again what is due after a window, unless another has begun by then."""
-        with self._wake:
+        with self._lock:
             now_s = self._clock()
             due = [s for s in self._settling if not s.is_over and s.due_s <= now_s]
         if not due:
@@ -335,14 +335,14 @@ class Sampler:
         readings = self._readers.read_files(sensors.__contains__)
         readings |= self._readers.read_drivers(sensors.__contains__)
         edge = Edge(self._clock(), readings, self._asleep())
-        with self._wake:
+        with self._lock:
             for waiting in due:
                 if not waiting.is_over:
                     waiting.edge, waiting.is_over = edge, True
 
     def _taken(self, everything: bool = False) -> list[Settling]:
         """The windows whose last reading is over (or all), taken off the list."""
-        with self._wake:
+        with self._lock:
             over = [s for s in self._settling if s.is_over or everything]
             self._settling = [s for s in self._settling if s not in over]
         return over

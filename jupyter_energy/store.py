@@ -303,17 +303,31 @@ class Store:
         """Take what processes that have ended left in their journals into the database; how many
         of their runs were cut short.
 
-        A journal is deleted once the database has all of it.
+        A journal is deleted once the database has all of it. One that cannot be taken in keeps no
+        other out.
         """
         lost = 0
         for name in self.journals.names():
-            for _ in self.journals.read(name):
-                pass  # whose it is, it says itself
-            if self.journals.is_over(name):
-                # Read once more: its process may have written between the first time and its end.
-                size_bytes = self.journals.size_bytes(name)
-                lost += self._take_in(name, over=True)
-                self.journals.remove(name, size_bytes)
+            try:
+                lost += self._absorb(name)
+            except StoreError:
+                raise
+            except Exception as error:  # noqa: BLE001  whatever somebody else has written there
+                why = f"{type(error).__name__}: {error}"
+                self._warn(
+                    f"the journal {name} of the store {self.path} cannot be read: {why:.200}"
+                )
+        return lost
+
+    def _absorb(self, name: str) -> int:
+        for _ in self.journals.read(name):
+            pass  # whose it is, it says itself
+        if not self.journals.is_over(name):
+            return 0
+        # Read once more: its process may have written between the first time and its end.
+        size_bytes = self.journals.size_bytes(name)
+        lost = self._take_in(name, over=True)
+        self.journals.remove(name, size_bytes)
         return lost
 
     def take_in(self, name: str) -> None:

@@ -41,7 +41,8 @@ class Trace:
 
     def __init__(self, sensor: Sensor) -> None:
         self._sensor = sensor
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
+        self.is_read = False  # by the thread that holds the lock
         self._t_s: float | None = None
         self._raw: float | None = None  # None after a reading that cannot be built on
         self._energy_j = 0.0
@@ -106,8 +107,11 @@ class Trace:
             if isinstance(gained_j, str):
                 self._gap(gained_j)
             elif self._t_s is not None:
-                self._energy_j += gained_j
+                # In one, with no call in between at which Ctrl-C could come: the next reading
+                # would else find this stretch counted and count it again.
                 self._covered_s += t_s - self._t_s
+                self._energy_j += gained_j
+                self._t_s, self._raw = t_s, raw
                 self._renew_power(t_s)
         self.slept = self.restarted = False
         self._t_s, self._raw = t_s, None if refused else raw

@@ -9,12 +9,11 @@ driver that keeps a device awake (`rest()`), GPUs that slept when they were look
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from .answer import Answer
 from .readers import DRIVER_DEADLINE_S, Readers
 from .sensors.base import Sensor
 from .window import Edge
@@ -61,15 +60,17 @@ def shared(
     Slow calls: not waited for beyond a deadline, all of them together.
     """
     until_s = clock() + deadline_s
-    asked: dict[Sensor, Future[object]] = {}
+    asked: dict[Sensor, Answer[object]] = {}
     for sensor, seen in stop.readings.items():
         call: Callable[[], object] | None = getattr(sensor, "shared_with", None)
         if call is not None and not isinstance(seen, str):
-            future = readers.hand_over(sensor, call)
-            asked |= {} if future is None else {sensor: future}
+            answer = readers.hand_over(sensor, call)
+            asked |= {} if answer is None else {sensor: answer}
     found = {}
-    for sensor, future in asked.items():
-        with suppress(FutureTimeout, TimeoutError, Exception):  # it is only told beside the figures
-            if text := future.result(max(0.0, until_s - clock())):
+    for sensor, answer in asked.items():
+        if not answer.wait(until_s - clock()):
+            continue
+        with suppress(Exception):  # it is only told beside the figures
+            if text := answer.result():
                 found[sensor] = str(text)
     return found

@@ -15,6 +15,7 @@ from datetime import datetime
 
 from .model import DomainEnergy, Measurement, Sample
 from .sensors.base import Absence, Sensor
+from .signals import raise_if_users
 from .trace import PLAUSIBLE_W
 from .uncertainty import Range, Spread, Uncertain
 
@@ -332,6 +333,7 @@ def measure(
                 found.append(between(sensor, *span))
                 continue
             except Exception as error:  # noqa: BLE001  one that declares nonsense is alone in it
+                raise_if_users(error)
                 reason = f"failed: {type(error).__name__}: {error}"
         found.append(DomainEnergy(sensor.domain, None, "none", sensor.source, 0.0, reason))
     found += [DomainEnergy(a.domain, None, "none", a.source, 0.0, a.reason) for a in absences]

@@ -10,10 +10,10 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from contextlib import suppress
 from typing import TypeVar
 
+from .answer import Answer
 from .errors import EnergyError
 
 T = TypeVar("T")
@@ -26,36 +26,36 @@ class Worker:
         self.name = name
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()
+        # Of `_closed` and `_thread`. A signal handler of the user's may measure while its thread is
+        # in here, and so may a generator of theirs that the garbage collector ends (RLock).
+        self._lock = threading.RLock()
         self._closed = False
         self._later: tuple[float, Callable[[], object]] | None = None
 
-    def submit(self, call: Callable[[], T]) -> Future[T]:
-        """The future of a call, which runs after all calls submitted before it.
+    def submit(self, call: Callable[[], T]) -> Answer[T]:
+        """What a call gives, which runs after all calls submitted before it.
 
-        After the end nothing runs, and the future raises EnergyError.
+        After the end nothing runs, and the answer is an EnergyError.
         """
-        future: Future[T] = Future()
+        answer: Answer[T] = Answer()
 
         def run() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
             try:
-                future.set_result(call())
+                answer.set_result(call())
             except BaseException as error:  # noqa: BLE001  handed to whoever waits for the result
-                future.set_exception(error)
+                answer.set_exception(error)
 
         with self._lock:
             if self._closed:
                 # By a block that outlives the extension: no new thread is begun for it.
-                future.set_exception(EnergyError("jupyter-energy has been unloaded"))
-                return future
+                answer.set_exception(EnergyError("jupyter-energy has been unloaded"))
+                return answer
             threaded = self._started()
             if threaded:
                 self._calls.put(run)
         if not threaded:
             run()
-        return future
+        return answer
 
     def later(self, seconds: float, call: Callable[[], object]) -> None:
         """Make a call once, in so many seconds or when the call that runs then has ended.

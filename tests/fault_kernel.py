@@ -387,8 +387,9 @@ def recursion_is_limited(rig: Rig, way: str) -> tuple[Act, Act]:
         while frame is not None:
             depth, frame = depth + 1, frame.f_back  # type: ignore[assignment]
         rig.count += 1
-        # In a cell IPython itself needs room, to show what the cell raises.
-        roomy = way == "some room" or rig.moment == "cell"
+        # In a cell IPython itself needs room, to show what the cell raises, and Python does to
+        # import us: where it has none, that is what the cell that loads us raises.
+        roomy = way == "some room" or rig.moment in ("cell", "load")
         sys.setrecursionlimit(depth + (ROOM if roomy else LITTLE[rig.count % 16]))
 
     return strike, lambda: sys.setrecursionlimit(usual)

@@ -83,6 +83,20 @@ def fill_the_disk(path: Path) -> None:
     store.close()
 
 
+def read_where_no_file_may_grow(path: Path) -> None:
+    """Under a limit that not even what SQLite puts beside a database is allowed by."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+    store = Store(path)
+    assert [r.run_id for r in store.records("n1")] == ["a"]
+    told = [f"the store {path} cannot grow: no file here may be larger than 8 kB; raise that limit"]
+    assert [text.partition(" (")[0] for text in store.warnings] == told
+    with pytest.raises(StoreError, match="no file here may be larger than 8 kB") as failed:
+        store.append(a_record("b"))
+    assert failed.value.kind == "full"
+    with pytest.raises(StoreError, match="no file here may be larger than 8 kB"):
+        Store(path).check_writable()
+
+
 def settle_when_told(path: Path, ref: NotebookRef, start: Any, ids: Any) -> None:
     store = Store(path, host="here")
     start.wait()

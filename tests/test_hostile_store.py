@@ -8,8 +8,10 @@ import sqlite3
 from dataclasses import replace
 from pathlib import Path
 
+import left_journals
 import pytest
 from fuzz import inputs, oracles
+from left_journals import DEAD, NOTEBOOK, about, kept, leave
 from strategies import a_record
 
 from jupyter_energy.display import html, text
@@ -211,3 +213,36 @@ def test_a_journal_that_somebody_else_wrote_is_taken_for_what_it_is(
     assert [found.run_id for found in again.records("n1")] == ["r1"]
     again.absorb()
     assert [found.run_id for found in again.records("n1")] == ["r1"]
+
+
+def a_head(version: str = "1", pid: str = "1") -> str:
+    process = f'{{"host": "here", "pid": {pid}, "began": 1, "boot": "", "namespace": ""}}'
+    return f'{{"version": {version}, "session_id": "x", "process": {process}}}'
+
+
+HEADS = [
+    *(a_head(version=said) for said in ("1e999", "-1e999", "NaN")),
+    *(a_head(pid=said) for said in ("1e999", f"{10**99}", "-1")),
+]
+
+
+@pytest.mark.parametrize("head", HEADS, ids=range(len(HEADS)))
+def test_a_journal_that_is_no_sense_keeps_no_other_from_being_read_and_taken_in(
+    store: Store, head: str
+) -> None:
+    kept_id = store.notebook_for(NOTEBOOK).id
+    leave(store.path, [Entry("head", head)], "1-a")
+    ended = [
+        left_journals.head(**DEAD),
+        about(notebook_id=kept_id),
+        kept(a_record("r1")),
+        Entry("end", "{}"),
+    ]
+    leave(store.path, ended, "2-b")
+    again = Store(store.path, host="here")
+    assert [found.run_id for found in again.records(kept_id)] == ["r1"]
+    assert again.find_notebook(NOTEBOOK) is not None
+    again.absorb()
+    assert "2-b.journal" not in again.journals.names()
+    assert again.warnings == []
+    assert [found.run_id for found in again.records(kept_id)] == ["r1"]

@@ -26,6 +26,8 @@ PACKAGE = ROOT / "jupyter_energy"
 LAYERS = (
     # words: numbers and what can go wrong with them
     ("errors", "version", "filesystem", "uncertainty", "foreign", "plain_text", "signals"),
+    ("held_files", "failures"),
+    ("answer",),
     ("units", "json_file", "json_shapes", "attribution", "seal", "aside", "journal"),
     ("carving",),
     ("model", "settings", "calibration"),
@@ -56,7 +58,8 @@ LAYERS = (
     ("database",),
     ("store", "summary"),
     # putting together; the settings name what lies below, so they lie above it
-    ("config", "logbook"),
+    ("config", "logbook", "waiting"),
+    ("owners",),
     ("outbox",),
     ("idle_book",),
     ("open_window",),

@@ -31,9 +31,10 @@ from jupyter_energy.json_shapes import IdleJson
 from jupyter_energy.model import Record
 from jupyter_energy.monitor import Monitor
 from jupyter_energy.open_window import Options
-from jupyter_energy.outbox import MOST_PENDING, Outbox
+from jupyter_energy.outbox import Outbox
 from jupyter_energy.repeat import Repetition
 from jupyter_energy.store import Store
+from jupyter_energy.waiting import MOST_PENDING
 
 NOTEBOOK = NotebookRef(None, "tested", kernel_id="kernel")
 Start = Callable[..., Monitor]
@@ -206,6 +207,25 @@ def test_records_wait_while_the_store_fails_and_are_written_in_order_once_it_wor
     assert [record.name for record in stored(tmp_path)] == [*names, "fourth"]
 
 
+def test_one_line_of_the_store_is_enough_while_nothing_is_lost(start: Start) -> None:
+    monitor = start()
+    monitor.to_tell()
+    monitor.tell("store", "it cannot be read")
+    monitor.tell("store: journal", "records wait in memory")
+    monitor.tell("store", "it cannot be written")
+    monitor.tell("store: it was damaged", "it was damaged")
+    assert monitor.to_tell() == [
+        "it cannot be read",
+        "records wait in memory",
+        "it was damaged",
+    ]
+    other = start()
+    other.to_tell()
+    other.tell("store: journal", "records wait in memory")
+    other.tell("store", "it cannot be written")
+    assert other.to_tell() == ["records wait in memory"]
+
+
 def test_the_end_writes_what_still_waits(start: Start, tmp_path: Path) -> None:
     obstacle = tmp_path / "data"
     obstacle.write_text("a file where the folder should be")
@@ -222,7 +242,7 @@ def test_a_store_that_fails_is_told_once(start: Start, tmp_path: Path) -> None:
     run(monitor, "first")
     (text,) = monitor.to_tell()
     assert str(tmp_path / "data") in text
-    assert "The cell is not affected." in text
+    assert "what it runs is not affected." in text
     run(monitor, "second")
     assert monitor.to_tell() == []
 
@@ -407,8 +427,8 @@ def test_a_forked_child_needs_no_lock_that_a_thread_of_its_parent_held(start: St
     held, forked = threading.Event(), threading.Event()
 
     def hold() -> None:
-        # The lock that every wait for the sensors takes for a moment, here for a longer one.
-        with monitor.sampler._finder.ready._cond:  # type: ignore[attr-defined]
+        # The lock that every edge takes for a moment, here for a longer one.
+        with monitor.sampler._lock:
             held.set()
             forked.wait(LIMIT_S)
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any
 
 import pytest
 from standins.sensors import LIMIT_S, Clock, FakeSensor
 
 from jupyter_energy import upkeep
+from jupyter_energy.answer import Answer
 from jupyter_energy.model import Domain, Sample
 from jupyter_energy.readers import DRIVER_BUSY, DRIVER_DEADLINE_S, Readers
 from jupyter_energy.sensors.base import Sensor
@@ -96,19 +95,19 @@ def test_what_an_edge_was_told_does_not_change_when_the_late_readings_come(
     assert told == before
 
 
-class NeverDone(Future[Any]):
-    """The future of a call that hangs: it notes how long it was waited for, and time passes."""
+class NeverDone(Answer[Any]):
+    """What a call that hangs gives: it notes how long it was waited for, and time passes."""
 
     def __init__(self, clock: Clock, waits: list[float]) -> None:
         super().__init__()
         self._clock, self._waits = clock, waits
 
-    def result(self, timeout: float | None = None) -> Any:
+    def wait(self, timeout_s: float | None = None) -> bool:
         """Waited for in vain."""
-        assert timeout is not None, "a call that hangs is waited for without an end"
-        self._waits.append(timeout)
-        self._clock.now_s += timeout
-        raise FutureTimeout
+        assert timeout_s is not None, "a call that hangs is waited for without an end"
+        self._waits.append(max(0.0, timeout_s))
+        self._clock.now_s += max(0.0, timeout_s)
+        return False
 
 
 class Hanging(Worker):
@@ -119,7 +118,7 @@ class Hanging(Worker):
         self.waits: list[float] = []
         self._clock = clock
 
-    def submit(self, call: Callable[[], Any]) -> Future[Any]:
+    def submit(self, call: Callable[[], Any]) -> Answer[Any]:
         """Never called."""
         return NeverDone(self._clock, self.waits)
 

@@ -31,6 +31,7 @@ from hypothesis import strategies as st
 from processes import append_when_told
 from strategies import a_record
 
+from jupyter_energy.aside import taken, unread
 from jupyter_energy.documents import to_json
 from jupyter_energy.errors import StoreError
 from jupyter_energy.history import Wanted, history_json, load
@@ -314,6 +315,22 @@ def test_a_document_that_no_table_takes_is_left_out_alone(path: Path) -> None:
     assert [p.name for p in asides(path)] == [ASIDE.format("corrupt")]
 
 
+@pytest.mark.parametrize("column", ["host", "kernel_id", "copied_from", "first_seen", "name"])
+def test_a_text_that_is_none_does_not_keep_the_store_from_opening(path: Path, column: str) -> None:
+    """Bytes that Python decodes as half a character, which SQLite then cannot be given."""
+    sound = sound_store()
+    sound.put(path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"UPDATE notebook SET {column} = CAST(x'EDA080' AS TEXT)")
+        connection.execute("CREATE TRIGGER t AFTER INSERT ON record BEGIN SELECT 1; END")
+        connection.commit()
+    store, found = after(sound, path)
+    assert found == (sound.records, sound.idles, sound.traces)
+    assert notebooks(path).keys() == sound.notebooks.keys()
+    store.close()
+    assert [p.name.partition("-")[0] for p in asides(path)] == ["energy.sqlite.corrupt"]
+
+
 # --- who reads it, and how often -------------------------------------------------------------
 
 
@@ -340,6 +357,23 @@ def test_a_file_whose_reading_ended_a_process_is_read_once_more_and_never_again(
     store, found = after(sound, path)
     assert found == ({}, {}, {})
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("is_passing", "names"),
+    [(True, ["unread", "unread", "unread"]), (False, ["reread", "corrupt", "corrupt"])],
+)
+def test_what_ends_a_reading_is_tried_again_as_often_as_it_may_pass_and_else_once(
+    path: Path, is_passing: bool, names: list[str]
+) -> None:
+    path.with_name(ASIDE.format("unread")).touch()
+    seen = []
+    for _ in names:
+        for found in unread(path):
+            with pytest.raises(ArithmeticError), taken(path, found, lambda _: is_passing):
+                raise ArithmeticError
+        seen += [found.name for found in asides(path)]
+    assert seen == [ASIDE.format(name) for name in names]
 
 
 def test_while_another_process_reads_it_a_store_opens_without_it(path: Path) -> None:

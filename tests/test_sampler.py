@@ -575,7 +575,7 @@ def test_a_window_that_is_dropped_leaves_the_quiet_before_the_next_one_as_it_was
     ended(sampler, clock)
     clock.advance(5)
     sampler.opening_edge(everything)
-    sampler.drop_edge()
+    sampler.drop_edge(everything)
     assert sampler.opening_edge(everything).quiet_s == pytest.approx(5)
 
 

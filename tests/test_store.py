@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import re
 import signal
 import sqlite3
 import stat
 import subprocess
 import sys
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +24,7 @@ from processes import (
     NOBODY,
     append_many,
     fill_the_disk,
+    read_where_no_file_may_grow,
     settle_when_told,
     use_what_may_only_be_read,
 )
@@ -210,6 +212,43 @@ def test_a_store_that_may_only_be_read_is_read_and_a_write_is_refused_in_words()
         assert process.exitcode == 0
 
 
+def test_where_no_file_may_grow_a_store_is_read_as_it_is_and_the_cause_is_told(
+    store: Store,
+) -> None:
+    store.append(a_record("a"))
+    store.close()
+    process = SPAWN.Process(target=read_where_no_file_may_grow, args=(store.path,))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+
+
+def test_on_a_full_disk_a_store_is_read_as_it_is_and_the_cause_is_told(tmp_path: Path) -> None:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(tmp_path)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root, outside most containers, may mount a small disk")
+    try:
+        store = Store(tmp_path / "energy.sqlite")
+        store.append(a_record("a"))
+        store.check_writable()
+        store.close()
+        with suppress(OSError), (tmp_path / "fill").open("wb", buffering=0) as fill:
+            while fill.write(bytes(4096)):
+                pass
+        again = Store(store.path)
+        assert [r.run_id for r in again.records("n1")] == ["a"]
+        full = f"the store {store.path} cannot grow: the disk is full; free some space"
+        assert again.warnings == [full]
+        with pytest.raises(StoreError, match=re.escape(full)):
+            again.append(a_record("b"))
+        (tmp_path / "fill").unlink()
+        again.append(a_record("b", after_s=1))
+        assert [r.run_id for r in again.records("n1")] == ["a", "b"]
+        again.close()
+    finally:
+        subprocess.run(["umount", "--lazy", str(tmp_path)], check=True)
+
+
 def test_while_another_program_writes_the_record_stays_with_the_caller(store: Store) -> None:
     store.open()
     other = sqlite3.connect(store.path, isolation_level=None)
@@ -378,17 +417,6 @@ def test_a_full_disk_loses_nothing_that_is_appended_again(store: Store) -> None:
     process.join()
     assert process.exitcode == 0
     assert len(store.records("n1")) == 300
-
-
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_forked_process_has_a_connection_of_its_own(store: Store) -> None:
-    store.append(a_record("parent"))
-    context = multiprocessing.get_context("fork")
-    child = context.Process(target=store.append, args=(a_record("child", after_s=1),))
-    child.start()
-    child.join()
-    store.append(a_record("parent again", after_s=2))
-    assert [r.run_id for r in store.records("n1")] == ["parent", "child", "parent again"]
 
 
 def test_kernels_that_start_at_once_for_one_notebook_agree_on_its_id(store: Store) -> None:

@@ -15,6 +15,7 @@ from typing import IO, Any
 from ..errors import EnergyError
 from ..model import APART, CONTAINED_IN
 from ..sensors.base import Sensor
+from ..signals import raise_if_users
 from ..units import duration
 from .document import PowerTrace, of_window
 
@@ -125,7 +126,8 @@ class Recording:
 
 
 class Recorders:
-    """The recordings that run, by the id of their run. No method raises but for Ctrl-C."""
+    """The recordings that run, by the id of their run. No method raises but what stops the
+    user's code, as Ctrl-C does."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()
@@ -137,7 +139,8 @@ class Recorders:
             return ["no power trace: not in a forked process"]
         try:
             self._running[run_id] = Recording(sensors)
-        except Exception as error:  # noqa: BLE001  ours or a third party's, but never the user's
+        except Exception as error:  # noqa: BLE001  ours or a third party's
+            raise_if_users(error)
             return [_told(error)]
         return []
 
@@ -151,10 +154,8 @@ class Recorders:
         try:
             trace = recording.end(start_s, stop_s)
         except Exception as error:  # noqa: BLE001  as above
+            raise_if_users(error)
             return None, [_told(error)]
-        except KeyboardInterrupt:
-            # The code has ended: its record is wanted more than its trace.
-            return None, ["interrupted: the power trace was not waited for"]
         told = []
         if trace.longest_gap_s > TOLD_GAP_S:
             told.append(f"the power trace has a gap of {duration(trace.longest_gap_s)}")

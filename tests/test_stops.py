@@ -1,0 +1,90 @@
+"""What stops the user's code may hit ours anywhere: nothing of ours hangs, leaks, or swallows it.
+
+The signals are real. They come where CPython looks for them, at the beginning of a function: one
+at each of them in turn, by a profile function that counts.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from shell import Shell
+from test_measure import Program
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+
+HEAD = """
+import faulthandler, signal
+from jupyter_energy.blocks import current
+
+class Late(Exception): pass
+
+faulthandler.dump_traceback_later(20, exit=True)  # where it hangs
+for _ in range(3):
+    with je.measure("block"): pass
+current().sampler.wait_until_found(20)
+"""
+
+# Its own first step is the one place at which a context manager cannot know that it was begun.
+EVERYWHERE = """
+WAYS = (KeyboardInterrupt, Late, TimeoutError)
+way = left = ran = swallowed = 0
+
+def stop(*_):
+    raise WAYS[way]
+
+def count(frame, event, _):
+    global left
+    code = frame.f_code
+    if event == "call" and counts(code) and code is not je.measure.__exit__.__code__:
+        left -= 1
+        if left == 0:
+            signal.raise_signal(signal.SIGUSR1)
+
+signal.signal(signal.SIGUSR1, stop)
+places = 1
+while True:
+    left, way = places, places % len(WAYS)
+    sys.setprofile(count)
+    try:
+        with je.measure("block"):
+            ran += 1
+        sys.setprofile(None)
+        if left > 0:
+            break
+        swallowed += 1
+    except WAYS[way]:
+        sys.setprofile(None)
+    places += STEP
+with je.measure("after") as m: pass
+print(json.dumps([places, swallowed, ran + 3, len(current().outermost()), m.result.outcome]))
+"""
+
+
+# Every seventh place, in the three ways in turn; and each of those in Python's own code of locks,
+# where what stops it leaves a lock taken.
+WHERE = {
+    "anywhere": "STEP = 7\ncounts = lambda code: True\n",
+    "where a lock is taken": (
+        "STEP = 1\nimport queue, concurrent.futures._base as base\n"
+        "LOCKS = {threading.__file__, queue.__file__, base.__file__}\n"
+        "counts = lambda code: code.co_filename in LOCKS\n"
+    ),
+}
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    return Program(Shell(tmp_path))
+
+
+@pytest.mark.parametrize("where", WHERE)
+def test_ctrl_c_or_a_limit_of_time_that_hits_us_reaches_the_user_and_costs_nothing(
+    program: Program, where: str
+) -> None:
+    ((places, swallowed, ran, still_open, outcome),) = program.run(HEAD + WHERE[where] + EVERYWHERE)
+    assert places > (100 if where == "anywhere" else 1)
+    assert (swallowed, still_open, outcome) == (0, 0, "ok")
+    assert program.rows()["block"]["runs"] == ran
