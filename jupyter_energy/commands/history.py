@@ -65,11 +65,13 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         _name(found, store, context)
     finally:
         store.close()
-    for text in store.warnings:
-        _tell(context, text)
     history = history_json(found, wanted, version())
-    if not history["rows"] and not context.in_notebook and (why := why_nothing(store)):
+    why = None if history["rows"] or context.in_notebook else why_nothing(store)
+    if why is not None:
         history["totals"]["warnings"].append(why)
+    for text in store.warnings:
+        if text != why:  # that stands in the place of the rows
+            _tell(context, text)
     _show(history, arguments, context)
     return 0
 
