@@ -60,6 +60,7 @@ class Frame:
     is_told: bool = False  # whether the live channel knows that it runs
     bar: str | None = None  # the display id of a progress bar, which the result replaces
     failed: OpenWindow | None = None  # why it has no window
+    count: int | None = None  # the execution count that it will have
 
 
 class CellHooks:
@@ -75,6 +76,8 @@ class CellHooks:
         self.monitor = Monitor(self.settings, self.pages.ref)
         kernel = getattr(shell, "kernel", None)
         self.silent = True
+        # IPython 9 counts up before pre_run_cell, 7 and 8 after the cell; between cells all agree.
+        self._next_count: int | None = shell.execution_count
         self._frames: dict[int, list[Frame]] = {}
         self._untold: list[str] = []  # lines that stderr did not take
         self._errors: list[RecursionError] = []  # failures that no line has been made of
@@ -101,6 +104,7 @@ class CellHooks:
         while frames and frames[-1].request != request:
             # Its post_run_cell never came (an interrupted async cell): it ends here.
             self._end_last(frames, "interrupted")
+            self._next_count = None  # nobody looked when that cell had ended
         nested = bool(frames)
         frame = Frame(
             request=request,
@@ -110,6 +114,7 @@ class CellHooks:
         )
         if not nested:
             frame.notebook = self.pages.of(frame.cell_id)
+        frame.count = self._next_count if frame.is_counted else None
         frames.append(frame)
         if self.silent:
             self._try_to_open(frame, Options())
@@ -130,7 +135,7 @@ class CellHooks:
         """Begin a cell's window, and tell the pages so."""
         frame.shown = shown
         frame.window = self.monitor.open_window(options, shown is not None, frame.notebook)
-        frame.window.cell_id = frame.cell_id
+        frame.window.cell_id, frame.window.execution_count = frame.cell_id, frame.count
         if self.live is not None and not frame.is_told:
             frame.is_told = True
             self.live.begin(frame.notebook)
@@ -148,6 +153,7 @@ class CellHooks:
                 self._failed(error)
         finally:
             with suppress(RecursionError):
+                self._next_count = self.shell.execution_count
                 self._tell()
 
     def _end_last(

@@ -206,7 +206,7 @@ def from_script(environ: Mapping[str, str], arguments: Sequence[str]) -> Noteboo
     for said in (environ.get("JUPYTER_ENERGY_NOTEBOOK"), *arguments[:1]):
         path = path_said(said)
         if path is not None:
-            return NotebookRef(path, Path(path).name)
+            return NotebookRef(path, file_name(path))
     return NotebookRef(None, "unsaved (a Python process)")
 
 
@@ -230,7 +230,7 @@ def from_file(path: str | os.PathLike[str]) -> NotebookRef:
         raise NoSuchNotebook(f"{path}: there is no such file") from None
     if stat.S_ISDIR(status.st_mode):  # also one that is called something.py
         raise NoSuchNotebook(f"{path} is not a file: give an .ipynb file or a .py script")
-    name = Path(found).name
+    name = file_name(found)
     if found.lower().endswith(SCRIPT_SUFFIXES) or status.st_size > LARGEST_NOTEBOOK_BYTES:
         return NotebookRef(found, name)
     cells = notebook_cells(read_notebook(found))
@@ -243,7 +243,18 @@ def from_path(path: str) -> NotebookRef | None:
         found = normalised(path)
     except (OSError, ValueError, RuntimeError):
         return None
-    return NotebookRef(found, Path(found).name)
+    return NotebookRef(found, file_name(found))
+
+
+def file_name(path: str) -> str:
+    """What people call a notebook or script: a package that is run by the words "-m package"."""
+    file = Path(path)
+    if file.name != "__main__.py":
+        return file.name
+    package, folder = file.parent.name, file.parent.parent
+    while (folder / "__init__.py").is_file():
+        package, folder = f"{folder.name}.{package}", folder.parent
+    return f"-m {package}"
 
 
 def cells_in(path: str | os.PathLike[str]) -> frozenset[str]:

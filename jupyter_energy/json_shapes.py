@@ -145,8 +145,9 @@ class CellJson(TypedDict):
 
 
 class TotalsJson(TypedDict):
-    """A notebook's totals: `runs` of `cells`, how many of the runs were `interrupted`, and in
-    `warnings` what else must be known to read the figures. `idle` is in none of the sums."""
+    """A notebook's totals: `runs` of `cells`, how many of the runs were `interrupted`, by the user
+    or since their kernel stopped (`lost`, a part of them), and in `warnings` what else must be
+    known to read the figures. `idle` is in none of the sums."""
 
     runs: int
     cells: int
@@ -157,6 +158,7 @@ class TotalsJson(TypedDict):
     first: str | None
     last: str | None
     interrupted: int
+    lost: int
     idle: IdleJson | None
     warnings: list[str]
 

@@ -314,7 +314,9 @@ class Monitor:
 
     def under_way(self, window: OpenWindow, now: Edge) -> Record:
         """The record that an open window would have if its kernel died now; it is not kept."""
-        return self._records.made(window, Ending(now, "lost", window.cell_id))
+        return self._records.made(
+            window, Ending(now, "lost", window.cell_id, window.execution_count)
+        )
 
     def _under_way(self) -> list[tuple[Record, str | None]]:
         """What the windows that lie in no other would leave if the kernel died now."""

@@ -47,6 +47,7 @@ class OpenWindow:
     reads: Callable[[Sensor], bool]
     notebook: str | None = None
     cell_id: str | None = None  # of the cell that it is the window of
+    execution_count: int | None = None  # that this cell will have
     warnings: list[str] = field(default_factory=list)
     ended: bool = False
     repetition: Repetition | None = None  # the body that runs several times in it

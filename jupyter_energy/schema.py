@@ -180,7 +180,8 @@ def totals_from_records(records: Iterable[Record], idles: Iterable[Idle] = ()) -
     """A notebook's totals in J, s and g, of the runs that lie in no other: nothing counts twice.
 
     All of these runs are counted in `runs`, `cells` and `interrupted` (cut short by the user or
-    with their kernel); of those that overlap in time, the shared time and its energy count once.
+    with their kernel; `lost` has the latter alone); of those that overlap in time, the shared time
+    and its energy count once.
     `first` and `last` are the starts of the first and the last run. What was drawn between cells
     (`idles`) enters none of the sums.
     """
@@ -198,6 +199,7 @@ def totals_from_records(records: Iterable[Record], idles: Iterable[Idle] = ()) -
         "first": utc_text(min(starts)) if starts else None,
         "last": utc_text(max(starts)) if starts else None,
         "interrupted": sum(r.outcome in ("interrupted", "lost") for r in runs),
+        "lost": sum(r.outcome == "lost" for r in runs),
         "idle": idle_json(idles),
         "warnings": [*told, *without(runs), *_without_grams(runs)],
     }

@@ -177,6 +177,7 @@ def _totals(rows: Sequence[CellJson]) -> TotalsJson:
         "first": starts[0] if starts else None,
         "last": starts[-1] if starts else None,
         "interrupted": sum(c["outcome"] in ("interrupted", "lost") for c in cells),
+        "lost": sum(c["outcome"] == "lost" for c in cells),
         "idle": None,  # no cell's output tells of the time between cells
         "warnings": grams_of_a_part(sum(c["carbon_g"] is None for c in known), len(known), "cells"),
     }

@@ -168,6 +168,7 @@ def summary(cells: list[CellJson], **totals: object) -> SummaryJson:
         first="2026-11-22T10:00:00Z",
         last="2026-11-22T10:05:00Z",
         interrupted=0,
+        lost=0,
         idle=None,
         warnings=[],
     )

@@ -191,13 +191,14 @@ def test_where_the_store_cannot_be_used_that_is_said_and_not_that_nothing_was_me
         assert f"the store {shell.store} cannot be " in " ".join(done.stdout.split())
         assert "set JUPYTER_ENERGY_STORE to another file" in " ".join(done.stdout.split())
         assert "Nothing" not in done.stdout
+        assert done.stderr == ""  # it is told once
         document = json.loads(shell(*words, "--json").stdout)
         assert [str(shell.store) in line for line in document["totals"]["warnings"]] == [True]
     script = path.with_suffix(".py")
     script.write_text("")
     done = shell("summary", script)
     assert (done.returncode, done.stdout) == (1, "")
-    assert f"nothing is known of {script}" in done.stderr
+    assert f"nothing is known of {script}" in one_line(done.stderr)
     script.unlink()
     assert sorted(shell.folder.rglob("*")) == before  # it was only looked at
 

@@ -95,7 +95,12 @@ def test_two_notebooks_at_once_are_told_so_and_count_once_together(store: Store,
     assert [row["measured_j"]["value"] for row in found["rows"]] == [500.0, 500.0]
     assert [row["overlaps"] for row in found["rows"]] == [1, 1]
     text = " ".join(shown(capsys).split())
-    assert "measured at the same time as 1 other notebook; the total counts it once" in text
+    said = "measured at the same time as 1 other notebook; the total counts it once"
+    assert text.endswith(f": {said}")
+    names = text.rpartition("†")[2].partition(":")[0].split(", ")
+    assert sorted(names) == ["one.ipynb (here)", "two.ipynb (here)"]
+    assert text.count("same time") == 1
+    assert " ".join(shown(capsys, "--by", "day").split()).count("same time") == 1
     (host,) = json.loads(shown(capsys, "--json", "--by", "host"))["rows"]
     assert (host["hosts"], host["measured_j"]["value"]) == (["here"], 500.0)
 
@@ -195,7 +200,10 @@ def test_a_prune_says_what_it_would_delete_and_deletes_only_when_told(store: Sto
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--prune", "2999-01-01", "--yes"), "lies ahead"),
+        (
+            ("--prune", "2999-01-01", "--yes"),
+            f"lies ahead: --prune DATE deletes what is from before a day; write {TODAY:%Y-%m-%d} ",
+        ),
         (("--prune", "90d", "--by", "day"), "--prune takes no other option but --yes"),
         (("--yes",), "--yes is for --prune DATE"),
         (("--by", "cell"), "invalid choice: 'cell'"),
@@ -234,6 +242,9 @@ def test_a_summary_says_that_older_runs_were_pruned(store: Store, capsys, tmp_pa
     assert told.out.startswith("gone.ipynb: runs from before ")
     assert told.out.endswith("were pruned; jupyter energy history has their totals\n")
     assert told.err == ""
+    lost.write_text('{"cells": [{"id": "0123abcd"}]}')
+    assert main(["plot", str(lost), "--output", str(tmp_path / "a.png")]) == 2
+    assert "nothing to plot: runs from before 20" in capsys.readouterr().err
 
 
 def test_while_another_program_writes_the_history_is_computed_and_not_kept(

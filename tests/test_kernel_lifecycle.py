@@ -452,6 +452,18 @@ def test_a_kernel_that_was_killed_needs_no_cleaning_up(
     assert set(outcomes(second)) == {"kept-0001", "kept-0002"}
 
 
+@pytest.mark.every_kernel
+def test_a_sign_of_life_has_the_number_that_its_cell_will_have(kernel: Kernel) -> None:
+    """So that a row that was lost is named as others are."""
+    loaded = "__import__('jupyter_energy.magics', fromlist=['x']).loaded_in(get_ipython())"
+    counts = f"[r.execution_count for r, _ in {loaded}.monitor._under_way()]"
+    kernel.run("1")
+    for code in (counts, f"%%energy\n{counts}"):
+        ran = kernel.run(code)
+        assert ran.value is not None
+        assert ran.value["text/plain"] == f"[{ran.execution_count}]"
+
+
 def test_a_store_that_is_deleted_while_the_kernel_runs_is_made_anew_and_goes_on(
     start_kernel: StartKernel, tmp_path: Path
 ) -> None:

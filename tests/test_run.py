@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import signal
 import socket
@@ -17,6 +18,7 @@ from typing import Any
 
 import nbformat
 import pytest
+from left_journals import DEAD, about, head, kept, leave
 from shell import (
     IN_A_TERMINAL,
     LIMIT_S,
@@ -28,8 +30,12 @@ from shell import (
     notebook,
     one_line,
 )
+from strategies import a_record
 
 from jupyter_energy.commands.limit import NOT_SURE, verdict
+from jupyter_energy.commands.session import Session
+from jupyter_energy.commands.shell_context import ShellContext
+from jupyter_energy.identity import NotebookRef
 from jupyter_energy.sensors.nvidia_pci import ASLEEP
 from jupyter_energy.store import Store
 
@@ -38,7 +44,7 @@ KEYS = {
     "notebook": {"id", "path", "name"},
     "totals": {
         *("runs", "cells", "duration_s", "measured_j", "estimated_j", "carbon_g"),
-        *("first", "last", "interrupted", "idle", "warnings"),
+        *("first", "last", "interrupted", "lost", "idle", "warnings"),
     },
     "cell": {
         *(
@@ -912,6 +918,45 @@ def test_a_run_beside_a_locked_database_is_kept(shell: Shell, kind: str, lock: s
     assert runs in done.stdout
     assert ("↳ x" in done.stdout) == (kind == "script")
     assert shell.summary(path)["totals"]["runs"] == (2 if kind == "notebook" else 1)
+
+
+def test_what_a_database_takes_once_it_is_unlocked_is_in_the_summary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "energy.sqlite"
+    monkeypatch.setenv("JUPYTER_ENERGY_STORE", str(path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    made = Store(path)
+    made.open()
+    made.close()
+    ref = NotebookRef(str(tmp_path / "a.py"), "a.py")
+    session = Session(ShellContext(), ref, quiet=True)
+    head_of_dead = head(session.session_id, host=platform.node(), **DEAD)
+    leave(path, [head_of_dead, about(ref), kept(a_record(session_id=session.session_id))])
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = delete")
+        other.execute("BEGIN EXCLUSIVE")
+        assert len(session.records()) == 1  # from the journal
+        other.execute("ROLLBACK")
+    session.keep()
+    assert list(made.journals.names()) == []
+    assert session.summary()["totals"]["runs"] == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits of resources")
+def test_what_is_lost_while_a_notebook_runs_is_told_and_not_said_to_be_safe(shell: Shell) -> None:
+    """The kernel may write no file any more, as on a full disk, from its second cell on."""
+    full = (
+        "import resource, signal\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1, 1))"
+    )
+    path = notebook(shell.folder / "a.ipynb", [BUSY, full, BUSY])
+    done = shell("run", path)
+    assert done.returncode == 0
+    told = [line for line in done.stderr.splitlines() if str(shell.store) in line]
+    assert [line for line in told if "cannot be written (File too large)" in line]
+    assert not [line for line in told if "safe in" in line]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="file modes")

@@ -188,6 +188,20 @@ def test_a_module_that_is_not_there_is_wrong_use(shell: Shell) -> None:
         assert name in one_line(done.stderr)
 
 
+def test_a_package_that_is_run_is_called_as_the_user_did(shell: Shell) -> None:
+    path = shell.folder / "train" / "big" / "__main__.py"
+    path.parent.mkdir(parents=True)
+    for folder in (path.parent, path.parent.parent):
+        (folder / "__init__.py").write_text("")
+    path.write_text("import jupyter_energy as je\nwith je.measure('x'):\n    pass\n")
+    done = shell("run", "-m", "train.big")
+    assert "\n-m train.big: ≈" in done.stdout, done.stdout
+    assert shell.python("-m", "train.big").returncode == 0
+    history = shell("history").stdout.splitlines()
+    assert len([line for line in history if line.startswith("-m train.big ")]) == 1
+    assert shell.summary(path)["totals"]["runs"] == 2
+
+
 def test_a_modules_arguments_go_behind_two_dashes(shell: Shell) -> None:
     path = shell.folder / "train" / "__main__.py"
     path.parent.mkdir()

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import a_record, in_zone, measurements, one_after_another, records
 
-from jupyter_energy.display.shares import LEGEND_OVERLAP, legend, of_rows
+from jupyter_energy.display import text
+from jupyter_energy.display.shares import LEGEND_LOST, LEGEND_OVERLAP, legend, of_rows
 from jupyter_energy.errors import NoSuchNotebook
 from jupyter_energy.model import Emissions, Record
 from jupyter_energy.schema import MIME_TYPE, NotebookJson, SummaryJson, cell_from_records, to_json
@@ -279,6 +280,21 @@ def test_a_run_without_grams_is_told_though_another_has_all_of_its_time() -> Non
 
     totals = summary_of(run(1, 9.0, in_zone("FR", 50.0, 5.0)), run(2, 4.0, None))["totals"]
     assert "1 of 2 runs has energy but no CO2e: the grams are of the others" in totals["warnings"]
+
+
+def test_what_was_lost_with_its_kernel_is_told_apart_from_what_was_interrupted() -> None:
+    outcomes = ("ok", "interrupted", "lost")
+    cells = {n: f"cell-{n}" for n in range(3)}
+    energies: dict[str, Uncertain | Range | None] = {"gpu": Uncertain(5.0)}
+    runs = [
+        a_record(f"r{n}", cell_id=cells[n], count=n, outcome=o, energies=energies, after_s=9.0 * n)
+        for n, o in enumerate(outcomes)
+    ]
+    shown = text.summary(summary_of(*runs))
+    assert "3 runs of 3 cells, 1 run interrupted, 1 run lost with its kernel" in shown
+    assert "[2] (lost)" in shown
+    assert LEGEND_LOST in " ".join(shown.split())
+    assert "lost" not in text.summary(summary_of(*runs[:2]))
 
 
 def test_no_row_has_more_than_the_whole_where_runs_overlapped_and_the_legend_says_of_what() -> None:

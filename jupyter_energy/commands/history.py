@@ -13,12 +13,11 @@ import json
 import re
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 from ..errors import StoreError, WrongUse
 from ..history import Found, Wanted, history_json, load
 from ..history_rows import Named, pruned_before
-from ..identity import Notebook
+from ..identity import Notebook, file_name
 from ..json_shapes import HistoryJson
 from ..retention import prunable, prune
 from ..store import Store
@@ -66,11 +65,13 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         _name(found, store, context)
     finally:
         store.close()
-    for text in store.warnings:
-        _tell(context, text)
     history = history_json(found, wanted, version())
-    if not history["rows"] and not context.in_notebook and (why := why_nothing(store)):
+    why = None if history["rows"] or context.in_notebook else why_nothing(store)
+    if why is not None:
         history["totals"]["warnings"].append(why)
+    for text in store.warnings:
+        if text != why:  # that stands in the place of the rows
+            _tell(context, text)
     _show(history, arguments, context)
     return 0
 
@@ -79,7 +80,7 @@ def _name(found: Found, store: Store, context: Context) -> None:
     """Names for notebooks that no database has: where it cannot be written, journals have them."""
     if not found.groups.keys() - found.names.keys():
         return
-    beside = [Notebook(n.id, n.path, Path(n.path).name) for n in store.journals.known() if n.path]
+    beside = [Notebook(n.id, n.path, file_name(n.path)) for n in store.journals.known() if n.path]
     own = context.known_notebook()
     named = {n.id: Named(n.name, n.path) for n in (*beside, *([own] if own else []))}
     found.names = {**named, **found.names}
@@ -108,7 +109,10 @@ def _show(history: HistoryJson, arguments: argparse.Namespace, context: Context)
 
 def _prune(store: Store, before: str, today: date, is_sure: bool, context: Context) -> None:
     if before > today.isoformat():
-        raise WrongUse(f"{before} lies ahead: nothing of before it would be kept from now on")
+        raise WrongUse(
+            f"{before} lies ahead: --prune DATE deletes what is from before a day; write {today} "
+            "for all but today's (UTC), or as far back as is to stay, such as 90d"
+        )
     nothing = ""
     since = store.read(pruned_before, nothing)
     last = (date.fromisoformat(before) - timedelta(1)).isoformat()

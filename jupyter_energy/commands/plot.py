@@ -43,7 +43,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         raise WrongUse("where to? jupyter energy plot NOTEBOOK.ipynb --output energy.png")
     summary = load(context, ref, own=own)
     if not summary["cells"]:
-        raise WrongUse("no cell has been measured yet")
+        why = "; ".join(summary["totals"]["warnings"])  # such as that its runs were pruned
+        raise WrongUse(f"nothing to plot: {why or 'no cell has been measured yet'}")
     if arguments.output is not None:
         target = _target(arguments.output)
         from ..display.plots import energy_by_cell

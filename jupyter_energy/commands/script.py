@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..errors import StoreError, WrongUse
 from ..open_window import Options
-from .session import Session
+from .session import OURS, Session
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,9 @@ def run_script(script: Script, arguments: list[str], session: Session) -> bool:
     try:
         monitor.flush()
     except StoreError as error:
-        session.tell_not_taken(error)
         for text in monitor.to_tell() if monitor.pending() else ():  # what is lost when we end
-            context.tell(text)
+            session.relay(f"{OURS}{text}")
+        session.tell_not_taken(error)
     session.print_new_rows()
     return outcome != "ok"
 

@@ -40,7 +40,7 @@ class Session:
         self.wanted_path = self.store_path = context.settings.store_path()
         self._answers = True  # the database, when it was last asked
         self._told = False  # that the database has not taken all
-        self._relayed: list[str] = []
+        self._relayed: list[str] = []  # what kernels have said of the store
         self._aside = set(kept(self.wanted_path))  # damaged files of before
         try:
             Store(self.wanted_path).begin_journal(self.session_id).remove()
@@ -89,6 +89,7 @@ class Session:
                 store.absorb()
             else:
                 self._hand_over(store)
+            self._answers = True
         except StoreError as error:
             self.tell_not_taken(error)
         finally:
@@ -104,8 +105,8 @@ class Session:
                 )
 
     def relay(self, text: str) -> None:
-        """Tell what a kernel has said about the store, each line once: its cell's output, where it
-        says so, may be shown to nobody."""
+        """Tell what a kernel has said on stderr about the store, each line once: the output of its
+        cell, where it says so, may be shown to nobody."""
         for line in text.splitlines():
             if line.startswith(OURS) and str(self.store_path) in line and line not in self._relayed:
                 self._relayed.append(line)
@@ -120,7 +121,8 @@ class Session:
             self.context.tell(f"{error}. This run was measured but not kept.")
         else:
             folder = Store(self.wanted_path).journals.folder
-            self.context.tell(f"{error}. What this run has measured is safe in {folder}.")
+            what = "could be kept of this run" if self._relayed else "this run has measured"
+            self.context.tell(f"{error}. What {what} is safe in {folder}.")
 
     def _hand_over(self, store: Store) -> None:
         """Write into the store what lies in the temporary one. Raises StoreError."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -106,18 +107,18 @@ def load(
             pruned = store.read(lambda c: pruned_of(c, notebook.id), "")
     except StoreError as error:
         trouble = str(error)
-        context.tell(trouble)
     finally:
         store.close()
-    for text in store.warnings:
-        context.tell(text)
+    said = list(dict.fromkeys([*([trouble] if trouble else ()), *store.warnings]))
     if own:
         stored = {record.run_id for record in records}
         records += [r for r in context.pending() if r.run_id not in stored]
         booked = {idle.idle_id for idle in idles}
         idles += [i for i in context.pending_idle() if i.idle_id not in booked]  # this session's
     if not records and not pruned and not own and ref.path is not None:
-        return _saved(context, ref, ref.path, trouble or why_nothing(store))
+        return _saved(context, ref, ref.path, trouble or why_nothing(store), said)
+    for text in said:
+        context.tell(text)
     named = NotebookJson(id=None if notebook is None else notebook.id, path=ref.path, name=ref.name)
     found = summarise(named, records, version(), idles, others)
     if pruned and session_id is None:
@@ -126,11 +127,16 @@ def load(
     return found
 
 
-def _saved(context: Context, ref: NotebookRef, path: str, trouble: str | None) -> SummaryJson:
+def _saved(
+    context: Context, ref: NotebookRef, path: str, trouble: str | None, said: Sequence[str]
+) -> SummaryJson:
     """What the notebook's own outputs tell, where the store, which may be in `trouble`, has nothing
     of it. Raises NoSuchNotebook for one that was never measured, StoreError where nobody knows."""
-    if path.endswith(".ipynb"):
-        saved = from_notebook_file(Path(path))
+    saved = from_notebook_file(Path(path)) if path.endswith(".ipynb") else None
+    for text in said:
+        if text != trouble or (saved and saved["cells"]):  # else it stands in the summary's place
+            context.tell(text)
+    if saved is not None:
         if saved["cells"]:
             context.err(f"from the outputs saved in {ref.name}: cells without %%energy left none")
         elif trouble is not None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from errno import EACCES, EDQUOT, ENOSPC, EPERM, EROFS
 from pathlib import Path
 
+from ..logbook import REMEDIES
 from ..store import Store
 
 BLOCK_BYTES = 4096  # a full disk may still have room for an empty file
@@ -26,12 +26,5 @@ def why_nothing(store: Store) -> str | None:
 
 def explained(path: Path, error: OSError) -> str:
     """That a store cannot be written, why, and the one thing to do."""
-    return f"the store {path} cannot be written ({error.strerror or error}): {_remedy(error)}"
-
-
-def _remedy(error: OSError) -> str:
-    if error.errno in (ENOSPC, EDQUOT):
-        return "free disk space"
-    if error.errno in (EACCES, EPERM, EROFS):
-        return "make its folder writable"
-    return "set JUPYTER_ENERGY_STORE to another file"
+    remedy = REMEDIES.get(error.errno, "set JUPYTER_ENERGY_STORE to another file")
+    return f"the store {path} cannot be written ({error.strerror or error}): {remedy}"

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from .. import units
+from ..history import COUNTED_ONCE
 from ..json_shapes import HistoryJson, HistoryRowJson
 from ..plain_text import clean
 from . import grams, words
 from .words import WHY_LIMIT, Figure
 
 FIRST_ROWS = 20
+MOST_NAMED = 2  # of the rows of which the same is said
 NOTHING = "Nothing was measured {}."
 _NAME = 34
 # Columns that text leaves out where it would be too wide, in this order.
@@ -29,7 +31,7 @@ def headline(history: HistoryJson) -> tuple[tuple[Figure, ...], str]:
     runs = words.counted(totals["runs"], "run")
     many = words.counted(len(history["rows"]), history["by"])
     stopped = totals["interrupted"]
-    ended = f", {words.counted(stopped, 'run')} interrupted" if stopped else ""
+    ended = f", {words.counted(stopped, 'run')} interrupted or lost" if stopped else ""
     over = f" in {units.duration(totals['duration_s'])}, {runs} in {many}{ended}{when(history)}"
     return words.energies(totals["measured_j"], totals["estimated_j"]), over
 
@@ -105,19 +107,26 @@ def _where(row: HistoryRowJson, is_ambiguous: bool) -> str:
 
 def notes(history: HistoryJson, rows: Sequence[HistoryRowJson]) -> list[str]:
     """What is said below the table."""
-    told = dict.fromkeys(warning for row in rows for warning in row["warnings"])
-    of_all = [warning for warning in history["totals"]["warnings"] if warning not in told]
+    told: dict[str, list[str]] = {}  # by what is said, of which rows
+    for name, row in zip(_names(history["by"], rows), rows, strict=True):
+        for warning in row["warnings"]:
+            told.setdefault(warning, []).append(name)
+    overlaps = any(row["overlaps"] for row in rows)  # then the rows say it, each of itself
+    of_all = [
+        warning
+        for warning in history["totals"]["warnings"]
+        if warning not in told and not (overlaps and warning == COUNTED_ONCE)
+    ]
     said = [f"note: {clean(warning, words.REASON_LIMIT)}" for warning in of_all]
-    if history["by"] == "notebook":
-        names = _names("notebook", rows)
-        said += [
-            clean(f"†{name}: {warning}", words.REASON_LIMIT)
-            for name, row in zip(names, rows, strict=True)
-            for warning in row["warnings"]
-        ]
-    else:
-        said += [f"†{clean(warning, words.REASON_LIMIT)}" for warning in told]
+    for warning, names in told.items():
+        whose = f"{_some_of(names)}: " if history["by"] == "notebook" else ""
+        said.append(f"†{clean(whose + warning, words.REASON_LIMIT)}")
     left_out = len(history["rows"]) - len(rows)
     if left_out:
         said.append(f"{words.counted(left_out, 'more ' + history['by'])}: --all shows them")
     return said
+
+
+def _some_of(names: Sequence[str]) -> str:
+    more = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

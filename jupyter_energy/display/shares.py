@@ -16,6 +16,7 @@ LEGEND_ESTIMATED = (
     "est.: share of what is estimated."
 )
 LEGEND_STAR = "* a device was not measured then, and is not in the figure."
+LEGEND_LOST = "lost: its kernel stopped while it ran; figures are up to its last sign of life."
 LEGEND_OVERLAP = (
     "Each row has what its runs drew, also while others ran: a share is of the sum of the rows."
 )
@@ -76,6 +77,8 @@ def legend(summary: SummaryJson) -> str:
         said.append(LEGEND_STAR)
     if any(cell["inside"] for cell in summary["cells"]):
         said.append(LEGEND_INSIDE)
+    if any(cell["outcome"] == "lost" for cell in summary["cells"]):
+        said.append(LEGEND_LOST)
     if _overlap(summary):
         said.append(LEGEND_OVERLAP)
     return " ".join(said)

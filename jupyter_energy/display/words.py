@@ -285,8 +285,11 @@ def energies(
 def span(totals: TotalsJson) -> str:
     """What a notebook's totals are over: " in 1 min 12 s, 12 runs of 8 cells"."""
     runs, cells = counted(totals["runs"], "run"), counted(totals["cells"], "cell")
-    stopped = totals["interrupted"]
+    lost = totals["lost"]
+    stopped = totals["interrupted"] - lost
     ended = f", {counted(stopped, 'run')} interrupted" if stopped else ""
+    if lost:
+        ended += f", {counted(lost, 'run')} lost with {'its' if lost == 1 else 'their'} kernel"
     return f" in {units.duration(totals['duration_s'])}, {runs} of {cells}{ended}"
 
 
