@@ -40,7 +40,7 @@ class Session:
         self.wanted_path = self.store_path = context.settings.store_path()
         self._answers = True  # the database, when it was last asked
         self._told = False  # that the database has not taken all
-        self._relayed: list[str] = []  # what kernels have said of the store
+        self._relayed: list[str] = []  # what kernels have said of records that are lost
         self._aside = set(kept(self.wanted_path))  # damaged files of before
         try:
             Store(self.wanted_path).begin_journal(self.session_id).remove()
@@ -105,10 +105,12 @@ class Session:
                 )
 
     def relay(self, text: str) -> None:
-        """Tell what a kernel has said on stderr about the store, each line once: the output of its
-        cell, where it says so, may be shown to nobody."""
+        """Tell what a kernel has said on stderr of records that are lost, or may be, each line
+        once: the output of its cell, where it says so, may be shown to nobody. What keeps the
+        database from being written, while nothing is lost, `keep` finds itself."""
         for line in text.splitlines():
-            if line.startswith(OURS) and str(self.store_path) in line and line not in self._relayed:
+            ours = line.startswith(OURS) and str(self.store_path) in line
+            if ours and "lost" in line and line not in self._relayed:
                 self._relayed.append(line)
                 self.context.err(line)
 
