@@ -85,11 +85,11 @@ class Session:
         """Have the store take what it could not take before; tell where it still does not."""
         store = Store(self.wanted_path)
         try:
-            if self._folder is None:
-                store.absorb()
-            else:
+            if self._folder is not None:
                 self._hand_over(store)
-            self._answers = True
+            elif not self._told:  # else it has just been waited for
+                store.absorb()
+                self._answers = True
         except StoreError as error:
             self.tell_not_taken(error)
         finally:
@@ -175,7 +175,7 @@ class Session:
         records = self.records()
         idles: list[Idle] = []
         others = 0
-        if records:
+        if records and self._answers:
             store = Store(self.store_path)
             with suppress(StoreError):  # those are told beside the figures
                 idles = store.idles(records[0].notebook_id, self.session_id)
