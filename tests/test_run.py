@@ -894,8 +894,7 @@ def test_where_a_database_may_only_be_read_the_journals_beside_it_keep_a_run(
     assert shell.summary(path)["totals"]["runs"] == 4
 
 
-@pytest.mark.parametrize("lock", ["IMMEDIATE", "EXCLUSIVE"])
-@pytest.mark.parametrize("kind", ["notebook", "script"])
+@pytest.mark.parametrize(("kind", "lock"), [("notebook", "IMMEDIATE"), ("script", "EXCLUSIVE")])
 def test_a_run_beside_a_locked_database_is_kept(shell: Shell, kind: str, lock: str) -> None:
     if kind == "notebook":
         path = notebook(shell.folder / "a.ipynb", [BUSY, BUSY])

@@ -40,7 +40,7 @@ class Session:
         self.wanted_path = self.store_path = context.settings.store_path()
         self._answers = True  # the database, when it was last asked
         self._told = False  # that the database has not taken all
-        self._relayed: list[str] = []  # what kernels have said of the store
+        self._relayed: list[str] = []  # what kernels have said of records that are lost
         self._aside = set(kept(self.wanted_path))  # damaged files of before
         try:
             Store(self.wanted_path).begin_journal(self.session_id).remove()
@@ -85,11 +85,11 @@ class Session:
         """Have the store take what it could not take before; tell where it still does not."""
         store = Store(self.wanted_path)
         try:
-            if self._folder is None:
-                store.absorb()
-            else:
+            if self._folder is not None:
                 self._hand_over(store)
-            self._answers = True
+            elif not self._told:  # else it has just been waited for
+                store.absorb()
+                self._answers = True
         except StoreError as error:
             self.tell_not_taken(error)
         finally:
@@ -105,10 +105,12 @@ class Session:
                 )
 
     def relay(self, text: str) -> None:
-        """Tell what a kernel has said on stderr about the store, each line once: the output of its
-        cell, where it says so, may be shown to nobody."""
+        """Tell what a kernel has said on stderr of records that are lost, or may be, each line
+        once: the output of its cell, where it says so, may be shown to nobody. What keeps the
+        database from being written, while nothing is lost, `keep` finds itself."""
         for line in text.splitlines():
-            if line.startswith(OURS) and str(self.store_path) in line and line not in self._relayed:
+            ours = line.startswith(OURS) and str(self.store_path) in line
+            if ours and "lost" in line and line not in self._relayed:
                 self._relayed.append(line)
                 self.context.err(line)
 
@@ -173,7 +175,7 @@ class Session:
         records = self.records()
         idles: list[Idle] = []
         others = 0
-        if records:
+        if records and self._answers:
             store = Store(self.store_path)
             with suppress(StoreError):  # those are told beside the figures
                 idles = store.idles(records[0].notebook_id, self.session_id)
