@@ -8,8 +8,10 @@ import inspect
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+from weakref import ref
 
 from .signals import raise_if_users, signal_of
 
@@ -64,7 +66,8 @@ class measure:  # noqa: N801  it is used as a function, like contextlib's suppre
                 name, parse(devices), zone, monitor.settings.sync if sync is None else sync, trace
             )
             monitor.check(options)
-            self._window = monitor.open_window(options, shown=True)
+            self._window = window = monitor.open_window(options, shown=True)
+            window.holder = ref(self, functools.partial(_left, monitor, window, self._pid))
         except WrongUse:
             raise
         except Exception as error:  # noqa: BLE001  ours, not the user's: the block runs unmeasured
@@ -101,6 +104,7 @@ class measure:  # noqa: N801  it is used as a function, like contextlib's suppre
         if kind is not None and issubclass(kind, KeyboardInterrupt):
             outcome = "interrupted"
         self.result = self._monitor.close_window(self._window, outcome)
+        self._window.holder = None
         for line in self._monitor.to_tell():
             _say(line)
 
@@ -163,6 +167,15 @@ def _awaited(body: Callable[..., Any], name: str, keywords: dict[str, object]) -
             call.result = block.result  # type: ignore[attr-defined]  # an attribute of ours on a function
 
     return call
+
+
+def _left(monitor: Monitor, window: OpenWindow, pid: int, _: object) -> None:
+    """A block has gone without its end, as where Ctrl-C hits the first step of `__exit__`: all
+    that is measured later would lie in it. Not by `__del__`, which would run after each block, and
+    what a handler of the user's raises in that is lost."""
+    if not window.ended and os.getpid() == pid and not sys.is_finalizing():
+        with suppress(Exception):
+            monitor.close_window(window, "interrupted")
 
 
 def current() -> Monitor:

@@ -59,6 +59,8 @@ class OpenWindow:
     stopped_by: BaseException | None = None
     refined: Answer[Record] | None = None  # its record once the read after it has been made
 
+    holder: ref[object] | None = None  # the block that it is the window of
+
     def let_go(self) -> None:
         """Hold no sensor any more: a context that outlives us may hold this window."""
         self.outer, self.start, self.stop = None, Edge(self.start.t_s, {}), None
@@ -130,6 +132,8 @@ class OpenWindows:
     def outermost(self) -> list[OpenWindow]:
         """Those that lie in no other one, oldest first."""
         return list(self._outermost.values())
+
+    holder: ref[object] | None = None  # the block that it is the window of
 
     def let_go(self) -> None:
         """Hold no sensor any more, whatever still holds a window."""
