@@ -70,8 +70,13 @@ class measure:  # noqa: N801  it is used as a function, like contextlib's suppre
             window.holder = ref(self, functools.partial(_left, monitor, window, self._pid))
         except WrongUse:
             raise
-        except Exception as error:  # noqa: BLE001  ours, not the user's: the block runs unmeasured
-            raise_if_users(error)
+        except BaseException as error:
+            if self._window is not None:  # what stops the user's code came just after
+                monitor.drop_window(self._window)
+                self._window = None
+            if not isinstance(error, Exception):
+                raise
+            raise_if_users(error)  # else ours: the block runs unmeasured
             _say(f"this block is not measured: {type(error).__name__}: {error}")
         return self
 

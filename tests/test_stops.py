@@ -63,8 +63,8 @@ print(json.dumps([places, swallowed, ran + 3, left_over, m.result.outcome]))
 """
 
 
-# Every seventeenth place, in the three ways in turn; and each of those in Python's own code of locks,
-# where what stops it leaves a lock taken.
+# Every seventeenth place, in the three ways in turn; and each of those in Python's own code of
+# locks, where what stops it leaves a lock taken.
 WHERE = {
     "anywhere": "STEP = 17\ncounts = lambda code: True\n",
     "where a lock is taken": (
@@ -73,6 +73,49 @@ WHERE = {
         "counts = lambda code: code.co_filename in LOCKS\n"
     ),
 }
+
+# A handler that measures, or a generator that the garbage collector ends: within our own code.
+WITHIN = """
+left = inner = 0
+
+def measures(*_):
+    global inner
+    with je.measure("inner"): inner += 1
+
+def generator():
+    with je.measure("generator"): yield
+
+def ends_one(*_):
+    global inner, unfinished
+    inner += 1
+    unfinished = None
+
+unfinished = None
+signal.signal(signal.SIGUSR1, HANDLER)
+
+def count(frame, event, _):
+    global left
+    if event in ("call", "c_return"):
+        left -= 1
+        if left == 0:
+            signal.raise_signal(signal.SIGUSR1)
+
+left, places, outer = -1, 1, 0
+while left < 0:
+    if HANDLER is ends_one:
+        unfinished = generator()
+        next(unfinished)
+    left = places
+    sys.setprofile(count)
+    with je.measure("block"):
+        outer += 1
+    sys.setprofile(None)
+    places += 29
+unfinished = None
+threads = [thread.name for thread in threading.enumerate()]
+left_over = len(threads) - len(set(threads)) + len(current().outermost())
+print(json.dumps([inner, outer + 3, left_over]))
+"""
 
 
 @pytest.fixture
@@ -88,3 +131,19 @@ def test_ctrl_c_or_a_limit_of_time_that_hits_us_reaches_the_user_and_costs_nothi
     assert places > (100 if where == "anywhere" else 1)
     assert (swallowed, left_over, outcome) == (0, 0, "ok")
     assert program.rows()["block"]["runs"] == ran
+
+
+@pytest.mark.parametrize("handler", ["measures", "ends_one"])
+def test_a_measurement_within_our_own_code_hangs_nothing_and_each_has_its_record(
+    program: Program, handler: str
+) -> None:
+    code = WITHIN.replace("HANDLER", handler)
+    ((inner, outer, left_over),) = program.run(HEAD + code)
+    assert inner > 50
+    assert left_over == 0
+    kept: dict[str, int] = {}
+    for cell in program.shell.summary(program.path)["cells"]:
+        kept[cell["name"]] = kept.get(cell["name"], 0) + cell["runs"]
+    assert kept.pop("block") == outer
+    (within,) = kept.values()
+    assert within in (inner, inner + 1)  # one more generator than was ended within
