@@ -27,17 +27,17 @@ R = TypeVar("R")
 class measure:  # noqa: N801  it is used as a function, like contextlib's suppress
     """A block that is measured: `with je.measure("epoch 3") as m: ...`, then `m.result`.
 
-    `m.result` is a Record (energy_j, estimated_j, carbon_g, average_w, duration_s, domains,
-    outcome, to_dict()); None while the block runs. Keywords as in `%%energy`: `devices`
-    ("gpu:0,cpu"), `zone` ("FR"), `sync` (False: do not wait for queued GPU work), `trace` (True:
-    keep power over time).
+    `name` is a text, or a number as of an epoch. `m.result` is a Record (energy_j, estimated_j,
+    carbon_g, average_w, duration_s, domains, outcome, to_dict()); None while the block runs.
+    Keywords as in `%%energy`: `devices` ("gpu:0,cpu"), `zone` ("FR"), `sync` (False: do not wait
+    for queued GPU work), `trace` (True: keep power over time).
     Raises WrongUse for an unknown zone or device before the block begins; what fails later is a
     warning in the result, never an exception.
     """
 
     def __init__(
         self,
-        name: str | None = None,
+        name: object = None,
         *,
         devices: str | None = None,
         zone: str | None = None,
@@ -54,7 +54,7 @@ class measure:  # noqa: N801  it is used as a function, like contextlib's suppre
         """Begin the window."""
         from .devices import parse
         from .errors import WrongUse
-        from .open_window import Options
+        from .open_window import Options, as_name
 
         name, devices, zone, sync, trace = self._asked
         self.result = None
@@ -62,9 +62,8 @@ class measure:  # noqa: N801  it is used as a function, like contextlib's suppre
         self._pid = os.getpid()
         try:
             monitor = self._monitor = current()
-            options = Options(
-                name, parse(devices), zone, monitor.settings.sync if sync is None else sync, trace
-            )
+            sync = monitor.settings.sync if sync is None else sync
+            options = Options(as_name(name), parse(devices), zone, sync, trace)
             monitor.check(options)
             self._window = window = monitor.open_window(options, shown=True)
             window.holder = ref(self, functools.partial(_left, monitor, window, self._pid))

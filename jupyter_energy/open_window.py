@@ -21,16 +21,30 @@ from .sensors.base import Sensor
 from .signals import raise_if_users
 from .window import Edge
 
+# Longer than any name that can be shown; a record is read as a whole.
+LONGEST_NAME = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What `%%energy` and `je.measure` were asked for."""
+    """What `%%energy` and `je.measure` were asked for; see `as_name` for their names."""
 
     name: str | None = None
     choice: devices.Choice = devices.EVERYTHING
     zone: str | None = None
     sync: bool = False
     trace: bool = False
+
+
+def as_name(given: object) -> str | None:
+    """The name of a measurement as it can be kept, of whatever was given: an epoch's number, a
+    text of any length. Raises what a third party's `__str__` raises."""
+    if given is None:
+        return None
+    text = str(given)
+    if len(text) > LONGEST_NAME:
+        text = text[: LONGEST_NAME - 1] + "…"
+    return text.encode(errors="replace").decode()  # half of a surrogate pair is no text
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
