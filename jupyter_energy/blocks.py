@@ -8,8 +8,10 @@ import inspect
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+from weakref import ref
 
 from .signals import raise_if_users, signal_of
 
@@ -25,17 +27,17 @@ R = TypeVar("R")
 class measure:  # noqa: N801  it is used as a function, like contextlib's suppress
     """A block that is measured: `with je.measure("epoch 3") as m: ...`, then `m.result`.
 
-    `m.result` is a Record (energy_j, estimated_j, carbon_g, average_w, duration_s, domains,
-    outcome, to_dict()); None while the block runs. Keywords as in `%%energy`: `devices`
-    ("gpu:0,cpu"), `zone` ("FR"), `sync` (False: do not wait for queued GPU work), `trace` (True:
-    keep power over time).
+    `name` is a text, or a number as of an epoch. `m.result` is a Record (energy_j, estimated_j,
+    carbon_g, average_w, duration_s, domains, outcome, to_dict()); None while the block runs.
+    Keywords as in `%%energy`: `devices` ("gpu:0,cpu"), `zone` ("FR"), `sync` (False: do not wait
+    for queued GPU work), `trace` (True: keep power over time).
     Raises WrongUse for an unknown zone or device before the block begins; what fails later is a
     warning in the result, never an exception.
     """
 
     def __init__(
         self,
-        name: str | None = None,
+        name: object = None,
         *,
         devices: str | None = None,
         zone: str | None = None,
@@ -52,7 +54,7 @@ class measure:  # noqa: N801  it is used as a function, like contextlib's suppre
         """Begin the window."""
         from .devices import parse
         from .errors import WrongUse
-        from .open_window import Options
+        from .open_window import Options, as_name
 
         name, devices, zone, sync, trace = self._asked
         self.result = None
@@ -60,15 +62,20 @@ class measure:  # noqa: N801  it is used as a function, like contextlib's suppre
         self._pid = os.getpid()
         try:
             monitor = self._monitor = current()
-            options = Options(
-                name, parse(devices), zone, monitor.settings.sync if sync is None else sync, trace
-            )
+            sync = monitor.settings.sync if sync is None else sync
+            options = Options(as_name(name), parse(devices), zone, sync, trace)
             monitor.check(options)
-            self._window = monitor.open_window(options, shown=True)
+            self._window = window = monitor.open_window(options, shown=True)
+            window.holder = ref(self, functools.partial(_left, monitor, window, self._pid))
         except WrongUse:
             raise
-        except Exception as error:  # noqa: BLE001  ours, not the user's: the block runs unmeasured
-            raise_if_users(error)
+        except BaseException as error:
+            if self._window is not None:  # what stops the user's code came just after
+                monitor.drop_window(self._window)
+                self._window = None
+            if not isinstance(error, Exception):
+                raise
+            raise_if_users(error)  # else ours: the block runs unmeasured
             _say(f"this block is not measured: {type(error).__name__}: {error}")
         return self
 
@@ -101,6 +108,7 @@ class measure:  # noqa: N801  it is used as a function, like contextlib's suppre
         if kind is not None and issubclass(kind, KeyboardInterrupt):
             outcome = "interrupted"
         self.result = self._monitor.close_window(self._window, outcome)
+        self._window.holder = None
         for line in self._monitor.to_tell():
             _say(line)
 
@@ -163,6 +171,15 @@ def _awaited(body: Callable[..., Any], name: str, keywords: dict[str, object]) -
             call.result = block.result  # type: ignore[attr-defined]  # an attribute of ours on a function
 
     return call
+
+
+def _left(monitor: Monitor, window: OpenWindow, pid: int, _: object) -> None:
+    """A block has gone without its end, as where Ctrl-C hits the first step of `__exit__`: all
+    that is measured later would lie in it. Not by `__del__`, which would run after each block, and
+    what a handler of the user's raises in that is lost."""
+    if not window.ended and os.getpid() == pid and not sys.is_finalizing():
+        with suppress(Exception):
+            monitor.close_window(window, "interrupted")
 
 
 def current() -> Monitor:

@@ -33,8 +33,17 @@ def _run(words: Sequence[str], context: ShellContext) -> int:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run one command; its exit status."""
-    words = sys.argv[1:] if words is None else list(words)
+    """Run one command; its exit status. Where a signal has ended what was run, it ends us too."""
+    status = _guarded(sys.argv[1:] if words is None else list(words))
+    if status < 0:
+        from .commands.ending import end_by
+
+        end_by(-status)
+    return status
+
+
+def _guarded(words: list[str]) -> int:
+    """Run one command; its exit status, or below 0 a signal. What fails is said."""
     from .commands.shell_context import ShellContext
 
     for stream in (sys.stdout, sys.stderr):

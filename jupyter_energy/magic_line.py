@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from .devices import parse as parse_devices
 from .errors import WrongUse
-from .open_window import Options
+from .open_window import Options, as_name
 
 MAGIC = "%%energy"
 # The line magic that marks the running cell; the transformer writes it.
@@ -78,7 +78,7 @@ def parse(line: str, sync: bool) -> tuple[Options, Shown]:
     ):
         raise WrongUse(f"{MAGIC} -v {asked.variable!r} is no variable name")
     options = Options(
-        name=asked.name,
+        name=as_name(asked.name),
         choice=parse_devices(asked.devices),
         zone=asked.zone,
         sync=sync and not asked.no_sync,

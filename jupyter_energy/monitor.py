@@ -224,19 +224,18 @@ class Monitor:
         What stops the user's code comes too late meanwhile, and costs no record: it is
         `window.stopped_by`, which is for the caller to raise where more of that code runs on.
         """
-        ends = outcome, cell_id, execution_count, may_settle
-        try:
-            for _ in range(MOST_STOPS):
-                try:
-                    return self._closed(window, *ends)
-                except BaseException as error:
-                    if isinstance(error, Exception) and signal_of(error) is None:
-                        raise  # a failure of ours
-                    window.stopped_by = error
-            return self._closed(window, *ends)
-        finally:
-            if not window.ended:
-                self._forget(window, None, window.end_times)
+        stops = 0
+        while True:
+            try:
+                return self._closed(window, outcome, cell_id, execution_count, may_settle)
+            except BaseException as error:
+                ours = isinstance(error, Exception) and signal_of(error) is None
+                if ours or stops == MOST_STOPS:
+                    if not window.ended:
+                        self.drop_window(window)
+                    raise
+                stops += 1
+                window.stopped_by = error
 
     def _closed(
         self,

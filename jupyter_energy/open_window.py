@@ -21,16 +21,30 @@ from .sensors.base import Sensor
 from .signals import raise_if_users
 from .window import Edge
 
+# Longer than any name that can be shown; a record is read as a whole.
+LONGEST_NAME = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What `%%energy` and `je.measure` were asked for."""
+    """What `%%energy` and `je.measure` were asked for; see `as_name` for their names."""
 
     name: str | None = None
     choice: devices.Choice = devices.EVERYTHING
     zone: str | None = None
     sync: bool = False
     trace: bool = False
+
+
+def as_name(given: object) -> str | None:
+    """The name of a measurement as it can be kept, of whatever was given: an epoch's number, a
+    text of any length. Raises what a third party's `__str__` raises."""
+    if given is None:
+        return None
+    text = str(given)
+    if len(text) > LONGEST_NAME:
+        text = text[: LONGEST_NAME - 1] + "…"
+    return text.encode(errors="replace").decode()  # half of a surrogate pair is no text
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
@@ -59,6 +73,8 @@ class OpenWindow:
     # What a handler of the user's has raised while the window was closed: too late to end it.
     stopped_by: BaseException | None = None
     refined: Answer[Record] | None = None  # its record once the read after it has been made
+
+    holder: ref[object] | None = None  # the block that it is the window of
 
     def let_go(self) -> None:
         """Hold no sensor any more: a context that outlives us may hold this window."""
@@ -131,6 +147,8 @@ class OpenWindows:
     def outermost(self) -> list[OpenWindow]:
         """Those that lie in no other one, oldest first."""
         return list(self._outermost.values())
+
+    holder: ref[object] | None = None  # the block that it is the window of
 
     def let_go(self) -> None:
         """Hold no sensor any more, whatever still holds a window."""

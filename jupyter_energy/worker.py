@@ -6,6 +6,7 @@ user's cell hands such a call over and waits for it no longer than a deadline.
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
@@ -26,6 +27,7 @@ class Worker:
         self.name = name
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._pid = 0  # the process that it runs in
         # Of `_closed` and `_thread`. A signal handler of the user's may measure while its thread is
         # in here, and so may a generator of theirs that the garbage collector ends (RLock).
         self._lock = threading.RLock()
@@ -68,35 +70,47 @@ class Worker:
     def _started(self) -> bool:
         """Whether there is a thread to run the calls. Where none is to be had (Pyodide has none,
         a process may have all it may have) a call is made at once, without a deadline."""
-        if self._thread is None or not self._thread.is_alive():  # it may have been killed
+        if self._thread is None or self._pid != os.getpid():
             # A daemon: a driver that hangs must not keep the process from ending.
             thread = threading.Thread(target=self._run, name=self.name, daemon=True)
             try:
                 thread.start()
             except RuntimeError:
                 return False
-            self._thread = thread
+            self._thread, self._pid = thread, os.getpid()
         return True
 
     def close(self, timeout_s: float = 0.5) -> bool:
         """Stop after the calls that wait; True when the thread ended within `timeout_s`."""
         with self._lock:
-            self._closed = True
-            thread, self._thread = self._thread, None
+            was_closed, self._closed = self._closed, True
+            thread = self._thread
         if thread is None:
             return True
-        self._calls.put(None)
+        if not was_closed:
+            self._calls.put(None)
         thread.join(timeout_s)
         return not thread.is_alive()
 
     def _run(self) -> None:
+        # Not told by Thread.is_alive: Ctrl-C in that makes it take a thread that runs for a dead
+        # one (bpo-45274 is of the other half). Two would call one driver, or one database, at once.
+        me = threading.current_thread()
+        with self._lock:
+            if self._thread is not None and self._thread is not me and self._pid == os.getpid():
+                return  # one was begun after this one, since Ctrl-C hit whoever began it
+            self._thread, self._pid = me, os.getpid()
         # Any code of the process may throw an exception into this thread: it is not meant for us,
         # and its traceback would be printed into whatever cell runs then.
         ended = False
-        while not ended:
-            with suppress(BaseException):
-                self._work()
-                ended = True
+        try:
+            while not ended:
+                with suppress(BaseException):
+                    self._work()
+                    ended = True
+        finally:
+            if not ended:
+                self._thread = None
 
     def _work(self) -> None:
         """Make the calls that come, until the end."""

@@ -94,6 +94,7 @@ SHARED = {
     "carbon": {"base", "emissions", "place"},
     "commands": {
         "base",
+        "ending",
         "idle",
         "kernel_context",
         "limit",

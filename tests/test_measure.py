@@ -85,6 +85,23 @@ def test_a_result_has_the_fields_people_rely_on(program: Program) -> None:
     assert document == program.rows()["epoch 3"]
 
 
+def test_a_block_is_named_by_whatever_its_user_counts_with(program: Program) -> None:
+    (names,) = program.run(
+        "class Epoch:\n"
+        "    def __str__(self): return 'epoch'\n"
+        "names = []\n"
+        "for name in (3, 2.5, Epoch(), 'x' * 10**6, 'half \\ud800', None):\n"
+        "    with je.measure(name) as m: work()\n"
+        "    names.append(m.result.name)\n"
+        "@je.measured(name=7)\n"
+        "def fit(): work()\n"
+        "fit()\n"
+        "print(json.dumps([*names, fit.result.name]))\n"
+    )
+    assert names == ["3", "2.5", "epoch", "x" * 199 + "…", "half ?", None, "7"]
+    assert set(names) == set(program.rows())
+
+
 def test_the_block_itself_is_not_changed_and_may_be_used_again(program: Program) -> None:
     (runs,) = program.run(
         "block = je.measure('again')\n"

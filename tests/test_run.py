@@ -755,6 +755,55 @@ def test_a_script_has_the_time_that_it_needs_to_end_after_an_interrupt(
     assert (row["outcome"], row["duration_s"] > 1.5) == ("interrupted", True)
 
 
+THAT_END = pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+
+
+@needs_signals
+@THAT_END
+def test_what_ends_a_run_ends_its_script_and_the_run_ends_as_the_script(
+    shell: Shell, pressed: Pressed, name: str
+) -> None:
+    path = script(shell, f"{pressed.here}{WAIT_FOREVER}")
+    child = pressed.start("run", path)
+    pressed.wait_here()
+    os.kill(child.pid, signal.Signals[name])
+    status, out, err = pressed.end(child)
+    assert (status, one_line(err)) == (-signal.Signals[name], f"{path} was ended by {name}")
+    assert "1 run interrupted" in out
+    (row,) = shell.summary(path)["cells"]
+    assert row["outcome"] == "interrupted"
+
+
+@needs_signals
+def test_a_script_that_heeds_sigterm_has_the_time_that_it_needs_and_its_own_status(
+    shell: Shell, pressed: Pressed
+) -> None:
+    saves = SAVES.replace("SIGINT", "SIGTERM").replace("SystemExit(0)", "SystemExit(7)")
+    path = script(shell, f"{saves}{pressed.here}{WAIT_FOREVER}")
+    child = pressed.start("run", path)
+    pressed.wait_here()
+    os.kill(child.pid, signal.SIGTERM)
+    status, out, err = pressed.end(child)
+    assert (status, one_line(err)) == (7, f"{path} ended with exit status 7")
+    assert out.startswith("saving\nsaved\n")
+    assert "1 run interrupted" in out
+
+
+@needs_signals
+@THAT_END
+def test_what_ends_a_run_interrupts_its_cell_and_is_said_in_one_line(
+    shell: Shell, pressed: Pressed, name: str
+) -> None:
+    path = notebook(shell.folder / "a.ipynb", [BUSY, f"{pressed.here}{WAIT_FOREVER}", BUSY])
+    child = pressed.start("run", path)
+    pressed.wait_here()
+    os.kill(child.pid, signal.Signals[name])
+    status, out, err = pressed.end(child)
+    assert (status, one_line(err)) == (-signal.Signals[name], f"{path}: interrupted by {name}")
+    assert "2 runs of 2 cells, 1 run interrupted" in out
+    assert by_id(shell.summary(path))["cell-0002"]["outcome"] == "interrupted"
+
+
 @needs_signals
 def test_ctrl_c_in_a_terminal_reaches_a_script_once(shell: Shell, pressed: Pressed) -> None:
     path = script(shell, f"{SAVES}{pressed.here}{WAIT_FOREVER}")

@@ -26,6 +26,7 @@ from traitlets import default
 
 from ..errors import EnergyError, NoSuchNotebook, WrongUse
 from ..monitor import FIND_DEADLINE_S
+from . import ending
 
 if TYPE_CHECKING:
     from .session import Session
@@ -45,6 +46,10 @@ NOT_THERE = (
     "kernel's environment"
 )
 NOT_STARTED = "the kernel {name!r} could not be started: {error}"
+
+# A cell that is to end has this long before its kernel is killed: batch systems and containers
+# kill a process that does not end within 10 s or more of SIGTERM.
+GRACE_S = 5.0
 
 
 class CellSession(MessageSession):
@@ -79,17 +84,20 @@ class InterruptedRun(Exception):
 
 
 class Client(NotebookClient):
-    """Leaves the handling of Ctrl-C to us: nbclient's own ends the kernel under the cell.
+    """Leaves the handling of signals to us: nbclient's own ends the kernel under the cell.
 
-    The first interrupts the cell that runs, so that it ends and its record is kept; the second
-    kills the kernel. Where a loop takes no signal handlers (Windows), the default stays.
+    The first Ctrl-C interrupts the cell that runs, so that it ends and its record is kept; the
+    second kills the kernel. What is to end us does both, with some time in between. Where a loop
+    takes no signal handlers (Windows), the default stays.
     """
 
     cell_runs = False
     interrupts = 0
+    ended_by = 0  # the signal that is to end us, if one came
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
+        self._heard: list[signal.Signals] = []
         self._tasks: list[asyncio.Task[None]] = []  # a loop keeps no hold of its tasks
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -98,9 +106,10 @@ class Client(NotebookClient):
         self._loop = loop = asyncio.get_running_loop()
         run = asyncio.current_task()
         with suppress(NotImplementedError):
-            loop.add_signal_handler(
-                signal.SIGINT, lambda: self._tasks.append(loop.create_task(self._interrupt(run)))
-            )
+            loop.remove_signal_handler(signal.SIGTERM)  # nbclient's
+            self._heard = [signal.SIGINT, *ending.that_end()]
+            for number in self._heard:
+                loop.add_signal_handler(number, self._hear, number, run)
         await super().async_start_new_kernel(**kwargs)
 
     def end(self) -> None:
@@ -111,7 +120,20 @@ class Client(NotebookClient):
             self._cleanup_kernel()
         if self._loop is not None and not self._loop.is_closed():
             with suppress(NotImplementedError):
-                self._loop.remove_signal_handler(signal.SIGINT)
+                for number in self._heard:
+                    self._loop.remove_signal_handler(number)
+
+    def _hear(self, number: signal.Signals, run: asyncio.Task[Any] | None) -> None:
+        assert self._loop is not None
+        self._tasks.append(self._loop.create_task(self._interrupt(run)))
+        if number != signal.SIGINT and not self.ended_by:
+            self.ended_by = number
+            self._loop.call_later(GRACE_S, self._hear, number, run)
+
+    def stopped(self) -> str:
+        """How the user has stopped the run, in words."""
+        by = f" by {signal.Signals(self.ended_by).name}" if self.ended_by else ""
+        return f"interrupted{by}"
 
     async def _interrupt(self, run: asyncio.Task[Any] | None) -> None:
         manager: Any = self.km
@@ -192,22 +214,22 @@ class Execution:
         try:
             self.client.execute(cwd=str(folder), env=self._session.environment(), **streams)
         except (InterruptedRun, KeyboardInterrupt, asyncio.CancelledError):
-            return "interrupted"
+            return self.client.stopped()
         except DeadKernelError:
-            return "interrupted" if self.client.interrupts else self._death()
+            return self.client.stopped() if self.client.interrupts else self._death()
         except (CellExecutionError, CellControlSignal) as error:
             text = str(error).strip()
             return COLOURS.sub("", text)
         except (RuntimeError, OSError) as error:
             if self.client.interrupts:
-                return "interrupted"
+                return self.client.stopped()
             if self.client.code_cells_executed:
                 raise
             raise WrongUse(NOT_STARTED.format(name=self._kernel_name, error=error)) from None
         finally:
             self.client.end()
             self.print_rows()
-        return "interrupted" if self.client.interrupts else None
+        return self.client.stopped() if self.client.interrupts else None
 
     def _death(self) -> str:
         """What a kernel that died leaves to say."""
@@ -217,10 +239,11 @@ class Execution:
         return f"the kernel died in [{number}]: what that cell drew is not known"
 
 
-def execute(path: Path, session: Session, output: str | None) -> bool:
-    """Run every cell of a notebook, printing a row after each; True when one failed.
+def execute(path: Path, session: Session, output: str | None) -> int:
+    """Run every cell of a notebook, printing a row after each; 1 when one failed, or below 0 the
+    signal that ended the run.
 
-    True as well where the executed copy could not be written; both are said.
+    1 as well where the executed copy could not be written; both are said.
 
     Raises NoSuchNotebook for a file that is none, WrongUse where its kernel is not here or has
     no jupyter-energy.
@@ -231,14 +254,15 @@ def execute(path: Path, session: Session, output: str | None) -> bool:
             notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]  # nbformat has no types
     except (nbformat.reader.NotJSONError, nbformat.ValidationError, ValueError, KeyError) as error:
         raise NoSuchNotebook(f"{path} is no notebook: {str(error).splitlines()[0]}") from None
-    failure = Execution(notebook, _kernel_for(notebook, session), session).run(
-        path.resolve().parent
-    )
+    execution = Execution(notebook, _kernel_for(notebook, session), session)
+    failure = execution.run(path.resolve().parent)
     unwritten = None if output is None else _write(notebook, output)
     for text in (failure and f"{path}: {failure}", unwritten):
         if text is not None:
             session.context.err(text)
-    return failure is not None or unwritten is not None
+    if execution.client.ended_by:
+        return -execution.client.ended_by
+    return int(failure is not None or unwritten is not None)
 
 
 def _kernel_for(notebook: Any, session: Session) -> str:

@@ -2,7 +2,7 @@
 
 The notebook file is left as it is, unless --output names a file for the executed copy. Exit
 status: 0 done, 1 the code failed, 2 wrong usage, 3 the limit of --assert-under was passed, or it is
-not known whether it was.
+not known whether it was. SIGTERM and SIGHUP are passed on, and the status is then the script's.
 Arguments for a script go behind --, as in: run train.py -- --epochs 3 or run -m package -- a b
 """
 
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
-    """Run it, print what it cost; the exit status."""
+    """Run it, print what it cost; the exit status, or below 0 the signal that is to end us."""
     limit: str | None = arguments.assert_under
     if limit is not None:
         parse_limit(limit)  # a mistake is told before anything runs
@@ -62,11 +62,11 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     if path.suffix.lower() not in SCRIPT_SUFFIXES:  # then `from_file` has found a notebook in it
         if arguments.arguments:
             raise WrongUse("arguments behind -- are for scripts; a notebook takes none")
-        failed = _run_notebook(path, session, arguments.output)
+        status = _run_notebook(path, session, arguments.output)
     else:
         if arguments.output is not None:
             raise WrongUse("--output is for notebooks: a script has no executed copy")
-        failed = run_script(script, arguments.arguments, session)
+        status = run_script(script, arguments.arguments, session)
     session.keep()
     summary = session.summary()
     if arguments.json:
@@ -75,8 +75,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         from ..display.text import summary as summary_text
 
         context.out("\n" + summary_text(summary, context.command))
-    if failed:
-        return 1
+    if status:
+        return status
     if limit is None:
         return 0
     passed, said = verdict(limit, summary)
@@ -119,8 +119,8 @@ def _check_output(output: Path) -> None:
         raise WrongUse(f"{output} could not be written: {error.strerror}") from None
 
 
-def _run_notebook(path: Path, session: Session, output: str | None) -> bool:
-    """Run every cell; True when one failed or the kernel died."""
+def _run_notebook(path: Path, session: Session, output: str | None) -> int:
+    """Run every cell; 1 when one failed or the kernel died, or below 0 the signal that ended it."""
     try:
         from .notebook_client import execute
     except ImportError as error:

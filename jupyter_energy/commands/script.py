@@ -10,10 +10,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from pathlib import Path
+from typing import TextIO
 
 from ..errors import StoreError, WrongUse
+from ..model import Outcome
 from ..open_window import Options
+from . import ending
 from .session import OURS, Session
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a script ended: its status as `subprocess` has it, whether by Ctrl-C, and whether a
+    signal that ends processes `asked` it to."""
+
+    status: int
+    interrupted: bool
+    asked: bool
 
 
 @dataclass(frozen=True)
@@ -41,8 +54,9 @@ def module_file(name: str) -> Path:
     return Path(found.origin)
 
 
-def run_script(script: Script, arguments: list[str], session: Session) -> bool:
-    """Run it; True when it failed."""
+def run_script(script: Script, arguments: list[str], session: Session) -> int:
+    """Run it; 0, or 1 where it failed. Where SIGTERM or SIGHUP came, its own status as of
+    `subprocess`: below 0 the signal that ended it."""
     context = session.context
     context.settings.store = str(session.store_path)
     monitor = context.monitor_for(session.ref, session.session_id)
@@ -50,20 +64,18 @@ def run_script(script: Script, arguments: list[str], session: Session) -> bool:
     environment = {**session.environment(), "JUPYTER_ENERGY_WITHIN": window.run_id}
     # With --json our stdout is one document, so the script's own output goes to stderr.
     stdout = sys.stderr if session.quiet else None
-    outcome = "interrupted"
+    outcome: Outcome = "interrupted"
     try:
-        child = subprocess.Popen(
-            [sys.executable, *script.words, *arguments], env=environment, stdout=stdout
-        )
-        status, interrupted = _wait(child)
-        if interrupted:
+        ended = _run([*script.words, *arguments], environment, stdout)
+        if ended.interrupted:
             context.err("interrupted")
         else:
-            outcome = "ok" if status == 0 else "error"
-            if status:
-                context.err(f"{script.label} {_ending(status)}")
+            if not ended.asked:
+                outcome = "ok" if ended.status == 0 else "error"
+            if ended.status:
+                context.err(f"{script.label} {ending.words(ended.status)}")
     finally:
-        monitor.close_window(window, outcome)  # type: ignore[arg-type]  # the three words above are outcomes
+        monitor.close_window(window, outcome)
     try:
         monitor.flush()
     except StoreError as error:
@@ -71,35 +83,38 @@ def run_script(script: Script, arguments: list[str], session: Session) -> bool:
             session.relay(f"{OURS}{text}")
         session.tell_not_taken(error)
     session.print_new_rows()
-    return outcome != "ok"
+    return ended.status if ended.asked else int(outcome != "ok")
 
 
-def _ending(status: int) -> str:
-    """How a process failed, in words."""
-    if status > 0 or os.name == "nt":
-        return f"ended with exit status {status}"
-    try:
-        return f"was ended by {signal.Signals(-status).name}"
-    except ValueError:  # a real-time signal has no name
-        return f"was ended by signal {-status}"
-
-
-def _wait(child: subprocess.Popen[bytes]) -> tuple[int, bool]:
-    """A script's exit status and whether Ctrl-C was pressed: it has all the time it needs to end.
+def _run(words: Sequence[str], env: dict[str, str], stdout: TextIO | None) -> Ended:
+    """Run a Python with these words. A script has all the time it needs to end after Ctrl-C.
 
     `subprocess.run` would kill it 0.25 s after the first, in the middle of its checkpoint; here
     the second kills it.
     """
-    presses = 0
-    while True:
-        try:
-            return child.wait(), presses > 0
-        except KeyboardInterrupt:
-            presses += 1
-            if presses > 1:
-                child.kill()
-            elif not _in_terminal():
-                child.send_signal(signal.SIGINT)
+    child: subprocess.Popen[bytes] | None = None
+    early: list[int] = []
+
+    def pass_on(number: int) -> None:
+        if child is None:
+            early.append(number)
+        else:
+            child.send_signal(number)
+
+    with ending.heard(pass_on) as came:
+        child = subprocess.Popen([sys.executable, *words], env=env, stdout=stdout)
+        for number in early:
+            child.send_signal(number)
+        presses = 0
+        while True:
+            try:
+                return Ended(child.wait(), presses > 0, bool(came))
+            except KeyboardInterrupt:
+                presses += 1
+                if presses > 1:
+                    child.kill()
+                elif not _in_terminal():
+                    child.send_signal(signal.SIGINT)
 
 
 def _in_terminal() -> bool:
