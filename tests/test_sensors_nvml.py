@@ -199,11 +199,11 @@ worker = Worker("nvml")
 fake.set("gpu 0 energy_mj=4000 hang=500@nvmlDeviceGetFieldValues")
 reading = worker.submit(lambda: raw(sensor))
 try:
-    reading.result(timeout=0.05)
+    reading.result(0.05)
     late = False
 except TimeoutError:
     late = True
-print(json.dumps({"late": late, "then": reading.result(timeout=30), "threads": len(fake.threads),
+print(json.dumps({"late": late, "then": reading.result(30), "threads": len(fake.threads),
     "mine": str(threading.get_native_id()) in fake.threads}))
 """
     )
