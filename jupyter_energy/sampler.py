@@ -173,7 +173,8 @@ class Sampler:
             self._window_ended(wanted, shown, self._ended_s)
 
     def closing_edge(self, wanted: Callable[[Sensor], bool], shown: bool = False) -> Edge:
-        """All wanted sensors, read now; its time is the moment before the first read."""
+        """All wanted sensors, read now; its time is the moment before the first read. `wanted` is
+        the window's own, as when it began."""
         try:
             t_s = self._clock()
             if os.getpid() != self._pid:

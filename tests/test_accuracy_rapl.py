@@ -11,7 +11,7 @@ from pathlib import Path
 from simulation import Load
 from standins.powercap import FakePowercap
 from standins.rapl import machine
-from standins.sensors import LIMIT_S
+from standins.sensors import LIMIT_S, everything
 from standins.stepped import SteppedClock
 
 from jupyter_energy.sampler import Sampler
@@ -49,9 +49,9 @@ def test_a_cell_of_80_ms_by_a_counter_of_1_ms_is_within_1_percent(tmp_path: Path
     errors, held = [], 0
     for begin_s, end_s in times_s:
         clock.go_to(begin_s)
-        start = sampler.opening_edge(lambda _: True, shown=True)
+        start = sampler.opening_edge(everything, shown=True)
         clock.go_to(end_s)
-        stop = sampler.closing_edge(lambda _: True, shown=True)
+        stop = sampler.closing_edge(everything, shown=True)
         package = measure(START, start, stop).domains[0]
         assert isinstance(package.energy, Uncertain), package.reason
         truth_j = load.energy_j(end_s) - load.energy_j(begin_s)

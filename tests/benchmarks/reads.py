@@ -22,6 +22,7 @@ sys.path.insert(0, str(ROOT))
 
 from standins.perf_pmu import FakePowerPmu
 from standins.powercap import FakePowercap
+from standins.sensors import everything
 
 from jupyter_energy.sampler import Sampler
 from jupyter_energy.sensors import rapl
@@ -66,8 +67,8 @@ def rows_of(name: str, machine: Machine, aim_us: float | None = None) -> list[Ro
     assert sampler.wait_until_found(30)
 
     def edges() -> None:
-        sampler.opening_edge(lambda _: True)
-        sampler.closing_edge(lambda _: True)
+        sampler.opening_edge(everything)
+        sampler.closing_edge(everything)
 
     both = timed(edges)
     sampler.close()

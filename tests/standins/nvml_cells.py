@@ -16,7 +16,7 @@ from jupyter_energy.uncertainty import Uncertain
 from jupyter_energy.window import Edge, measure
 
 from . import FakeNvml, NvmlClock
-from .sensors import LIMIT_S
+from .sensors import LIMIT_S, everything
 from .stepped import SteppedClock
 
 BEFORE_W, WITHIN_W, AFTER_W = 100, 700, 150
@@ -64,9 +64,9 @@ def cells(
 
 def _cell(sampler: Sampler, clock: SteppedClock, begin_s: float, end_s: float) -> dict[str, Any]:
     clock.go_to(begin_s)
-    start = sampler.opening_edge(lambda _: True, shown=True)
+    start = sampler.opening_edge(everything, shown=True)
     clock.go_to(end_s)
-    stop = sampler.closing_edge(lambda _: True, shown=True)
+    stop = sampler.closing_edge(everything, shown=True)
     told: list[Edge | None] = []
     settles = sampler.settle(stop, told.append, shown=True)
     clock.go_to(end_s + 0.5)
