@@ -246,7 +246,7 @@ class Outbox:
         except StoreError as error:
             # By now it is in the journal, which tells where it cannot be.
             if error.kind not in ("busy", "full", "forked"):
-                self._tell("store", f"{error}. The cell is not affected.")
+                self._tell("store", f"{error}. What runs is not affected.")
             raise
 
     def _absorb(self) -> None:
