@@ -33,6 +33,7 @@ from .sensors.base import Sensor
 from .signals import signal_of
 from .store import Store
 from .window import Edge
+from .worker import on_its_own_stack
 
 if TYPE_CHECKING:
     from .identity import Notebook, NotebookRef
@@ -224,11 +225,14 @@ class Monitor:
         What stops the user's code comes too late meanwhile, and costs no record: it is
         `window.stopped_by`, which is for the caller to raise where more of that code runs on.
         """
-        stops = 0
+        stops, close = 0, self._closed
         while True:
             try:
-                return self._closed(window, outcome, cell_id, execution_count, may_settle)
+                return close(window, outcome, cell_id, execution_count, may_settle)
             except BaseException as error:
+                if isinstance(error, RecursionError) and close == self._closed:
+                    close = on_its_own_stack(close)  # no frame is left to do it on this one
+                    continue
                 ours = isinstance(error, Exception) and signal_of(error) is None
                 if ours or stops == MOST_STOPS:
                     if not window.ended:

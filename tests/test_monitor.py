@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -205,6 +206,25 @@ def test_records_wait_while_the_store_fails_and_are_written_in_order_once_it_wor
     monitor.flush(LIMIT_S)
     assert monitor.pending() == []
     assert [record.name for record in stored(tmp_path)] == [*names, "fourth"]
+
+
+@pytest.mark.parametrize("room", range(10, 60, 2))
+def test_a_record_is_kept_however_few_frames_the_user_leaves(
+    start: Start, tmp_path: Path, room: int
+) -> None:
+    monitor = start()
+    window = monitor.open_window(Options("deep"))
+    depth, frame = 0, sys._getframe()
+    while frame is not None:
+        depth, frame = depth + 1, frame.f_back  # type: ignore[assignment]
+    usual = sys.getrecursionlimit()
+    try:
+        sys.setrecursionlimit(depth + room)
+        record = monitor.close_window(window, "ok")
+    finally:
+        sys.setrecursionlimit(usual)
+    monitor.flush(LIMIT_S)
+    assert [run.run_id for run in stored(tmp_path)] == [record.run_id]
 
 
 def test_one_line_of_the_store_is_enough_while_nothing_is_lost(start: Start) -> None:
