@@ -91,7 +91,9 @@ class measure:  # noqa: N801  it is used as a function, like contextlib's suppre
             self._end(kind)
         except BaseException as failure:
             if isinstance(failure, Exception) and signal_of(failure) is None:
-                # ours, not the user's
+                # ours, not the user's; of one that the interpreter's end leaves nothing is said
+                if sys.is_finalizing():
+                    return
                 _say(f"this block is not measured: {type(failure).__name__}: {failure}")
                 return
             if window is not None and not window.ended:

@@ -62,10 +62,8 @@ def _guarded(words: list[str]) -> int:
     except KeyboardInterrupt:
         context.err(f"{PROGRAM}: interrupted")
         return 1
-    except BrokenPipeError:
-        # The reader went away (`| head`): nobody is left to be told, not even by the
-        # interpreter's flush at exit.
-        sys.stdout = None
-        return 0
+    except BrokenPipeError:  # of stderr: nobody is left to be told
+        sys.stderr = None
+        return 1
     finally:
         context.close()

@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from errno import EBADF, EINVAL, EMSGSIZE, ENOSPC
 from pathlib import Path
 from typing import Literal, cast, get_args
+from weakref import ref
 from zlib import crc32
 
 from .foreign import loads
@@ -51,17 +52,12 @@ class Entry:
 
 
 class _Open:
-    """A descriptor that is closed when nobody holds it any more: closed by number while another
-    thread is about to write, that write would go into whatever file has the number then."""
+    """A file that is written by its descriptor's number, by whoever holds this."""
 
-    __slots__ = ("number",)
+    __slots__ = ("__weakref__", "number")
 
     def __init__(self, number: int) -> None:
         self.number = number
-
-    def __del__(self, close: Callable[[int], None] = os.close) -> None:
-        with suppress(OSError):
-            close(self.number)
 
 
 class Journal:
@@ -109,8 +105,18 @@ class Journal:
             os.fsync(file.number)
 
     def close(self) -> None:
-        """Let go of the file, which stays."""
-        self._file = None
+        """Let go of the file, which stays.
+
+        It is not closed while another thread is about to write it: that write would go into
+        whatever file has its number then. Such a one stays open as long as the process.
+        """
+        file, self._file = self._file, None
+        if file is not None:
+            number, still_held = file.number, ref(file)
+            del file
+            if still_held() is None:
+                with suppress(OSError):
+                    os.close(number)
 
     def remove(self) -> None:
         """Delete the file: everything in it lies elsewhere by now."""

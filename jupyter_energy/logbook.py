@@ -53,8 +53,7 @@ class Logbook:
         """Whether an entry is safe now. Waits no longer than `DEADLINE_S`, and only once for what
         hangs."""
         if self.journal is None and self._opened is not None and not self._is_late():
-            with suppress(OSError):  # told by who tried
-                self._wait_for(self._opened)
+            self._wait_for(self._opened)
         if self._carrier is None:
             return self.write(entry)
         if self._is_late():

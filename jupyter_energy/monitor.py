@@ -121,14 +121,14 @@ class Monitor:
         where no other topic that begins so has been."""
         if topic in self._told:
             return
-        if topic == "store" and any(told.startswith("store") for told in self._told):
+        if topic == "store" and any(told.startswith("store") for told in list(self._told)):
             return
         self._told[topic] = text
         self._to_tell.append(text)
 
     def has_told(self, text: str) -> bool:
         """Whether the user has been told this, alone or as part of a line."""
-        return any(text in line for line in self._told.values())
+        return any(text in line for line in list(self._told.values()))
 
     def to_tell(self) -> list[str]:
         """The lines not shown yet. Asked for on the user's thread only: what a background

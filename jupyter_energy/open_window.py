@@ -148,8 +148,6 @@ class OpenWindows:
         """Those that lie in no other one, oldest first."""
         return list(self._outermost.values())
 
-    holder: ref[object] | None = None  # the block that it is the window of
-
     def let_go(self) -> None:
         """Hold no sensor any more, whatever still holds a window."""
         for held in self._held:

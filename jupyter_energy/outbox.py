@@ -32,10 +32,8 @@ from .worker import Worker
 
 # A shown cell waits this long for what the store knows of other notebooks.
 ASKING_S = 0.05
-# Records of one transaction.
-AT_ONCE = 100
-# A power trace takes up to 100 kB a device.
-MOST_PENDING_TRACES = 100
+AT_ONCE = 100  # records of one transaction
+MOST_PENDING_TRACES = 100  # of up to 100 kB a device
 # Who was told to write longer ago, and has not begun, is told again: it may have been killed.
 ASKED_S = 5.0
 # How long the end of a process waits for the database.
@@ -337,7 +335,9 @@ class Outbox:
             for record in records:
                 if record.run_id in self._asked:
                     with suppress(StoreError):  # the record is kept; this is only told
-                        self._asked[record.run_id] = self._store.others_at_once([record])
+                        others = self._store.others_at_once([record])
+                        if record.run_id in self._asked:  # still waited for
+                            self._asked[record.run_id] = others
 
     def _append(self, records: Sequence[Record]) -> None:
         try:

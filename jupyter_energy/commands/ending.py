@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 # One that is ignored, as under nohup, stays so: for what is run as well.
 ENDS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -47,7 +47,8 @@ def end_by(number: int) -> None:
     """Ends this process by a signal, so that its parent sees it as ended by that."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
-            stream.flush()
+            with suppress(OSError):  # nobody reads it
+                stream.flush()
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
 

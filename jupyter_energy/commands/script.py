@@ -102,7 +102,12 @@ def _run(words: Sequence[str], env: dict[str, str], stdout: TextIO | None) -> En
             child.send_signal(number)
 
     with ending.heard(pass_on) as came:
-        child = subprocess.Popen([sys.executable, *words], env=env, stdout=stdout)
+        # Not in our process group, unless a terminal's keys are for it: `timeout` and others send a
+        # signal to the group, which it would get a second time from us, in the middle of its end.
+        group = None if os.name == "nt" or _in_terminal() else 0
+        child = subprocess.Popen(
+            [sys.executable, *words], env=env, stdout=stdout, process_group=group
+        )
         for number in early:
             child.send_signal(number)
         presses = 0

@@ -32,7 +32,12 @@ class ShellContext:
 
     def out(self, text: str) -> None:
         """Print text; nothing in it can steer the terminal, whatever file it is of."""
-        print(printable(text), flush=True)
+        try:
+            print(printable(text), flush=True)
+        except BrokenPipeError:
+            # The reader went away (`| head`): nobody is left to be told, not even by the
+            # interpreter's flush at exit. What we do, and the exit status, are the same.
+            sys.stdout = None
 
     def err(self, text: str) -> None:
         """Print a message on stderr."""
