@@ -30,6 +30,9 @@ hypothesis.settings.load_profile("ours")
 # A run in the background inherits an ignored SIGINT, and so would every child that a test presses
 # Ctrl-C in; a handler of Python's is set back to the default when a child begins.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# The same of SIGHUP, which is ignored under nohup.
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, lambda *_: os._exit(128 + signal.SIGHUP))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

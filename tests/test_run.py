@@ -775,14 +775,15 @@ def test_what_ends_a_run_ends_its_script_and_the_run_ends_as_the_script(
 
 
 @needs_signals
-def test_a_script_that_heeds_sigterm_has_the_time_that_it_needs_and_its_own_status(
-    shell: Shell, pressed: Pressed
+@pytest.mark.parametrize("send", ["kill", "killpg"])
+def test_a_script_that_heeds_sigterm_gets_it_once_and_has_the_time_and_the_status_that_it_wants(
+    shell: Shell, pressed: Pressed, send: str
 ) -> None:
     saves = SAVES.replace("SIGINT", "SIGTERM").replace("SystemExit(0)", "SystemExit(7)")
     path = script(shell, f"{saves}{pressed.here}{WAIT_FOREVER}")
     child = pressed.start("run", path)
     pressed.wait_here()
-    os.kill(child.pid, signal.SIGTERM)
+    getattr(os, send)(child.pid, signal.SIGTERM)  # `timeout` sends it to the whole group
     status, out, err = pressed.end(child)
     assert (status, one_line(err)) == (7, f"{path} ended with exit status 7")
     assert out.startswith("saving\nsaved\n")
@@ -802,6 +803,29 @@ def test_what_ends_a_run_interrupts_its_cell_and_is_said_in_one_line(
     assert (status, one_line(err)) == (-signal.Signals[name], f"{path}: interrupted by {name}")
     assert "2 runs of 2 cells, 1 run interrupted" in out
     assert by_id(shell.summary(path))["cell-0002"]["outcome"] == "interrupted"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX pipes")
+def test_a_script_that_fails_fails_the_run_also_where_nobody_reads_what_we_print(
+    shell: Shell,
+) -> None:
+    path = script(shell, "raise SystemExit(5)")
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [*PROGRAM, "run", str(path)],
+            env=shell.environ,
+            cwd=shell.folder,
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, one_line(done.stderr)) == (1, f"{path} ended with exit status 5")
 
 
 @needs_signals
