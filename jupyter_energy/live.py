@@ -147,6 +147,7 @@ class Live:
         self._closing = False
         self._running: list[Key] = []  # the notebooks of the cells that run
         self._news: dict[Key, None] = {}  # the notebooks of which there is something to say
+        self._unsaid: dict[Key, None] = {}  # those that the last message was of
         self._thread: threading.Thread | None = None
         self._figures: Figures | None = None
         self._comm = Comm(self._heard)
@@ -237,9 +238,23 @@ class Live:
             self._figures.close()
 
     def _send_until_closed(self) -> None:
+        failed = False
         while self._rest():
-            with suppress(Exception):
+            try:
                 self._say()
+                failed = False
+            except Exception:  # noqa: BLE001  whatever it is, cells are not affected
+                # What it was to say is said once more, and no more than once: that a cell has
+                # ended would else be told with the next one only.
+                failed = not failed
+                if failed:
+                    self._owe()
+
+    def _owe(self) -> None:
+        """Nothing has been said yet of what was to be said last."""
+        with self._lock:
+            self._news |= self._unsaid
+            self._pace.ask()
 
     def _rest(self) -> bool:
         """Wait until a message is due; False when all is over."""
@@ -267,7 +282,7 @@ class Live:
             every_s = self._pace.interval_s(now_s)
             state: State = "running" if self._pace.running else "idle"
             notebooks = list(self._news | dict.fromkeys(self._running))
-            self._news = {}
+            self._news, self._unsaid = {}, dict.fromkeys(notebooks)
         if self._figures is None:
             from .figures import Figures  # what it needs is slow to import
 

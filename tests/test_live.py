@@ -171,6 +171,7 @@ class Kernel:
 
     def __init__(self) -> None:
         self.sent: Queue[dict[str, Any]] = Queue()
+        self.refuses = 0  # so many messages
         self.iopub_socket = object()
         self.session = SimpleNamespace(send=self._send)
         self.comms: dict[str, Comm] = {}
@@ -182,6 +183,9 @@ class Kernel:
     def _send(self, socket: object, kind: str, content: dict[str, Any], **how: Any) -> None:
         assert socket is self.iopub_socket
         assert (kind, content["comm_id"], how["parent"]) == ("comm_msg", COMM_ID, {})
+        if self.refuses:
+            self.refuses -= 1
+            raise OSError("the socket is busy")
         self.sent.put(content["data"])
 
     def message(self) -> dict[str, Any]:
@@ -266,6 +270,23 @@ def test_a_running_cell_is_told_and_its_end_with_the_same_totals(channel: Channe
     assert idle["notebook"]["duration_s"] >= running["notebook"]["duration_s"]
     assert idle["notebook"] == idle["session"]
     assert channel.clock.next_pause() is None
+
+
+def test_the_end_of_a_cell_that_could_not_be_told_is_told_once_more_and_no_more_than_once(
+    channel: Channel,
+) -> None:
+    def rests() -> None:
+        while (pause_s := channel.clock.next_pause()) is not None:
+            channel.clock.advance(pause_s)
+
+    channel.kernel.refuses = 1
+    channel.cell()()
+    rests()
+    assert channel.kernel.message()["notebook"]["runs"] == 1
+    channel.kernel.refuses = 3
+    channel.cell()()
+    rests()
+    assert (channel.kernel.refuses, channel.kernel.sent.empty()) == (1, True)
 
 
 def test_a_hello_is_answered_with_the_totals_and_the_path_as_the_page_said_it(
