@@ -85,7 +85,9 @@ def test_a_cell_that_holds_the_interpreter_from_its_first_moment_is_not_called_i
     lab: Page, slug: str, tmp_path: Path
 ) -> None:
     hog = Hog(tmp_path / "hog")
-    opened = lab.open(lab.server.notebook(f"{slug}.ipynb", [LOAD, hog.cell]))
+    # That the kernel is busy is told by a thread of ipykernel's, which needs the interpreter, too.
+    held = f"import time; time.sleep(0.1)\n{hog.cell}"
+    opened = lab.open(lab.server.notebook(f"{slug}.ipynb", [LOAD, held]))
     opened.run(0)
     lab.wait_until_told()
     opened.start(1)
