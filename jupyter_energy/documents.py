@@ -25,6 +25,7 @@ from .model import (
     Measurement,
     Record,
     Repeats,
+    Span,
 )
 from .uncertainty import Range, Uncertain
 
@@ -53,12 +54,9 @@ def record_to_document(record: Record) -> dict[str, object]:
     kept = sound(record)
     document = _fields_of(kept)
     del document["measurement"]
-    if kept.emissions is not None:
-        document["emissions"] = {
-            **_fields_of(kept.emissions),
-            "carbon_g": _fields_of(kept.emissions.carbon_g),
-            "intensity": _fields_of(kept.emissions.intensity),
-        }
+    for name in ("emissions", "said"):
+        emissions = getattr(kept, name)
+        document[name] = None if emissions is None else _emissions_fields(emissions)
     if kept.repeats is not None:
         document["repeats"] = {
             name: _fields_of(value) if isinstance(value, Uncertain | Range) else value
@@ -113,23 +111,46 @@ def record_from_document(document: Mapping[str, Any]) -> Record:
 
     Raises KeyError, TypeError or ValueError where the document is none of ours.
     """
-    held = document["emissions"]
-    emissions = None
-    if held is not None:
-        intensity = _made_once(CarbonIntensity, _members(held["intensity"]))
-        carbon_g = _made(Range, held["carbon_g"])
-        emissions = _made(Emissions, {**held, "intensity": intensity, "carbon_g": carbon_g})
     baseline = None
     if (found := document.get("baseline")) is not None:
         baseline = _made(Baseline, {**found, "taken": _moment(found["taken"])})
     rest = {
-        "emissions": emissions,
+        "emissions": _emissions(document["emissions"]),
+        "said": _emissions(document.get("said")),
         "warnings": _texts(document.get("warnings", [])),
         "repeats": _repeats(document.get("repeats")),
         "baseline": baseline,
         "measurement": _measurement(document),
     }
     return _made(Record, {**document, **rest})
+
+
+def _emissions_fields(emissions: Emissions) -> dict[str, Any]:
+    return {
+        **_fields_of(emissions),
+        "carbon_g": _fields_of(emissions.carbon_g),
+        "intensity": _fields_of(emissions.intensity),
+        "spans": [
+            {**_fields_of(s), "start": utc_text(s.start), "end": utc_text(s.end)}
+            for s in emissions.spans
+        ],
+    }
+
+
+def _emissions(document: Mapping[str, Any] | None) -> Emissions | None:
+    if document is None:
+        return None
+    made = {
+        "intensity": _made_once(CarbonIntensity, _members(document["intensity"])),
+        "carbon_g": _made(Range, document["carbon_g"]),
+        "spans": tuple(map(_span, foreign.items(document.get("spans") or []))),
+    }
+    return _made(Emissions, {**document, **made})
+
+
+def _span(document: Mapping[str, Any]) -> Span:
+    moments = {name: _moment(document[name]) for name in ("start", "end")}
+    return _made(Span, {**document, **moments})
 
 
 def _measurement(document: Mapping[str, Any]) -> Measurement:

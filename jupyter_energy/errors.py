@@ -6,6 +6,7 @@ EnergyError                 anything of ours; never reaches the user's cell
 │   ├── SensorAbsent        there is no such sensor here
 │   ├── SensorDenied        the operating system refuses to let this user read it
 │   └── SensorTimeout       a driver did not answer before the deadline
+├── ProviderError           a service gave no carbon intensity; str() is the reason
 ├── StoreError              the store could not be opened, read or written
 ├── WrongUse                the user asked for what cannot be; str() says what would
 │   ├── UnknownZone         a zone that no table of ours knows
@@ -40,6 +41,21 @@ class SensorDenied(SensorError):
 
 class SensorTimeout(SensorError):
     """A driver did not answer before the deadline."""
+
+
+class ProviderError(EnergyError):
+    """A provider of carbon intensity gave none; the text is the reason shown to the user.
+
+    `kind`: "denied" (401), "forbidden" (403), "limited" (429), "failed" (5xx), "refused" (any other
+    status), "timeout", "unreachable" (no such name, no connection), "garbage" (an answer that is
+    none) or "empty" (an answer without a value). `retry_after_s` is what the service asked for.
+    No text ever holds a token.
+    """
+
+    def __init__(self, text: str, kind: str, retry_after_s: float | None = None) -> None:
+        super().__init__(text)
+        self.kind = kind
+        self.retry_after_s = retry_after_s
 
 
 class StoreError(EnergyError):

@@ -214,6 +214,8 @@ class CarbonIntensity:
 
     `zone` is the code in its table ("FR"), `place` its plain name. `how` says in words how the
     place was found; `assumed` is True where nobody said so (a guess, or the world average).
+    `source` names who published the figure, and the licence where that asks for it; `year` is the
+    figure's. `note` says, in words, why it is not the one that was asked for.
     """
 
     g_per_kwh: float
@@ -228,16 +230,39 @@ class CarbonIntensity:
     year: int
     how: str
     assumed: bool
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of a run during which one value of a live signal held.
+
+    From `start` to `end` (UTC) a kWh stood for `g_per_kwh` grams; `energy_share` (0 to 1) of the
+    run's energy was drawn in it.
+    """
+
+    start: datetime
+    end: datetime
+    g_per_kwh: float
+    quality: Literal["measured", "estimated", "assumed", "forecast"]
+    energy_share: float
 
 
 @dataclass(frozen=True, slots=True)
 class Emissions:
-    """CO2e in g of measured and estimated energy together, and the estimated share (0 to 1)."""
+    """CO2e in g of measured and estimated energy together, and the estimated share (0 to 1).
+
+    Where a run lies in several intervals of a live signal, `spans` has one entry for each, and
+    the intensity's `g_per_kwh` is their mean, weighted by energy. `pue_source` says whose figure
+    the PUE is.
+    """
 
     carbon_g: Range
     intensity: CarbonIntensity
     pue: float
     estimated_share: float
+    pue_source: str = ""
+    spans: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +298,8 @@ class Record:
     machine, None where unknown; `baseline` the idle power that `above_idle` was computed with.
     `waited_s` is how long its end waited for queued GPU work, None where it did not wait.
     `peak_w` is the highest power in W of all measured devices together; known only of a run with a
-    trace.
+    trace. `said` are the emissions as they were told at the time, where `recompute` has restated
+    them since.
     """
 
     run_id: str
@@ -295,6 +321,7 @@ class Record:
     baseline: Baseline | None = None
     peak_w: float | None = None
     waited_s: float | None = None
+    said: Emissions | None = None
 
     @property
     def start(self) -> datetime:

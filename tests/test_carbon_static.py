@@ -131,5 +131,5 @@ def test_every_registered_provider_can_be_made_and_knows_its_name() -> None:
 
 
 def test_a_provider_that_does_not_exist_is_wrong_use_and_names_those_that_do() -> None:
-    with pytest.raises(WrongUse, match="'os': write one of static"):
+    with pytest.raises(WrongUse, match="no provider 'os': write one of"):
         provider("os")

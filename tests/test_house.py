@@ -91,7 +91,7 @@ SHARED = {
         *("nvml_sensor", "nvml_sharing", "nvml_values", "perf_power", "powercap", "rapl_access"),
         "rapl_accuracy",
     },
-    "carbon": {"base", "emissions", "place"},
+    "carbon": {"base", "emissions", "place", "static"},
     "commands": {
         "base",
         "ending",

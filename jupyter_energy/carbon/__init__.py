@@ -1,8 +1,8 @@
 """Carbon intensity: where this machine is, and what a kWh stands for there.
 
-Without a setting nothing leaves this machine: the table and the time zones lie in this package.
-A third party adds a provider by an entry point in the group `jupyter_energy.carbon` that names a
-module of the same shape as those in PROVIDERS.
+Without a setting nothing leaves this machine: the tables and the time zones lie in this package.
+A live provider is asked only where the user chose it. A third party adds one by an entry point in
+the group `jupyter_energy.carbon` that names a module of the same shape as those in PROVIDERS.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from .place import LOCALTIME, TIMEZONE_FILE, WORLD, Place, find
 if TYPE_CHECKING:
     from ..model import CarbonIntensity
     from .base import Provider
+    from .static import Table
 
-# Modules of this package with `provider() -> Provider`, strongest first.
-PROVIDERS: tuple[str, ...] = ("static",)
+# Modules of this package with `provider() -> Provider`.
+PROVIDERS: tuple[str, ...] = ()
 
 
-def provider(name: str = PROVIDERS[0]) -> Provider:
+def provider(name: str) -> Provider:
     """The provider of that name. Raises WrongUse for a name that is not in PROVIDERS."""
     from importlib import import_module
 
@@ -40,7 +41,7 @@ def intensity(
     environ: Mapping[str, str],
     *,
     when: datetime | None = None,
-    table: Provider | None = None,
+    table: Table | None = None,
     localtime: Path = LOCALTIME,
     timezone_file: Path = TIMEZONE_FILE,
 ) -> CarbonIntensity:
@@ -50,11 +51,13 @@ def intensity(
     guess that no table knows gives way to the world average, and `how` says so. `when` (UTC) is
     now unless given.
     """
+    from .static import table as shipped
+
     place = find(setting, origin, environ, localtime, timezone_file)
-    return at_place(place, when or datetime.now(UTC), table or provider())
+    return at_place(place, when or datetime.now(UTC), table or shipped())
 
 
-def at_place(place: Place, when: datetime, table: Provider) -> CarbonIntensity:
+def at_place(place: Place, when: datetime, table: Table) -> CarbonIntensity:
     """The intensity in g CO2e/kWh of a place that was found. Raises UnknownZone for a set one."""
     how = place.how
     try:

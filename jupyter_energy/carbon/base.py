@@ -1,27 +1,99 @@
-"""What a provider of carbon intensity is: one table or service, one verb.
+"""What a provider of carbon intensity is: one live service, one file, two verbs.
 
-A provider file has `provider() -> Provider`, and one line in `PROVIDERS`. A provider answers for
-the places it knows and raises UnknownZone for all others; it never answers with a neighbour.
+A provider file has `provider() -> Provider`, and one line in `PROVIDERS`. It knows what its
+service calls a place, and how to read the service's answers; when to ask, what to keep and what
+to do where it fails is feed.py's. It raises UnknownZone for a place that the service does not
+know; it never answers with a neighbour.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
-from ..model import CarbonIntensity
+Quality = Literal["measured", "estimated", "forecast"]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """From `start` to `end` (UTC, `end` excluded) a kWh stands for `g_per_kwh` grams of CO2e."""
+
+    start: datetime
+    end: datetime
+    g_per_kwh: float
+    quality: Quality
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """What a service says of one place: intervals in order, none overlapping, gaps allowed.
+
+    `zone` is what the service calls the place, `step_s` the usual length of an interval; `source`
+    names the service, and the licence where that asks for it. `fetched` is when it was asked (UTC).
+    """
+
+    zone: str
+    place: str
+    kind: Literal["average", "marginal"]
+    boundary: Literal["consumption", "production"]
+    scope: Literal["lifecycle", "direct"]
+    step_s: float
+    source: str
+    url: str
+    fetched: datetime
+    intervals: tuple[Interval, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server answered: its status, the headers in lower case, and the body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+# One GET: the address, and headers that may hold a token. Raises ProviderError for whatever is no
+# 2xx answer; never follows a redirection to another host.
+Get = Callable[[str, Mapping[str, str]], Answer]
 
 
 class Provider(Protocol):
-    """A source of grams of CO2e a kWh, by place and time."""
+    """A live source of grams of CO2e a kWh, by place and time."""
 
     @property
     def name(self) -> str:
-        """The name of the provider in settings, such as "static"."""
+        """The name of the provider in settings, such as "energy_charts"."""
 
-    def at(self, zone: str, when: datetime) -> CarbonIntensity:
-        """The intensity in g CO2e/kWh in `zone` at `when` (UTC).
+    @property
+    def title(self) -> str:
+        """What people call it, such as "Energy-Charts"."""
 
-        `how` is empty: who asks knows how the place was found. Raises UnknownZone, with a text
-        that says what would be right.
+    @property
+    def step_s(self) -> float:
+        """How long a value holds, in s; it is asked no more often."""
+
+    @property
+    def url(self) -> str:
+        """Where it is asked unless the user says otherwise, without a slash at the end."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The names of what one needs to be let in, such as ("token",); empty: nothing."""
+
+    def region(self, zone: str) -> str:
+        """What the service calls a place of ours ("FR", "EM:DK-DK1", "US-CA", "aws:eu-west-3").
+
+        Raises UnknownZone, with a text that says what would be right.
+        """
+
+    def fetch(
+        self, region: str, start: datetime, end: datetime, secrets: Mapping[str, str], get: Get
+    ) -> Signal:
+        """What the service says of a region between two moments (UTC), forecasts included.
+
+        `get` takes addresses below `url`, such as "/intensity". What the service does not tell is
+        left out. Raises ProviderError.
         """

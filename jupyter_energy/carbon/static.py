@@ -62,8 +62,6 @@ class Country:
 class Table:
     """Countries and their yearly average in g CO2e/kWh; read once, when first asked."""
 
-    name = "static"
-
     def __init__(self, text: str | None = None) -> None:
         """The table in this package, or one of the same columns given as CSV `text`."""
         self._text = text
@@ -195,6 +193,6 @@ def _rows(text: str) -> Iterable[Country]:
 
 
 @cache
-def provider() -> Table:
+def table() -> Table:
     """The table in this package; one object, so that it is parsed once."""
     return Table()

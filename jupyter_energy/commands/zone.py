@@ -52,13 +52,13 @@ def _remember(wanted: str, pue: float | None, context: Context) -> Path | None:
     """Check all, then remember all; the file that it was written to, or None."""
     from datetime import UTC, datetime
 
-    from ..carbon import provider
     from ..carbon.emissions import checked_pue
     from ..carbon.place import AUTO
+    from ..carbon.static import table
 
     zone = None
     if wanted and wanted.lower() != AUTO:
-        zone = provider().at(wanted, datetime.now(UTC)).zone
+        zone = table().at(wanted, datetime.now(UTC)).zone
     if pue is not None:
         checked_pue(pue)
     file = None
