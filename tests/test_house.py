@@ -58,6 +58,7 @@ LAYERS = (
     ("recovery",),
     ("database",),
     ("store", "summary"),
+    ("sci",),
     # putting together; the settings name what lies below, so they lie above it
     ("config", "logbook", "waiting"),
     ("owners",),
@@ -91,10 +92,11 @@ SHARED = {
         *("nvml_sensor", "nvml_sharing", "nvml_values", "perf_power", "powercap", "rapl_access"),
         "rapl_accuracy",
     },
-    "carbon": {"base", "emissions", "place", "static"},
+    "carbon": {"base", "embodied", "emissions", "equivalents", "place", "static"},
     "commands": {
         "base",
         "ending",
+        "gathered",
         "idle",
         "kernel_context",
         "limit",
