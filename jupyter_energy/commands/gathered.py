@@ -68,7 +68,8 @@ def asked_for(path: str | None, context: Context, command: str) -> tuple[Noteboo
 
 def what_first(found: Gathered, context: Context) -> str:
     """Why there is nothing to tell, and what to run so that there is."""
-    first = "run a cell first" if context.in_notebook else "measure it: jupyter energy run NOTEBOOK"
+    name = found.summary["notebook"]["name"]
+    first = "run a cell first" if context.in_notebook else f"measure it: jupyter energy run {name}"
     return "; ".join([*found.summary["totals"]["warnings"], first])
 
 

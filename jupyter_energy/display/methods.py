@@ -167,7 +167,15 @@ def _emissions(carbon: CarbonJson | None) -> Iterator[str]:
         if low is None or mid is None or high is None:
             continue
         figure = grams.in_grams(Range(low, mid, high))
-        yield f"Emissions attributed to it, as energy × carbon intensity × PUE: {figure} CO2e."
+        # A marginal intensity attributes nothing: it tells what one kWh more makes the grid emit.
+        of_kind = (
+            "attributed to" if part["kind"] != "marginal" else "that one more such use adds, of"
+        )
+        which = f"{part['kind']}, of a part of the cells" if carbon["parts"] else part["kind"]
+        yield (
+            f"Emissions {of_kind} this electricity: {figure} CO2e, as energy × carbon intensity "
+            f"({which}) × PUE."
+        )
         yield f"Carbon intensity, location-based: {_of_factor(part)}."
         if part["assumed"]:
             yield f"The place was not set ({clean(part['how'] or 'assumed', 100)})."
@@ -202,9 +210,10 @@ def _device(domain: DomainJson) -> str:
 
 
 def _label(domain: DomainJson) -> str:
-    """A device by what it is and its name; a number tells devices of one name apart."""
+    """A device by what it is and its name: several of one name are told once."""
+    number = f" {domain['index']}"
     label, name = device_label(domain["kind"], domain["index"], domain["name"], False)
-    return f"{label} {name}".strip()
+    return f"{label.removesuffix(number)} {name}".strip()
 
 
 def _hardware(summary: SummaryJson) -> Sequence[str]:
