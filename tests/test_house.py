@@ -65,6 +65,7 @@ LAYERS = (
     ("outbox",),
     ("idle_book",),
     ("open_window",),
+    ("factors",),
     ("records",),
     ("refining",),
     ("monitor", "runs"),
@@ -92,7 +93,7 @@ SHARED = {
         *("nvml_sensor", "nvml_sharing", "nvml_values", "perf_power", "powercap", "rapl_access"),
         "rapl_accuracy",
     },
-    "carbon": {"base", "embodied", "emissions", "equivalents", "place", "static"},
+    "carbon": {"base", "embodied", "emissions", "equivalents", "place", "static", "weighting"},
     "commands": {
         "base",
         "ending",
@@ -115,6 +116,7 @@ UNITS = ("_j", "_j2", "_w", "_s", "_g", "_g_per_kwh", "_kwh", "_fraction")
 UNITLESS = {
     "Emissions.pue": "a ratio, and the name that everybody gives it",
     "Emissions.estimated_share": "a share, 0 to 1",
+    "Span.energy_share": "a share, 0 to 1",
     "DomainEnergy.coverage": "a share, 0 to 1",
     "CarbonIntensity.g_per_kwh": "the whole name is the unit",
 }
