@@ -11,7 +11,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from .carbon import intensity
+from .carbon import pue_of
+from .carbon.here import Here
 from .config import Energy
 from .errors import EnergyError, UnknownZone
 from .model import CarbonIntensity, Span
@@ -30,7 +31,9 @@ class Factors:
     def __init__(self, settings: Energy, environ: Mapping[str, str]) -> None:
         self._settings = settings
         self._environ = environ
-        self._found: dict[tuple[str | None, str], CarbonIntensity] = {}
+        self._machine = settings.machine(environ)
+        self._here = Here(self._machine)
+        self._pues: dict[tuple[str, float, str], tuple[float, str]] = {}
         self._feed: Feed | None = None
         self._feed_of: tuple[str, ...] = ("",)  # the settings that it was made with
         self._trouble: str | None = None  # why there is none although a provider is chosen
@@ -43,14 +46,14 @@ class Factors:
 
     def yearly(self, option: str | None = None) -> CarbonIntensity:
         """The yearly factor of the place that counts. Raises UnknownZone."""
-        asked = self.zone(option)
-        if asked not in self._found:
-            self._found[asked] = intensity(*asked, self._environ)
-        return self._found[asked]
+        return self._here.intensity(*self.zone(option))
 
     def pue(self, found: CarbonIntensity) -> tuple[float, str]:
         """The PUE that counts at a place, and whose figure it is, in words."""
-        return self._settings.pue, self._settings.origin("pue")
+        asked = found.zone, self._settings.pue, self._settings.origin("pue")
+        if asked not in self._pues:
+            self._pues[asked] = pue_of(*asked, self._machine)
+        return self._pues[asked]
 
     # -- live ------------------------------------------------------------------------------
 

@@ -92,7 +92,10 @@ SHARED = {
         *("nvml_sensor", "nvml_sharing", "nvml_values", "perf_power", "powercap", "rapl_access"),
         "rapl_accuracy",
     },
-    "carbon": {"base", "emissions", "place", "static", "weighting"},
+    "carbon": {
+        *("base", "emissions", "here", "metadata", "place", "platforms", "regions", "tables"),
+        *("weighting", "zones"),
+    },
     "commands": {
         "base",
         "ending",
