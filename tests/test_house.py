@@ -91,7 +91,10 @@ SHARED = {
         *("nvml_sensor", "nvml_sharing", "nvml_values", "perf_power", "powercap", "rapl_access"),
         "rapl_accuracy",
     },
-    "carbon": {"base", "emissions", "place", "static"},
+    "carbon": {
+        *("answers", "base", "cache", "emissions", "feed", "known", "place", "static", "tokens"),
+        "web",
+    },
     "commands": {
         "base",
         "ending",
@@ -269,7 +272,7 @@ _MUTABLE = (ast.List, ast.Set, ast.ListComp, ast.SetComp, ast.DictComp, ast.Gene
 # Calls whose value nobody can change.
 _IMMUTABLE_CALLS = {
     *("frozenset", "tuple", "range", "Path", "TypeVar", "ParamSpec", "re.compile"),
-    *("Accuracy", "Choice", "Step", "MappingProxyType", "float", "int", "NotebookRef"),
+    *("Accuracy", "Choice", "Step", "MappingProxyType", "float", "int", "NotebookRef", "timedelta"),
 }
 
 
