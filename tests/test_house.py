@@ -93,8 +93,20 @@ SHARED = {
         "rapl_accuracy",
     },
     "carbon": {
-        *("base", "emissions", "here", "metadata", "place", "platforms", "regions", "tables"),
-        *("weighting", "zones"),
+        "carbon": {
+            *(
+                "answers",
+                "base",
+                "cache",
+                "emissions",
+                "feed",
+                "here",
+                "known",
+                "metadata",
+                "place",
+            ),
+            *("platforms", "regions", "tables", "tokens", "web", "weighting", "zones"),
+        },
     },
     "commands": {
         "base",
@@ -274,7 +286,7 @@ _MUTABLE = (ast.List, ast.Set, ast.ListComp, ast.SetComp, ast.DictComp, ast.Gene
 # Calls whose value nobody can change.
 _IMMUTABLE_CALLS = {
     *("frozenset", "tuple", "range", "Path", "TypeVar", "ParamSpec", "re.compile"),
-    *("Accuracy", "Choice", "Step", "MappingProxyType", "float", "int", "NotebookRef"),
+    *("Accuracy", "Choice", "Step", "MappingProxyType", "float", "int", "NotebookRef", "timedelta"),
 }
 
 
