@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .carbon import pue_of
 from .carbon.here import Here
@@ -59,7 +59,7 @@ class Factors:
 
     def is_live(self) -> bool:
         """Whether a live provider is chosen."""
-        return bool(getattr(self._settings, "provider", ""))
+        return bool(self._settings.provider)
 
     def runs(self, option: str | None = None) -> None:
         """A cell runs, with its `--zone` if it has one: the live values of its time are wanted."""
@@ -84,7 +84,7 @@ class Factors:
         if feed is not None:
             signal, why = feed.between(found.zone, course[0].at, course[-1].at)
             if signal is not None:
-                return weighted(course, signal, found)
+                return weighted(course, signal, found, why)
         return replace(found, note=f"{why or 'no live value yet'}: the yearly factor"), ()
 
     def now(self, option: str | None = None) -> tuple[CarbonIntensity, datetime | None]:
@@ -119,16 +119,16 @@ class Factors:
 
     def _live(self) -> Feed | None:
         """The feed of the provider that is chosen; another one where settings have changed."""
-        settings: Any = self._settings
-        chosen: tuple[str, ...] = (getattr(settings, "provider", ""),)
-        if chosen[0]:
-            chosen += (settings.provider_url, settings.provider_zone, settings.csv_trace)
+        settings = self._settings
+        chosen: tuple[str, ...] = (settings.provider,)
+        if settings.provider:
+            chosen += (settings.provider_url, settings.csv_trace, settings.cache)
         if chosen == self._feed_of:
             return self._feed
         before, self._feed, self._feed_of, self._trouble = self._feed, None, chosen, None
         if before is not None:
             before.close()
-        if chosen[0]:
+        if settings.provider:
             from .carbon.feed import feed_for
 
             try:

@@ -93,20 +93,8 @@ SHARED = {
         "rapl_accuracy",
     },
     "carbon": {
-        "carbon": {
-            *(
-                "answers",
-                "base",
-                "cache",
-                "emissions",
-                "feed",
-                "here",
-                "known",
-                "metadata",
-                "place",
-            ),
-            *("platforms", "regions", "tables", "tokens", "web", "weighting", "zones"),
-        },
+        *("answers", "base", "cache", "emissions", "feed", "here", "known", "metadata", "place"),
+        *("platforms", "regions", "tables", "tokens", "web", "weighting", "zones"),
     },
     "commands": {
         "base",
