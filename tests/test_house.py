@@ -58,6 +58,7 @@ LAYERS = (
     ("recovery",),
     ("database",),
     ("store", "summary"),
+    ("sci",),
     # putting together; the settings name what lies below, so they lie above it
     ("config", "logbook", "waiting"),
     ("owners",),
@@ -93,12 +94,14 @@ SHARED = {
         "rapl_accuracy",
     },
     "carbon": {
-        *("answers", "base", "cache", "emissions", "feed", "here", "known", "metadata", "place"),
-        *("platforms", "regions", "tables", "tokens", "web", "weighting", "zones"),
+        *("answers", "base", "cache", "embodied", "emissions", "equivalents", "feed", "here"),
+        *("known", "metadata", "place", "platforms", "regions", "tables", "tokens", "web"),
+        *("weighting", "zones"),
     },
     "commands": {
         "base",
         "ending",
+        "gathered",
         "idle",
         "kernel_context",
         "limit",
