@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .carbon import intensity
+from .carbon import pue_of
+from .carbon.here import Here
 from .config import Energy
 from .errors import EnergyError, UnknownZone
 from .model import CarbonIntensity, Span
@@ -30,7 +31,9 @@ class Factors:
     def __init__(self, settings: Energy, environ: Mapping[str, str]) -> None:
         self._settings = settings
         self._environ = environ
-        self._found: dict[tuple[str | None, str], CarbonIntensity] = {}
+        self._machine = settings.machine(environ)
+        self._here = Here(self._machine)
+        self._pues: dict[tuple[str, float, str], tuple[float, str]] = {}
         self._feed: Feed | None = None
         self._feed_of: tuple[str, ...] = ("",)  # the settings that it was made with
         self._trouble: str | None = None  # why there is none although a provider is chosen
@@ -43,20 +46,20 @@ class Factors:
 
     def yearly(self, option: str | None = None) -> CarbonIntensity:
         """The yearly factor of the place that counts. Raises UnknownZone."""
-        asked = self.zone(option)
-        if asked not in self._found:
-            self._found[asked] = intensity(*asked, self._environ)
-        return self._found[asked]
+        return self._here.intensity(*self.zone(option))
 
     def pue(self, found: CarbonIntensity) -> tuple[float, str]:
         """The PUE that counts at a place, and whose figure it is, in words."""
-        return self._settings.pue, self._settings.origin("pue")
+        asked = found.zone, self._settings.pue, self._settings.origin("pue")
+        if asked not in self._pues:
+            self._pues[asked] = pue_of(*asked, self._machine)
+        return self._pues[asked]
 
     # -- live ------------------------------------------------------------------------------
 
     def is_live(self) -> bool:
         """Whether a live provider is chosen."""
-        return bool(getattr(self._settings, "provider", ""))
+        return bool(self._settings.provider)
 
     def runs(self, option: str | None = None) -> None:
         """A cell runs, with its `--zone` if it has one: the live values of its time are wanted."""
@@ -81,7 +84,7 @@ class Factors:
         if feed is not None:
             signal, why = feed.between(found.zone, course[0].at, course[-1].at)
             if signal is not None:
-                return weighted(course, signal, found)
+                return weighted(course, signal, found, why)
         return replace(found, note=f"{why or 'no live value yet'}: the yearly factor"), ()
 
     def now(self, option: str | None = None) -> tuple[CarbonIntensity, datetime | None]:
@@ -116,16 +119,16 @@ class Factors:
 
     def _live(self) -> Feed | None:
         """The feed of the provider that is chosen; another one where settings have changed."""
-        settings: Any = self._settings
-        chosen: tuple[str, ...] = (getattr(settings, "provider", ""),)
-        if chosen[0]:
-            chosen += (settings.provider_url, settings.provider_zone, settings.csv_trace)
+        settings = self._settings
+        chosen: tuple[str, ...] = (settings.provider,)
+        if settings.provider:
+            chosen += (settings.provider_url, settings.csv_trace, settings.cache)
         if chosen == self._feed_of:
             return self._feed
         before, self._feed, self._feed_of, self._trouble = self._feed, None, chosen, None
         if before is not None:
             before.close()
-        if chosen[0]:
+        if settings.provider:
             from .carbon.feed import feed_for
 
             try:

@@ -93,7 +93,11 @@ SHARED = {
         *("nvml_sensor", "nvml_sharing", "nvml_values", "perf_power", "powercap", "rapl_access"),
         "rapl_accuracy",
     },
-    "carbon": {"base", "embodied", "emissions", "equivalents", "place", "static", "weighting"},
+    "carbon": {
+        *("answers", "base", "cache", "embodied", "emissions", "equivalents", "feed", "here"),
+        *("known", "metadata", "place", "platforms", "regions", "tables", "tokens", "web"),
+        *("weighting", "zones"),
+    },
     "commands": {
         "base",
         "ending",
@@ -273,7 +277,7 @@ _MUTABLE = (ast.List, ast.Set, ast.ListComp, ast.SetComp, ast.DictComp, ast.Gene
 # Calls whose value nobody can change.
 _IMMUTABLE_CALLS = {
     *("frozenset", "tuple", "range", "Path", "TypeVar", "ParamSpec", "re.compile"),
-    *("Accuracy", "Choice", "Step", "MappingProxyType", "float", "int", "NotebookRef"),
+    *("Accuracy", "Choice", "Step", "MappingProxyType", "float", "int", "NotebookRef", "timedelta"),
 }
 
 

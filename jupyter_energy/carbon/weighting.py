@@ -117,13 +117,14 @@ class _Curve:
 
 
 def weighted(
-    course: Sequence[Drawn], signal: Signal, yearly: CarbonIntensity
+    course: Sequence[Drawn], signal: Signal, yearly: CarbonIntensity, said: str | None = None
 ) -> tuple[CarbonIntensity, tuple[Span, ...]]:
     """The mean factor of a run, and the spans that it is the mean of.
 
     Where the signal leaves out some of the run's energy, that has the `yearly` factor of its place
     if kind and scope are the signal's, and `note` says how much it is. Else the whole run has the
     yearly factor, without spans: no figure mixes average and marginal, or lifecycle and direct.
+    `said` is what is to be said of the signal, in words.
     """
     begin, end = course[0].at, course[-1].at
     pieces = _pieces(signal, begin, end)
@@ -152,10 +153,10 @@ def weighted(
         if share > 0
     )
     used = {span.quality for span in spans}
-    note = None
+    note = said
     if missing > LEAST_SHARE:
         note = f"{percent(missing)} of it has the yearly factor of {yearly.source} {yearly.year}"
-        note += f": {service} has no value for that time"
+        note += f": {said or f'{service} has no value for that time'}"
     return (
         replace(
             yearly,
