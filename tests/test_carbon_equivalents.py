@@ -11,14 +11,29 @@ from jupyter_energy.carbon.equivalents import LEAST_G, car_for, cars
 from jupyter_energy.display import grams, html, text
 
 
-@pytest.mark.parametrize("zone", ["FR", "DE", "NO", "EM:DE", "EM:SE-SE3", "DK"])
+@pytest.mark.parametrize(
+    "zone", ["FR", "NO", "EM:DE", "EM:SE-SE3", "DK", "aws:eu-west-3", "azure:westeurope"]
+)
 def test_in_the_countries_of_the_european_figure_it_is_taken(zone: str) -> None:
     assert car_for(zone).g_per_km == 106.8
     assert "EU" in car_for(zone).words
 
 
 @pytest.mark.parametrize(
-    "zone", ["US", "US-CA", "GB", "WORLD", "EM:US-CAL-CISO", "FRANCE", "", None]
+    "zone",
+    [
+        "US",
+        "US-CA",
+        "GB",
+        "WORLD",
+        "EM:US-CAL-CISO",
+        "aws:eu-west-2",
+        "aws:none",
+        "FRANCE",
+        "FR, US",
+        "",
+        None,
+    ],
 )
 def test_elsewhere_it_is_the_figure_of_the_us(zone: str | None) -> None:
     assert car_for(zone).words == "average petrol car in the US"

@@ -100,13 +100,15 @@ def factor_words(carbon: CarbonJson) -> tuple[str, ...]:
 
 def _factor_words(carbon: CarbonJson) -> tuple[str, ...]:
     note = clean(_said(carbon, "note"), _NOTE_LIMIT)
-    told = (_factor(carbon), _period(carbon), _pue(carbon), _source(carbon), note)
+    pue = "" if carbon["pue"] == 1.0 else pue_words(carbon)
+    told = (_factor(carbon), _period(carbon), pue, _source(carbon), note)
     return tuple(filter(None, told))
 
 
 def _carbon_look(carbon: CarbonJson) -> Look:
     """Grams are never measured; an estimate, an assumed place, a fall-back make them estimated."""
-    doubtful = carbon["estimated_share"] or carbon["assumed"] or _said(carbon, "note")
+    notes = [note for note in (carbon["note"] or "").split("; ") if not _is_restated(note)]
+    doubtful = carbon["estimated_share"] or carbon["assumed"] or any(notes)
     return "estimated" if doubtful or "forecast" in _said(carbon, "quality") else "computed"
 
 
@@ -193,9 +195,9 @@ def _period(carbon: CarbonJson) -> str:
     return f"{span} UTC, {live}"
 
 
-def _pue(carbon: CarbonJson) -> str:
-    """The PUE and whose figure it is, where it changes anything."""
-    if carbon["pue"] is None or carbon["pue"] == 1.0:
+def pue_words(carbon: CarbonJson) -> str:
+    """The PUE and whose figure it is: "PUE 1.15 (AWS's over all sites, 2023)"."""
+    if carbon["pue"] is None:
         return ""
     whose = clean(_said(carbon, "pue_source"), 80)
     return f"PUE {units.plain(carbon['pue'])}{f' ({whose})' if whose else ''}"
@@ -222,4 +224,10 @@ def _restated(carbon: CarbonJson) -> str:
     said_g = number(found.get("said_g"))
     if said_g is None:
         return ""
-    return f"restated; {units.quantity(said_g, units.MASS_G, 2)} were said at the time"
+    told = f"{units.quantity(said_g, units.MASS_G, 2)} were said at the time"
+    return told if _is_restated(_said(carbon, "note")) else f"restated; {told}"
+
+
+def _is_restated(note: str) -> bool:
+    """Whether a note tells of `recompute`, which is no doubt."""
+    return note.startswith("restated")
