@@ -107,7 +107,7 @@ def _factor_words(carbon: CarbonJson) -> tuple[str, ...]:
 
 def _carbon_look(carbon: CarbonJson) -> Look:
     """Grams are never measured; an estimate, an assumed place, a fall-back make them estimated."""
-    notes = [note for note in (carbon["note"] or "").split("; ") if not _is_restated(note)]
+    notes = [note for note in _said(carbon, "note").split("; ") if not _is_restated(note)]
     doubtful = carbon["estimated_share"] or carbon["assumed"] or any(notes)
     return "estimated" if doubtful or "forecast" in _said(carbon, "quality") else "computed"
 
