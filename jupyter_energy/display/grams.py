@@ -16,6 +16,7 @@ from .words import COMMAND, REASON_LIMIT, Figure, Look
 YEAR = "year"  # the resolution of a table's figure
 _DISTANCE_KM: units.Scale = ((0.0, 1e-3, "m"), (1.0, 1.0, "km"))
 _NOTE_LIMIT = 240  # it may name two places and two figures
+_WORDS_LIMIT = 160  # of several sources: a licence wants each named
 # A range narrower than this has a second digit.
 _TWO_DIGITS = 1.5
 
@@ -199,7 +200,7 @@ def pue_words(carbon: CarbonJson) -> str:
     """The PUE and whose figure it is: "PUE 1.15 (AWS's over all sites, 2023)"."""
     if carbon["pue"] is None:
         return ""
-    whose = clean(_said(carbon, "pue_source"), 80)
+    whose = clean(_said(carbon, "pue_source"), _WORDS_LIMIT)
     return f"PUE {units.plain(carbon['pue'])}{f' ({whose})' if whose else ''}"
 
 
@@ -209,7 +210,7 @@ def _source(carbon: CarbonJson) -> str:
         return ""
     is_yearly = YEAR in (_said(carbon, "resolution") or YEAR)
     year = f" {carbon['year']}" if carbon["year"] is not None and is_yearly else ""
-    return f"{clean(carbon['source'], 80)}{year}"
+    return f"{clean(carbon['source'], _WORDS_LIMIT)}{year}"
 
 
 def _estimated(share: float) -> str:
