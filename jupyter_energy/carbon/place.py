@@ -70,17 +70,20 @@ def find(
     from .platforms import CLOUD_NAMES, cloud, platform
 
     on, of_cloud = platform(machine), cloud(machine)
-    if on is not None and on.zone is not None:
-        return Place(on.zone, on.how or "", assumed=on.guessed)
+    if on is not None and on.zone is not None and not on.guessed:
+        return Place(on.zone, on.how or "", assumed=False)
     told = ask(of_cloud) if ask is not None and chosen and of_cloud is not None else None
     if of_cloud is not None and told is not None and told.zone is not None:
         how = f"told by {CLOUD_NAMES[of_cloud]}'s metadata service"
         return Place(told.zone, how, assumed=False)
+    final = told is None or told.final
+    if on is not None and on.zone is not None:
+        return Place(on.zone, on.how or "", assumed=True, final=final)
     why = _why_not(on, of_cloud, told)
     # What hosts notebooks for others sets their clocks to UTC, and who changes it to his own.
     hosted = on is not None and on.hosted
     timezone = None if hosted else timezone_name(environ, localtime, timezone_file)
-    return _by_clock(timezone, why, final=told is None or told.final)
+    return _by_clock(timezone, why, final)
 
 
 def _by_clock(timezone: str | None, why: str | None = None, final: bool = True) -> Place:
