@@ -31,12 +31,13 @@ class Energy(Configurable):
     zone = Unicode(
         None,
         allow_none=True,
-        help="Place that CO2e is computed for, such as FR; unset: guessed from the time zone.",
+        help="Place that CO2e is computed for, such as FR, US-CA or aws:eu-west-3; unset: guessed "
+        "from the time zone; auto: a cloud's machine may also be asked for its region.",
     ).tag(config=True)
     pue = Float(
         1.0,
         help="Power usage effectiveness: what the building draws for each watt of the machine. "
-        "1 for a laptop; a data centre tells its own.",
+        "1 for a laptop; a data centre tells its own. Unset: that of the cloud's region.",
     ).tag(config=True)
     estimate = Bool(
         True, help="Estimate, as a range, what no sensor covers. Never added to measured figures."

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .metadata import Told
     from .platforms import Platform
 
+DATA = Path(__file__).parent / "data"
 WORLD = "WORLD"
 AUTO = "auto"
 NO_PLACE = "assumed: no place is set"
@@ -160,12 +161,7 @@ def _name_in_file(path: Path) -> str | None:
 def timezone_countries() -> Mapping[str, str]:
     """ISO 3166 code of the country by time zone name (tz database, data/timezones/README.md)."""
     import csv
-    from importlib.resources import files
 
-    text = (
-        files("jupyter_energy.carbon")
-        .joinpath("data", "timezones", "timezone_countries.csv")
-        .read_text(encoding="utf-8")
-    )
+    text = (DATA / "timezones" / "timezone_countries.csv").read_text(encoding="utf-8")
     rows = [line for line in text.splitlines() if not line.startswith("#")]
     return {row["timezone"]: row["country"] for row in csv.DictReader(rows)}
