@@ -58,12 +58,14 @@ LAYERS = (
     ("recovery",),
     ("database",),
     ("store", "summary"),
+    ("sci",),
     # putting together; the settings name what lies below, so they lie above it
     ("config", "logbook", "waiting"),
     ("owners",),
     ("outbox",),
     ("idle_book",),
     ("open_window",),
+    ("factors",),
     ("records",),
     ("refining",),
     ("monitor", "runs"),
@@ -92,12 +94,14 @@ SHARED = {
         "rapl_accuracy",
     },
     "carbon": {
-        *("base", "emissions", "here", "metadata", "place", "platforms", "regions", "tables"),
-        "zones",
+        *("answers", "base", "cache", "embodied", "emissions", "equivalents", "feed", "here"),
+        *("known", "metadata", "place", "platforms", "regions", "tables", "tokens", "web"),
+        *("weighting", "zones"),
     },
     "commands": {
         "base",
         "ending",
+        "gathered",
         "idle",
         "kernel_context",
         "limit",
@@ -116,6 +120,7 @@ UNITS = ("_j", "_j2", "_w", "_s", "_g", "_g_per_kwh", "_kwh", "_fraction")
 UNITLESS = {
     "Emissions.pue": "a ratio, and the name that everybody gives it",
     "Emissions.estimated_share": "a share, 0 to 1",
+    "Span.energy_share": "a share, 0 to 1",
     "DomainEnergy.coverage": "a share, 0 to 1",
     "CarbonIntensity.g_per_kwh": "the whole name is the unit",
 }
@@ -272,7 +277,7 @@ _MUTABLE = (ast.List, ast.Set, ast.ListComp, ast.SetComp, ast.DictComp, ast.Gene
 # Calls whose value nobody can change.
 _IMMUTABLE_CALLS = {
     *("frozenset", "tuple", "range", "Path", "TypeVar", "ParamSpec", "re.compile"),
-    *("Accuracy", "Choice", "Step", "MappingProxyType", "float", "int", "NotebookRef"),
+    *("Accuracy", "Choice", "Step", "MappingProxyType", "float", "int", "NotebookRef", "timedelta"),
 }
 
 
