@@ -13,6 +13,8 @@ from standins.metadata import TOKEN, Answer, Service, aws, azure, gcp, standing
 
 from jupyter_energy.carbon.here import Here
 from jupyter_energy.carbon.metadata import ADDRESS_VARIABLE, Told, region
+from jupyter_energy.config import Energy
+from jupyter_energy.factors import Factors
 from jupyter_energy.sensors.base import Machine
 
 # A loaded machine may take long to answer itself; where silence is tested, the product's limit.
@@ -297,6 +299,25 @@ def test_until_the_machine_has_answered_the_assumption_counts_and_says_so(tmp_pa
         here.wait()
         assert here.intensity("auto", "the settings file").zone == "aws:eu-west-3"
         assert len(stands.asked) == 2  # however often a cell ends, it is asked once
+
+
+@pytest.mark.parametrize(("zone", "is_asked"), [("auto", True), ("", False)])
+def test_a_session_asks_when_it_begins_so_that_its_first_cell_need_not(
+    tmp_path: Path, zone: str, is_asked: bool
+) -> None:
+    heard, told = threading.Event(), aws()
+
+    def hearing(method: str, path: str, headers: dict[str, str]) -> Answer:
+        heard.set()
+        return told(method, path, headers)
+
+    with standing(hearing) as stands:
+        here = machine(tmp_path, **{ADDRESS_VARIABLE: stands.address})
+        moved = {"JUPYTER_ENERGY_SYSFS": str(here.sysfs), "JUPYTER_ENERGY_PROCFS": str(here.procfs)}
+        environ = {**here.environ, **moved, "JUPYTER_ENERGY_ZONE": zone}
+        factors = Factors(Energy(environ=environ), environ)
+        assert heard.wait(LONG_S if is_asked else SHORT_S) == is_asked
+        factors.close()
 
 
 def test_a_machine_that_does_not_tell_is_assumed_to_be_anywhere_and_says_why(

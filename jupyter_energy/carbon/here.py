@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from . import at_place
 from .metadata import LIMIT_S, Told, region
-from .place import find
+from .place import AUTO, find
 from .platforms import CLOUD_NAMES
 
 if TYPE_CHECKING:
@@ -48,6 +48,11 @@ class Here:
                 return found
             self._found[asked] = found
         return self._found[asked]
+
+    def begin(self, setting: str | None, origin: str) -> None:
+        """Have the cloud asked already now, where `setting` lets it be, before a cell ends."""
+        if (setting or "").strip().lower() == AUTO:
+            self.intensity(setting, origin)
 
     def wait(self) -> None:
         """Wait for the cloud's answer where one is under way, little longer than its limit."""
