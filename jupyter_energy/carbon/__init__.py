@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .static import Table
 
 # Modules of this package with `provider() -> Provider`.
-PROVIDERS = (*("energy_charts", "uk_grid", "eco2mix", "electricity_maps", "watttime", "csv_trace"),)
+PROVIDERS = ("energy_charts", "uk_grid", "eco2mix", "electricity_maps", "watttime", "csv_trace")
 ENTRY_POINTS = "jupyter_energy.carbon"
 
 
