@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from .accounts import Accounts, Whose
 from .attribution import ranks_on_this_node
-from .carbon import intensity
 from .carbon.emissions import emissions
+from .carbon.here import Here
 from .config import Energy
 from .errors import EnergyError
 from .finding import failed
@@ -41,10 +41,9 @@ class Records:
         self._accounts = accounts
         self._outbox = outbox
         self._session_id, self._host = session
-        self._environ = environ
+        self._here = Here(settings.machine(environ))
         self._outer = environ.get("JUPYTER_ENERGY_WITHIN")
         self._ranks = ranks_on_this_node(environ)
-        self._intensities: dict[tuple[str | None, str], CarbonIntensity] = {}
 
     def measured(
         self, window: OpenWindow, since: Edge, now: Edge, settled: Edge | None = None
@@ -127,10 +126,7 @@ class Records:
 
     def intensity(self, option: str | None = None) -> CarbonIntensity:
         """The carbon intensity that counts now. Raises UnknownZone."""
-        asked = self.zone(option)
-        if asked not in self._intensities:
-            self._intensities[asked] = intensity(*asked, self._environ)
-        return self._intensities[asked]
+        return self._here.intensity(*self.zone(option))
 
 
 def _slept(start: Edge, stop: Edge) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,9 +12,8 @@ import pytest
 
 from jupyter_energy.carbon.base import Get, Interval, Query, Signal
 from jupyter_energy.carbon.cache import Cache
-from jupyter_energy.carbon.feed import Feed, feed_for
-from jupyter_energy.config import Energy
-from jupyter_energy.errors import ProviderError, UnknownZone, WrongUse
+from jupyter_energy.carbon.feed import Feed
+from jupyter_energy.errors import UnknownZone
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 STEP = timedelta(minutes=15)

@@ -12,6 +12,7 @@ import pytest
 
 from jupyter_energy import settings
 from jupyter_energy.commands import zone
+from jupyter_energy.config import Energy
 from jupyter_energy.errors import UnknownZone, WrongUse
 
 
@@ -35,15 +36,16 @@ class Session:
     def err(self, text: str) -> None:
         self.warned.append(text)
 
+    @property
+    def settings(self) -> Energy:
+        moved = {"sysfs": str(self.file.parent / "sys"), "procfs": str(self.file.parent / "proc")}
+        return Energy(environ=self.environ, file={**settings.read(self.file).values, **moved})
+
     def zone(self) -> tuple[str | None, str]:
-        if "JUPYTER_ENERGY_ZONE" in self.environ:
-            return self.environ["JUPYTER_ENERGY_ZONE"], "JUPYTER_ENERGY_ZONE"
-        value = settings.read(self.file).values.get("zone")
-        return (value, "the settings file") if isinstance(value, str) else (None, "")
+        return self.settings.zone, self.settings.origin("zone")
 
     def pue(self) -> float:
-        value = self.environ.get("JUPYTER_ENERGY_PUE") or settings.read(self.file).values.get("pue")
-        return float(value) if isinstance(value, str | float) else 1.0
+        return self.settings.pue
 
     def remember(self, key: str, value: object) -> Path:
         return settings.write(key, value, self.file)
@@ -67,7 +69,7 @@ def test_without_a_setting_the_world_average_is_shown_as_assumed_with_the_remedy
     shown = session.run()
     assert shown.splitlines()[0] == "World average (WORLD): 473 g CO2e/kWh, assumed"
     assert "assumed: no place is set" in shown
-    assert "To set the place: jupyter energy zone CODE, such as FR or US" in shown
+    assert "To set the place: jupyter energy zone CODE, such as FR, US-CA or aws:eu-west-3" in shown
     assert not session.file.exists()
 
 
@@ -96,12 +98,16 @@ def test_a_name_of_two_words_needs_no_quotes(session: Session) -> None:
     assert settings.read(session.file).values == {"zone": "KR"}
 
 
-def test_auto_forgets_the_place_and_keeps_the_pue(session: Session) -> None:
+def test_auto_forgets_the_place_keeps_the_pue_and_is_remembered_as_leave_to_ask(
+    session: Session,
+) -> None:
     session.run("DE", "--pue", "1.1")
     shown = session.run("auto")
-    assert settings.read(session.file).values == {"pue": 1.1}
+    assert settings.read(session.file).values == {"zone": "auto", "pue": 1.1}
     assert shown.startswith("World average")
-    assert shown.endswith("To set the place: jupyter energy zone CODE, such as FR or US")
+    assert shown.endswith(
+        "To set the place: jupyter energy zone CODE, such as FR, US-CA or aws:eu-west-3"
+    )
 
 
 def test_json_is_one_document_and_nothing_else(session: Session) -> None:
@@ -111,7 +117,7 @@ def test_json_is_one_document_and_nothing_else(session: Session) -> None:
     assert document["how"] == "set by the settings file"
 
 
-@pytest.mark.parametrize("words", [["Frnace"], ["US-CA"], ["FR", "--pue", "0.5"]])
+@pytest.mark.parametrize("words", [["Frnace"], ["US-CX"], ["Georgia"], ["FR", "--pue", "0.5"]])
 def test_what_is_wrong_is_refused_before_anything_is_remembered(
     session: Session, words: list[str]
 ) -> None:
@@ -135,5 +141,7 @@ def test_a_stronger_setting_is_named_when_it_hides_what_was_remembered(tmp_path:
 
 def test_a_wrong_place_that_was_set_elsewhere_is_reported_with_where(tmp_path: Path) -> None:
     session = Session(tmp_path / "s.json", {"JUPYTER_ENERGY_ZONE": "Frnace"})
-    with pytest.raises(UnknownZone, match=r"FR \(France\)\? \(set by JUPYTER_ENERGY_ZONE\)"):
+    with pytest.raises(
+        UnknownZone, match=r"FR \(country: France\)\? \(set by JUPYTER_ENERGY_ZONE\)"
+    ):
         session.run()
