@@ -187,7 +187,16 @@ class Feed:
     # -- within ----------------------------------------------------------------------------
 
     def _region(self, zone: str) -> str:
-        return self.provider.region(self._place(zone))
+        """What the provider calls a place; a cloud region that it does not know is asked as its
+        grid zone. Raises UnknownZone."""
+        asked = self._place(zone)
+        try:
+            return self.provider.region(asked)
+        except UnknownZone:
+            grid = _grid_of(asked)
+            if grid is None:
+                raise
+        return self.provider.region(grid)
 
     def _is_due(self, region: str, now: datetime) -> bool:
         known = self._known.get(region, Known())
@@ -357,10 +366,23 @@ def _home(settings: Energy, environ: Mapping[str, str]) -> Callable[[str], bool]
         if said not in homes:
             homes[said] = None
             with suppress(UnknownZone):
-                homes[said] = intensity(said, settings.origin("zone"), environ).zone
+                homes[said] = intensity(
+                    said, settings.origin("zone"), environ, machine=settings.machine(environ)
+                ).zone
         return zone in (said, homes[said])
 
     return is_home
+
+
+def _grid_of(zone: str) -> str | None:
+    """The grid zone of a cloud region; None where there is none, or another one may be meant."""
+    from .regions import other_grid_zone
+    from .zones import zones
+
+    region = zones().tables.regions.get(zone.strip().lower())
+    if region is None or not region.zone or other_grid_zone(region, zones().tables) is not None:
+        return None
+    return f"EM:{region.zone.removeprefix('EM:')}"
 
 
 def _held(last: Interval, step_s: float) -> Interval:
