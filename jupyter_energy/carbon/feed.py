@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 
 from ..errors import ProviderError, UnknownZone
 from ..signals import raise_if_users
-from .answers import checked
+from .answers import checked, empty
 from .base import Get, Interval, Provider, Query, Secret, Signal
-from .known import HELD_STEPS, PERSONAL, Known, from_text, newer, to_text
+from .known import HELD_STEPS, KEPT, PERSONAL, Known, from_text, newer, to_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -154,9 +154,10 @@ class Feed:
 
         Raises UnknownZone.
         """
-        region = self._region(zone)
-        if self._cache is not None:
-            self._recalled(region)
+        if self._cache is None:
+            self.refresh(zone)
+        else:
+            self._recalled(self._region(zone))
 
     def refresh(self, zone: str) -> None:
         """Ask the service, where what this machine knows is older than a step.
@@ -226,7 +227,12 @@ class Feed:
             self._used = dict(self._secrets())
             query = Query(region, self._since(known, now), now, end, self._used)
             signal = self.provider.fetch(query, self._get)
-            return known.answered(checked(signal, self.provider.title), now, with_forecast)
+            signal = checked(signal, self.provider.title)
+            # A file is its own memory.
+            oldest = signal.intervals[0].start if self._cache is None else now - KEPT
+            if signal.intervals[-1].end <= oldest:
+                raise empty(self.provider.title)
+            return known.answered(signal, now, with_forecast, oldest)
         except (ProviderError, UnknownZone) as found:
             kind = found.kind if isinstance(found, ProviderError) else "refused"
             after_s = found.retry_after_s if isinstance(found, ProviderError) else None
