@@ -102,6 +102,7 @@ SHARED = {
         "kernel_context",
         "limit",
         "notebook_client",
+        "provider_state",
         "script",
         "session",
         "shell_context",
