@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import traceback
+from base64 import b64encode
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -25,7 +26,7 @@ from jupyter_energy.carbon.web import Web
 from jupyter_energy.errors import ProviderError
 
 MAPS, WATTTIME = provider("electricity_maps"), provider("watttime")
-SECRETS = (TOKEN, USER, PASSWORD, LOGIN)
+SECRETS = (TOKEN, USER, PASSWORD, LOGIN, b64encode(f"{USER}:{PASSWORD}".encode()).decode())
 
 
 @pytest.fixture
