@@ -92,8 +92,8 @@ SHARED = {
         "rapl_accuracy",
     },
     "carbon": {
-        *("answers", "base", "cache", "emissions", "feed", "here", "known", "metadata", "place"),
-        *("platforms", "regions", "tables", "tokens", "web", "zones"),
+        *("answers", "asked_as", "base", "cache", "emissions", "feed", "here", "known"),
+        *("metadata", "place", "platforms", "regions", "tables", "tokens", "web", "zones"),
     },
     "commands": {
         "base",

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from ..errors import ProviderError, UnknownZone
 from ..signals import raise_if_users
 from .answers import checked, empty
+from .asked_as import asked_as, grid_of, of_file
 from .base import Get, Interval, Provider, Query, Secret, Signal
 from .known import HELD_STEPS, KEPT, PERSONAL, Known, from_text, newer, to_text
 
@@ -194,7 +195,7 @@ class Feed:
         try:
             return self.provider.region(asked)
         except UnknownZone:
-            grid = _grid_of(asked)
+            grid = grid_of(asked)
             if grid is None:
                 raise
         return self.provider.region(grid)
@@ -312,13 +313,13 @@ def feed_for(settings: Energy, environ: Mapping[str, str]) -> Feed | None:
     if not found.url:
         from .csv_trace import file_reader
 
-        return Feed(found, file_reader(settings.csv_trace), place=_of_file(settings, environ))
+        return Feed(found, file_reader(settings.csv_trace), place=of_file(settings, environ))
     return Feed(
         found,
         web_of(found, settings),
         Cache(settings.cache_folder(), found.name),
         lambda: secrets_of(found, environ, _settings_folder() / FILE),
-        _places(settings, environ),
+        asked_as(settings, environ),
     )
 
 
@@ -333,62 +334,6 @@ def _settings_folder() -> Path:
     from ..settings import default_file
 
     return default_file().parent
-
-
-def _places(settings: Energy, environ: Mapping[str, str]) -> Callable[[str], str]:
-    """What a zone is asked as: the user's word for the place in the settings, else itself."""
-    is_home = _home(settings, environ)
-
-    def place(zone: str) -> str:
-        named = settings.provider_zone
-        return named if named and is_home(zone) else zone
-
-    return place
-
-
-def _of_file(settings: Energy, environ: Mapping[str, str]) -> Callable[[str], str]:
-    """The same of a file, which is of the place in the settings and of no other."""
-    is_home = _home(settings, environ)
-
-    def place(zone: str) -> str:
-        if not is_home(zone):
-            raise UnknownZone(
-                f"the file of Energy.csv_trace is not of {zone}, but of your own zone"
-            )
-        return settings.provider_zone
-
-    return place
-
-
-def _home(settings: Energy, environ: Mapping[str, str]) -> Callable[[str], bool]:
-    """Whether a zone is the one that the settings or the time zone name: what they say of it holds
-    for no other, such as one by `--zone`."""
-    from . import intensity
-
-    homes: dict[str | None, str | None] = {}  # by what the settings say
-
-    def is_home(zone: str) -> bool:
-        said = settings.zone
-        if said not in homes:
-            homes[said] = None
-            with suppress(UnknownZone):
-                homes[said] = intensity(
-                    said, settings.origin("zone"), environ, machine=settings.machine(environ)
-                ).zone
-        return zone in (said, homes[said])
-
-    return is_home
-
-
-def _grid_of(zone: str) -> str | None:
-    """The grid zone of a cloud region; None where there is none, or another one may be meant."""
-    from .regions import other_grid_zone
-    from .zones import zones
-
-    region = zones().tables.regions.get(zone.strip().lower())
-    if region is None or not region.zone or other_grid_zone(region, zones().tables) is not None:
-        return None
-    return f"EM:{region.zone.removeprefix('EM:')}"
 
 
 def _held(last: Interval, step_s: float) -> Interval:
