@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING
 
 from ..errors import ProviderError, UnknownZone
 from ..signals import raise_if_users
-from .answers import checked
+from .answers import checked, empty
+from .asked_as import asked_as, grid_of, of_file
 from .base import Get, Interval, Provider, Query, Secret, Signal
-from .known import HELD_STEPS, PERSONAL, Known, from_text, newer, to_text
+from .known import HELD_STEPS, KEPT, PERSONAL, Known, from_text, newer, to_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -154,9 +155,10 @@ class Feed:
 
         Raises UnknownZone.
         """
-        region = self._region(zone)
-        if self._cache is not None:
-            self._recalled(region)
+        if self._cache is None:
+            self.refresh(zone)
+        else:
+            self._recalled(self._region(zone))
 
     def refresh(self, zone: str) -> None:
         """Ask the service, where what this machine knows is older than a step.
@@ -187,7 +189,16 @@ class Feed:
     # -- within ----------------------------------------------------------------------------
 
     def _region(self, zone: str) -> str:
-        return self.provider.region(self._place(zone))
+        """What the provider calls a place; a cloud region that it does not know is asked as its
+        grid zone. Raises UnknownZone."""
+        asked = self._place(zone)
+        try:
+            return self.provider.region(asked)
+        except UnknownZone:
+            grid = grid_of(asked)
+            if grid is None:
+                raise
+        return self.provider.region(grid)
 
     def _is_due(self, region: str, now: datetime) -> bool:
         known = self._known.get(region, Known())
@@ -217,7 +228,12 @@ class Feed:
             self._used = dict(self._secrets())
             query = Query(region, self._since(known, now), now, end, self._used)
             signal = self.provider.fetch(query, self._get)
-            return known.answered(checked(signal, self.provider.title), now, with_forecast)
+            signal = checked(signal, self.provider.title)
+            # A file is its own memory.
+            oldest = signal.intervals[0].start if self._cache is None else now - KEPT
+            if signal.intervals[-1].end <= oldest:
+                raise empty(self.provider.title)
+            return known.answered(signal, now, with_forecast, oldest)
         except (ProviderError, UnknownZone) as found:
             kind = found.kind if isinstance(found, ProviderError) else "refused"
             after_s = found.retry_after_s if isinstance(found, ProviderError) else None
@@ -297,13 +313,13 @@ def feed_for(settings: Energy, environ: Mapping[str, str]) -> Feed | None:
     if not found.url:
         from .csv_trace import file_reader
 
-        return Feed(found, file_reader(settings.csv_trace), place=_of_file(settings, environ))
+        return Feed(found, file_reader(settings.csv_trace), place=of_file(settings, environ))
     return Feed(
         found,
         web_of(found, settings),
         Cache(settings.cache_folder(), found.name),
         lambda: secrets_of(found, environ, _settings_folder() / FILE),
-        _places(settings, environ),
+        asked_as(settings, environ),
     )
 
 
@@ -318,49 +334,6 @@ def _settings_folder() -> Path:
     from ..settings import default_file
 
     return default_file().parent
-
-
-def _places(settings: Energy, environ: Mapping[str, str]) -> Callable[[str], str]:
-    """What a zone is asked as: the user's word for the place in the settings, else itself."""
-    is_home = _home(settings, environ)
-
-    def place(zone: str) -> str:
-        named = settings.provider_zone
-        return named if named and is_home(zone) else zone
-
-    return place
-
-
-def _of_file(settings: Energy, environ: Mapping[str, str]) -> Callable[[str], str]:
-    """The same of a file, which is of the place in the settings and of no other."""
-    is_home = _home(settings, environ)
-
-    def place(zone: str) -> str:
-        if not is_home(zone):
-            raise UnknownZone(
-                f"the file of Energy.csv_trace is not of {zone}, but of your own zone"
-            )
-        return settings.provider_zone
-
-    return place
-
-
-def _home(settings: Energy, environ: Mapping[str, str]) -> Callable[[str], bool]:
-    """Whether a zone is the one that the settings or the time zone name: what they say of it holds
-    for no other, such as one by `--zone`."""
-    from . import intensity
-
-    homes: dict[str | None, str | None] = {}  # by what the settings say
-
-    def is_home(zone: str) -> bool:
-        said = settings.zone
-        if said not in homes:
-            homes[said] = None
-            with suppress(UnknownZone):
-                homes[said] = intensity(said, settings.origin("zone"), environ).zone
-        return zone in (said, homes[said])
-
-    return is_home
 
 
 def _held(last: Interval, step_s: float) -> Interval:
