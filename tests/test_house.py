@@ -113,6 +113,7 @@ UNITS = ("_j", "_j2", "_w", "_s", "_g", "_g_per_kwh", "_kwh", "_fraction")
 UNITLESS = {
     "Emissions.pue": "a ratio, and the name that everybody gives it",
     "Emissions.estimated_share": "a share, 0 to 1",
+    "Span.energy_share": "a share, 0 to 1",
     "DomainEnergy.coverage": "a share, 0 to 1",
     "CarbonIntensity.g_per_kwh": "the whole name is the unit",
 }

@@ -87,6 +87,7 @@ def test_after_a_crash_and_its_automatic_restart_one_loads_it_again(lab: Page, s
     dialog.get_by_text("died").wait_for()
     dialog.locator(".jp-mod-accept").click()
     lab.wait_for_state("absent")
+    lab.frames.clear()
     lab.item_button.click()
     lab.wait_until_told()
     opened.run(2)
