@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 # g/kWh: below this a factor is no grid's, and dividing by it tells nothing.
 LEAST_FACTOR = 1e-6
-Text = Literal["zone", "place", "source", "how"]
+Text = Literal["place", "source", "how", "pue_source"]
+# Codes, which hold no comma.
+Code = Literal["zone", "boundary", "scope", "resolution", "quality"]
+# Of several notes so many are told, and that there are more.
+MOST_NOTES, MORE, BETWEEN = 3, "…", "; "
 # A figure and the energy in J that it was made of, which is its weight in a mean.
 Weighed = tuple["CarbonJson", float]
 
@@ -46,10 +50,16 @@ def carbon_json(emissions: Emissions) -> CarbonJson:
         "zone": intensity.zone,
         "place": intensity.place,
         "kind": intensity.kind,
+        "boundary": intensity.boundary,
+        "scope": intensity.scope,
+        "resolution": intensity.resolution,
+        "quality": intensity.quality,
         "source": intensity.source,
         "year": intensity.year,
         "pue": emissions.pue,
+        "pue_source": emissions.pue_source or None,
         "how": intensity.how,
+        "note": intensity.note,
         "assumed": intensity.assumed,
         "estimated_share": emissions.estimated_share,
         "parts": None,
@@ -75,10 +85,16 @@ def add_carbon(items: Sequence[Weighed]) -> CarbonJson | None:
         "zone": None,
         "place": None,
         "kind": None,
+        "boundary": None,
+        "scope": None,
+        "resolution": None,
+        "quality": None,
         "source": None,
         "year": None,
         "pue": None,
+        "pue_source": None,
         "how": None,
+        "note": None,
         "assumed": any(s["assumed"] for s in sums),
         "estimated_share": None,
         "parts": sums,
@@ -101,16 +117,22 @@ def _sum(items: Sequence[Weighed]) -> CarbonJson:
         "low": _total(c["low"] for c in parts),
         "mid": _total(c["mid"] for c in parts),
         "high": _total(c["high"] for c in parts),
-        "g_per_kwh": _mean((c["g_per_kwh"], energy_j) for c, energy_j in items),
-        "zone": _listed(parts, "zone"),
+        "g_per_kwh": mean((c["g_per_kwh"], energy_j) for c, energy_j in items),
+        "zone": _codes(parts, "zone"),
         "place": _listed(parts, "place"),
         "kind": parts[0]["kind"],
+        "boundary": _codes(parts, "boundary"),
+        "scope": _codes(parts, "scope"),
+        "resolution": _codes(parts, "resolution"),
+        "quality": _codes(parts, "quality"),
         "source": _listed(parts, "source"),
         "year": years.pop() if len(years) == 1 else None,
-        "pue": _mean((c["pue"], energy_j * (c["g_per_kwh"] or 0.0)) for c, energy_j in items),
+        "pue": mean((c["pue"], energy_j * (c["g_per_kwh"] or 0.0)) for c, energy_j in items),
+        "pue_source": _listed(parts, "pue_source"),
         "how": _listed(parts, "how"),
+        "note": _notes(parts),
         "assumed": any(c["assumed"] for c in parts),
-        "estimated_share": _mean((c["estimated_share"], c["mid"] or 0.0) for c in parts),
+        "estimated_share": mean((c["estimated_share"], c["mid"] or 0.0) for c in parts),
         "parts": None,
     }
 
@@ -130,7 +152,7 @@ def _total(figures: Iterable[float | None]) -> float | None:
     return math.fsum(known)
 
 
-def _mean(weighed: Iterable[tuple[float | None, float]]) -> float | None:
+def mean(weighed: Iterable[tuple[float | None, float]]) -> float | None:
     """The weighted mean; None where a figure is unknown, or nothing says how they weigh."""
     known: list[tuple[float, float]] = []
     for figure, weight in weighed:
@@ -145,6 +167,21 @@ def _mean(weighed: Iterable[tuple[float | None, float]]) -> float | None:
         return None
     mean = math.fsum(figure * weight for figure, weight in known) / total
     return min(max(mean, min(figures)), max(figures))
+
+
+def _codes(parts: Sequence[CarbonJson], field: Code) -> str | None:
+    """Every code that occurs, each once, also where a part is a sum: "FR, DE"."""
+    words = (word for c in parts for word in (c[field] or "").split(", ") if word)
+    return ", ".join(dict.fromkeys(words)) or None
+
+
+def _notes(parts: Sequence[CarbonJson]) -> str | None:
+    """The notes that occur, each once; of many the first few of the alphabet, however the parts
+    were added up before."""
+    notes = {note for c in parts for note in (c["note"] or "").split(BETWEEN) if note}
+    told = sorted(notes - {MORE})
+    cut = len(told) > MOST_NOTES or MORE in notes
+    return BETWEEN.join([*told[:MOST_NOTES], *([MORE] if cut else ())]) or None
 
 
 def _listed(parts: Sequence[CarbonJson], field: Text) -> str | None:

@@ -31,12 +31,32 @@ class Energy(Configurable):
     zone = Unicode(
         None,
         allow_none=True,
-        help="Place that CO2e is computed for, such as FR; unset: guessed from the time zone.",
+        help="Place that CO2e is computed for, such as FR, US-CA or aws:eu-west-3; unset: guessed "
+        "from the time zone; auto: a cloud's machine may also be asked for its region.",
+    ).tag(config=True)
+    provider = Unicode(
+        "",
+        help="Live carbon intensity: the name of a provider, such as energy_charts; empty: none, "
+        "and nothing is asked of any network.",
+    ).tag(config=True)
+    provider_zone = Unicode(
+        "",
+        help="What the provider calls your place, where `zone` does not tell it: the first half of "
+        "a postcode for uk_grid, a region such as CAISO_NORTH for watttime.",
+    ).tag(config=True)
+    provider_url = Unicode(
+        "", help="Another address to ask the provider at, such as a proxy's; empty: its own."
+    ).tag(config=True)
+    csv_trace = Unicode(
+        "", help="The file of the provider csv_trace: times and g CO2e/kWh, also as downloaded."
+    ).tag(config=True)
+    cache = Unicode(
+        "", help="Folder for what a provider has answered; empty: in your cache folder."
     ).tag(config=True)
     pue = Float(
         1.0,
         help="Power usage effectiveness: what the building draws for each watt of the machine. "
-        "1 for a laptop; a data centre tells its own.",
+        "1 for a laptop; a data centre tells its own. Unset: that of the cloud's region.",
     ).tag(config=True)
     estimate = Bool(
         True, help="Estimate, as a range, what no sensor covers. Never added to measured figures."
@@ -89,7 +109,28 @@ class Energy(Configurable):
             raise TraitError(f"cpu_tdp_w is {value}: it is a number of W above 0")
         return value
 
-    @validate("store", "replay")
+    @validate("provider")
+    def _a_provider(self, proposal: Mapping[str, str]) -> str:
+        """One of ours, or of a third party's."""
+        from .carbon import check_provider
+
+        try:
+            check_provider(proposal["value"])
+        except WrongUse as error:
+            raise TraitError(str(error)) from None
+        return proposal["value"]
+
+    @validate("provider_url")
+    def _an_address(self, proposal: Mapping[str, str]) -> str:
+        """It may hold no token: it is shown."""
+        from .carbon.web import checked_address
+
+        try:
+            return checked_address(proposal["value"]) if proposal["value"] else ""
+        except WrongUse as error:
+            raise TraitError(str(error)) from None
+
+    @validate("store", "replay", "csv_trace", "cache")
     def _a_path(self, proposal: Mapping[str, str]) -> str:
         """`~name` needs a user of that name, and no path holds a NUL."""
         value = proposal["value"]
@@ -164,6 +205,12 @@ class Energy(Configurable):
         from .store import default_path
 
         return Path(self.store).expanduser() if self.store else default_path()
+
+    def cache_folder(self) -> Path:
+        """Where answers of a live provider lie."""
+        from .carbon.cache import default_folder
+
+        return Path(self.cache).expanduser() if self.cache else default_folder()
 
     def machine(self, environ: Mapping[str, str]) -> Machine:
         """Where the sensors are to look, by these settings."""

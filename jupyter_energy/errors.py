@@ -46,16 +46,24 @@ class SensorTimeout(SensorError):
 class ProviderError(EnergyError):
     """A provider of carbon intensity gave none; the text is the reason shown to the user.
 
-    `kind`: "denied" (401), "forbidden" (403), "limited" (429), "failed" (5xx), "refused" (any other
-    status), "timeout", "unreachable" (no such name, no connection), "garbage" (an answer that is
-    none) or "empty" (an answer without a value). `retry_after_s` is what the service asked for.
-    No text ever holds a token.
+    `kind`: "no token" (it was not asked), "denied" (401), "forbidden" (403), "limited" (429),
+    "failed" (5xx), "refused" (any other status), "timeout", "unreachable" (no such name, no
+    connection), "garbage" (an answer that is none) or "empty" (an answer without a value).
+    `retry_after_s` is what the service asked for, `remedy` the one thing to do, in words, where
+    there is one. No text ever holds a token.
     """
 
-    def __init__(self, text: str, kind: str, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self,
+        text: str,
+        kind: str,
+        retry_after_s: float | None = None,
+        remedy: str | None = None,
+    ) -> None:
         super().__init__(text)
         self.kind = kind
         self.retry_after_s = retry_after_s
+        self.remedy = remedy
 
 
 class StoreError(EnergyError):

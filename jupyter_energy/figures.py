@@ -25,7 +25,7 @@ from .live_message import (
 )
 from .model import CarbonIntensity, DomainEnergy, Measurement, Record
 from .monitor import Monitor
-from .open_window import OpenWindow
+from .open_window import OpenWindow, own
 from .pages import Key, Pages
 from .plain_text import clean
 from .sensors.nvidia_pci import ASLEEP
@@ -92,7 +92,7 @@ class Figures:
             more = []
             if now is not None:
                 self._add_power(message, (mine or windows)[0], now)
-                more = [self._monitor.under_way(w, _of(w, now)) for w in mine[:1]]
+                more = [self._monitor.under_way(w, own(w, now)) for w in mine[:1]]
             self._add_totals(message, notebook, windows, more)
             found.append(fitted(message))
         self._edge = now
@@ -156,10 +156,10 @@ class Figures:
 
     def _add_power(self, message: LiveJson, window: OpenWindow, now: Edge) -> None:
         """Mean power since the message before, or since the window began, by device."""
-        since, now, before = window.start, _of(window, now), self._edge
+        since, now, before = window.start, own(window, now), self._edge
         # One message may see another cell than the one before: between them nothing paused.
         if before is not None and before.readings.keys() >= set(since.readings):
-            since = _of(window, before)
+            since = own(window, before)
         recent = self._monitor.so_far(window, since, now)
         message["running_s"] = _short(now.t_s - window.start.t_s)
         message["place"] = self._place(window.options.zone)
@@ -219,11 +219,6 @@ class Figures:
             if record.session_id == self._monitor.session_id:
                 books.session.add(record, open_since_s)
         return late
-
-
-def _of(window: OpenWindow, edge: Edge) -> Edge:
-    """An edge with the sensors of a window alone: another one's would count from their start."""
-    return Edge(edge.t_s, {s: r for s, r in edge.readings.items() if window.reads(s)})
 
 
 # -- numbers as they are sent --------------------------------------------------------------

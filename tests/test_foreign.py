@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_energy import foreign, json_file, units
-from jupyter_energy.carbon.static import Table
+from jupyter_energy.carbon.zones import Zones
 from jupyter_energy.cli import main
 from jupyter_energy.devices import parse
 from jupyter_energy.errors import EnergyError, UnknownZone, WrongUse
@@ -158,7 +158,7 @@ def test_a_limit_that_nothing_could_pass_is_none(text: str) -> None:
 @pytest.mark.parametrize("piece", ["ﷺ", "\u0327\u0301", "-", "("])
 def test_a_zone_of_a_megabyte_is_refused_at_once(piece: str) -> None:
     with pytest.raises(UnknownZone) as refused:
-        Table().country("a" + piece * 10**6)
+        Zones().at("a" + piece * 10**6)
     assert len(str(refused.value)) < 300
 
 

@@ -58,12 +58,14 @@ LAYERS = (
     ("recovery",),
     ("database",),
     ("store", "summary"),
+    ("sci",),
     # putting together; the settings name what lies below, so they lie above it
     ("config", "logbook", "waiting"),
     ("owners",),
     ("outbox",),
     ("idle_book",),
     ("open_window",),
+    ("factors",),
     ("records",),
     ("refining",),
     ("monitor", "runs"),
@@ -91,10 +93,15 @@ SHARED = {
         *("nvml_sensor", "nvml_sharing", "nvml_values", "perf_power", "powercap", "rapl_access"),
         "rapl_accuracy",
     },
-    "carbon": {"base", "emissions", "place", "static"},
+    "carbon": {
+        *("answers", "base", "cache", "embodied", "emissions", "equivalents", "feed", "here"),
+        *("known", "metadata", "place", "platforms", "regions", "tables", "tokens", "web"),
+        *("weighting", "zones"),
+    },
     "commands": {
         "base",
         "ending",
+        "gathered",
         "idle",
         "kernel_context",
         "limit",
@@ -270,7 +277,7 @@ _MUTABLE = (ast.List, ast.Set, ast.ListComp, ast.SetComp, ast.DictComp, ast.Gene
 # Calls whose value nobody can change.
 _IMMUTABLE_CALLS = {
     *("frozenset", "tuple", "range", "Path", "TypeVar", "ParamSpec", "re.compile"),
-    *("Accuracy", "Choice", "Step", "MappingProxyType", "float", "int", "NotebookRef"),
+    *("Accuracy", "Choice", "Step", "MappingProxyType", "float", "int", "NotebookRef", "timedelta"),
 }
 
 

@@ -9,30 +9,86 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UnknownZone, WrongUse
-from .place import LOCALTIME, TIMEZONE_FILE, WORLD, Place, find
+from .place import LOCALTIME, TIMEZONE_FILE, WORLD, Ask, Place, find
 
 if TYPE_CHECKING:
     from ..model import CarbonIntensity
+    from ..sensors.base import Machine
     from .base import Provider
-    from .static import Table
+    from .zones import Zones
 
 # Modules of this package with `provider() -> Provider`.
-PROVIDERS: tuple[str, ...] = ()
+PROVIDERS = (*("energy_charts", "uk_grid", "eco2mix", "electricity_maps", "watttime", "csv_trace"),)
+ENTRY_POINTS = "jupyter_energy.carbon"
 
 
 def provider(name: str) -> Provider:
-    """The provider of that name. Raises WrongUse for a name that is not in PROVIDERS."""
+    """The provider of that name, ours or a third party's. Raises WrongUse where there is none."""
     from importlib import import_module
 
-    if name not in PROVIDERS:
-        raise WrongUse(f"no provider {name!r}: write one of {', '.join(PROVIDERS)}")
-    made: Provider = import_module(f".{name}", __name__).provider()
+    if name in PROVIDERS:
+        made: Provider = import_module(f".{name}", __name__).provider()
+        return made
+    check_provider(name)
+    from importlib.metadata import entry_points
+
+    (point, *_) = entry_points(group=ENTRY_POINTS, name=name)
+    try:
+        made = point.load().provider()
+    except Exception as error:  # noqa: BLE001  nobody has seen a third party's code
+        what = f"{point.value} cannot be used ({type(error).__name__})"
+        raise WrongUse(f"the provider {name}, {what}: update or remove it") from None
     return made
+
+
+def factor(zone: str) -> CarbonIntensity:
+    """The yearly factor in g CO2e/kWh of a code or an English name, whatever its table.
+
+    "FR" is the country, "US-CA" the state, "EM:FR" the grid zone, "aws:eu-west-3" the cloud region.
+    Raises UnknownZone, with the nearest that would be right.
+    """
+    from .zones import zones
+
+    return zones().at(zone)
+
+
+def pue_of(
+    zone: str, setting: float, origin: str, machine: Machine | None = None
+) -> tuple[float, str]:
+    """The power usage effectiveness that counts in `zone`, and in words whose figure it is.
+
+    The user's `setting`, where `origin` (of Energy.origin) is not "the default"; else the cloud
+    region's disclosed one; else the provider's over all its sites, `machine` telling the provider
+    where the zone does not; else 1.0, "assumed: a machine of one's own".
+    """
+    from .regions import pue_of as found
+    from .zones import zones
+
+    provider = None
+    if machine is not None:
+        from .platforms import cloud, platform
+
+        on = platform(machine)
+        provider = on.cloud if on is not None and on.cloud is not None else cloud(machine)
+    return found(zone, setting, origin, zones().tables, provider)
+
+
+def check_provider(name: str) -> None:
+    """Nothing, for "" and the name of a provider. Raises WrongUse, with the nearest name."""
+    if not name or name in PROVIDERS:
+        return
+    from difflib import get_close_matches
+    from importlib.metadata import entry_points
+
+    names = (*PROVIDERS, *sorted({point.name for point in entry_points(group=ENTRY_POINTS)}))
+    if name not in names:
+        near = get_close_matches(name, names, 1)
+        hint = f"did you mean {near[0]}?" if near else f"write one of {', '.join(names)}"
+        raise WrongUse(f"no provider {name!r:.60}: {hint}")
 
 
 def intensity(
@@ -40,32 +96,35 @@ def intensity(
     origin: str,
     environ: Mapping[str, str],
     *,
-    when: datetime | None = None,
-    table: Table | None = None,
+    machine: Machine | None = None,
+    ask: Ask | None = None,
+    zones: Zones | None = None,
     localtime: Path = LOCALTIME,
     timezone_file: Path = TIMEZONE_FILE,
 ) -> CarbonIntensity:
     """The intensity in g CO2e/kWh for this machine, and in words how its place was found.
 
-    A place that the user set is never replaced: if no table knows it, UnknownZone is raised. A
-    guess that no table knows gives way to the world average, and `how` says so. `when` (UTC) is
-    now unless given.
+    A place that the user set is never replaced: if no table knows it, UnknownZone is raised. One
+    that was found and that no table knows gives way to the world average, and `how` says so.
+    Without a `machine` neither platform nor firmware is looked at; without `ask` no metadata
+    service is asked (place.py).
     """
-    from .static import table as shipped
-
-    place = find(setting, origin, environ, localtime, timezone_file)
-    return at_place(place, when or datetime.now(UTC), table or shipped())
+    found = find(setting, origin, environ, localtime, timezone_file, machine=machine, ask=ask)
+    return at_place(found, zones)
 
 
-def at_place(place: Place, when: datetime, table: Table) -> CarbonIntensity:
-    """The intensity in g CO2e/kWh of a place that was found. Raises UnknownZone for a set one."""
-    how = place.how
+def at_place(place: Place, zones: Zones | None = None) -> CarbonIntensity:
+    """The intensity in g CO2e/kWh of a place. Raises UnknownZone for one that was chosen."""
+    from .zones import zones as shipped
+
+    known = shipped() if zones is None else zones
+    how, assumed = place.how, place.assumed
     try:
-        found = table.at(place.zone, when)
+        found = known.at(place.zone)
     except UnknownZone as error:
-        if not place.assumed:
+        if place.chosen:
             raise UnknownZone(f"{error} ({place.how})") from None
-        how = f"assumed: no figure for {place.zone} ({place.how})"
-        found = table.at(WORLD, when)
-    quality = "assumed" if place.assumed else found.quality
-    return replace(found, how=how, assumed=place.assumed, quality=quality)
+        how, assumed = f"assumed: no figure for {place.zone} ({place.how})", True
+        found = known.at(WORLD)
+    quality = "assumed" if assumed else found.quality
+    return replace(found, how=how, assumed=assumed, quality=quality)

@@ -3,7 +3,7 @@
 A provider file has `provider() -> Provider`, and one line in `PROVIDERS`. It knows what its
 service calls a place, and how to read the service's answers; when to ask, what to keep and what
 to do where it fails is feed.py's. It raises UnknownZone for a place that the service does not
-know; it never answers with a neighbour.
+know; it never answers with a neighbour. It reads no clock, no file, no environment.
 """
 
 from __future__ import annotations
@@ -18,12 +18,16 @@ Quality = Literal["measured", "estimated", "forecast"]
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """From `start` to `end` (UTC, `end` excluded) a kWh stands for `g_per_kwh` grams of CO2e."""
+    """From `start` to `end` (UTC, `end` excluded) a kWh stands for `g_per_kwh` grams of CO2e.
+
+    `fetched` is when the service said so (UTC).
+    """
 
     start: datetime
     end: datetime
     g_per_kwh: float
     quality: Quality
+    fetched: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +50,32 @@ class Signal:
     intervals: tuple[Interval, ...]
 
 
+class Secret(str):
+    """A token or a password: its repr, which tracebacks and logs show, does not tell it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'…'"
+
+
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Query:
+    """What is asked of a service: a region between two moments (UTC).
+
+    What lies after `now` is its forecast; where `end` is `now`, none is wanted. `secrets` has
+    those that the provider named.
+    """
+
+    region: str
+    start: datetime
+    now: datetime
+    end: datetime
+    secrets: Mapping[str, Secret]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
     """What a server answered: its status, the headers in lower case, and the body."""
 
     status: int
@@ -55,9 +83,10 @@ class Answer:
     body: bytes
 
 
-# One GET: the address, and headers that may hold a token. Raises ProviderError for whatever is no
-# 2xx answer; never follows a redirection to another host.
-Get = Callable[[str, Mapping[str, str]], Answer]
+# One GET: what follows the service's address ("/intensity?x=1"), and headers, whose values are
+# Secret where they hold one. Raises ProviderError for whatever is no 2xx answer; never follows a
+# redirection to another host.
+Get = Callable[[str, Mapping[str, str]], Reply]
 
 
 class Provider(Protocol):
@@ -84,16 +113,11 @@ class Provider(Protocol):
         """The names of what one needs to be let in, such as ("token",); empty: nothing."""
 
     def region(self, zone: str) -> str:
-        """What the service calls a place of ours ("FR", "EM:DK-DK1", "US-CA", "aws:eu-west-3").
+        """What the service calls a place: one of ours ("FR", "EM:DK-DK1", "US-CA"), or one of its
+        own, which a user wrote as `Energy.provider_zone`.
 
         Raises UnknownZone, with a text that says what would be right.
         """
 
-    def fetch(
-        self, region: str, start: datetime, end: datetime, secrets: Mapping[str, str], get: Get
-    ) -> Signal:
-        """What the service says of a region between two moments (UTC), forecasts included.
-
-        `get` takes addresses below `url`, such as "/intensity". What the service does not tell is
-        left out. Raises ProviderError.
-        """
+    def fetch(self, query: Query, get: Get) -> Signal:
+        """What the service says, whatever it does not tell left out. Raises ProviderError."""

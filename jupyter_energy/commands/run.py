@@ -98,11 +98,12 @@ def _asked(arguments: argparse.Namespace) -> tuple[Path, Script]:
 
 def _tell_what_is_missing(context: Context) -> None:
     """Say which settings will leave figures out, before the run that they are missing from."""
+    machine = context.settings.machine(context.environ)
     try:
-        intensity(*context.zone(), context.environ)
+        intensity(*context.zone(), context.environ, machine=machine)
     except EnergyError as error:
         context.err(f"jupyter-energy: CO2e will not be known: {error}")
-    for absence in replay.discover(context.settings.machine(context.environ)).absences:
+    for absence in replay.discover(machine).absences:
         context.err(f"jupyter-energy: {absence.reason}. {absence.remedy or ''}".rstrip())
 
 

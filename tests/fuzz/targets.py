@@ -11,13 +11,13 @@ import json
 import math
 import tempfile
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC
 from functools import cache
 from pathlib import Path
 
 from fuzz import inputs, oracles
 from jupyter_energy import calibration, foreign, json_file, settings, units
-from jupyter_energy.carbon.static import Table
+from jupyter_energy.carbon.zones import zones
 from jupyter_energy.config import Energy
 from jupyter_energy.devices import DOUBT, WORDS, doubts
 from jupyter_energy.devices import parse as parse_devices
@@ -85,16 +85,11 @@ def devices(data: bytes) -> None:
 def zone(data: bytes) -> None:
     """A zone, from wherever."""
     try:
-        found = _table().at(inputs.text_of(data), datetime(2026, 1, 1, tzinfo=UTC))
+        found = zones().at(inputs.text_of(data))
     except WrongUse as error:
         return oracles.safe_message(error)
     assert 0 < found.g_per_kwh < 3000
     return oracles.safe_text(found.place, 80)
-
-
-@cache
-def _table() -> Table:
-    return Table()
 
 
 def limit(data: bytes) -> None:

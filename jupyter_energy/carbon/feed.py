@@ -1,0 +1,379 @@
+"""A live signal in the background: asked while cells run, remembered, never waited for.
+
+`wanted` says that a cell runs, `between` what was known of a time. What lies between them happens
+on a thread that ends soon after the last cell. A service is asked at its own step, by one kernel
+for all of this user on this machine (cache.py); its failures never change the place.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from ..errors import ProviderError, UnknownZone
+from ..signals import raise_if_users
+from .answers import checked
+from .base import Get, Interval, Provider, Query, Secret, Signal
+from .known import HELD_STEPS, PERSONAL, Known, from_text, newer, to_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..config import Energy
+    from .cache import Cache
+    from .web import Web
+
+# A cell that runs says so at least every 5 s (the sign of life of a kernel).
+LINGER_S = 15.0
+# How far a service is asked back and ahead. The free tier of Electricity Maps tells a day.
+BACK = timedelta(hours=24)
+AHEAD = timedelta(hours=48)
+# While another kernel asks, its answer is looked for this often, and so long at most: a child
+# that was forked meanwhile may hold the lock for ever.
+LOOK_S, ASKING_S = 2.0, 30.0
+# All kernels that wait for a step to end do not ask at once.
+JITTER = 0.1
+CLOSE_S = 0.5
+
+
+def _utc() -> datetime:
+    return datetime.now(UTC)
+
+
+class Feed:
+    """One provider's signal. Any thread may call it; only `refresh` and `recall` take time.
+
+    `place` says what of ours, or of the provider's own, a zone is to be asked as; `secrets` gives
+    what lets one in, and raises ProviderError; `now` is the wall clock, UTC.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        get: Get,
+        cache: Cache | None = None,
+        secrets: Callable[[], Mapping[str, Secret]] = dict,
+        place: Callable[[str], str] = str,
+        now: Callable[[], datetime] = _utc,
+        linger_s: float = LINGER_S,
+    ) -> None:
+        self.provider = provider
+        self._get, self._cache, self._secrets = get, cache, secrets
+        self._place, self._now, self._linger_s = place, now, linger_s
+        self._every_s = provider.step_s * (1 + JITTER * random.random())
+        self._known: dict[str, Known] = {}  # by region; each value is replaced, never changed
+        self._used: Mapping[str, Secret] = {}  # the secrets of the last question
+        self._busy: dict[str, datetime] = {}  # since when another kernel asks, by region
+        self._wants: dict[str, float] = {}  # when a zone was wanted last (monotonic s)
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._pid = os.getpid()
+        self._closed = False
+
+    # -- while cells run -------------------------------------------------------------------
+
+    def wanted(self, zone: str) -> None:
+        """A cell runs at a place; to be called at its start and at least every 15 s while it runs.
+
+        Takes microseconds; a thread sees to it that what is known is no older than a step.
+        """
+        if self._closed or os.getpid() != self._pid:
+            return
+        self._wants[zone] = time.monotonic()
+        self._wake.put(None)
+        if self._thread is None:
+            thread = threading.Thread(target=self._run, name="jupyter-energy-carbon", daemon=True)
+            self._thread = thread
+            try:
+                thread.start()
+            except RuntimeError:  # no thread is to be had
+                self._thread = None
+
+    def between(
+        self, zone: str, start: datetime, end: datetime
+    ) -> tuple[Signal | None, str | None]:
+        """The signal with what it has for a time (UTC), and what is to be said of it, in words.
+
+        From memory, at once. Its intervals reach over that time's edges, and leave out what is not
+        known; a value that no newer one follows yet is held for two steps, as "estimated". None
+        where nothing is known, and then the words say why.
+        """
+        try:
+            region = self._region(zone)
+        except UnknownZone as error:
+            return None, str(error)
+        known = self._known.get(region, Known())
+        title, trouble = self.provider.title, known.trouble
+        if known.signal is None:
+            why = f"{title} has not been asked yet" if trouble is None else str(trouble)
+            return None, why
+        end = max(end, start + timedelta.resolution)
+        last = known.signal.intervals[-1]
+        held = _held(last, known.signal.step_s)
+        inside = [i for i in (*known.signal.intervals, held) if i.start < end and i.end > start]
+        if not inside:
+            why = f"{title} has no value for {start:%Y-%m-%d %H:%M} UTC"
+            return None, why if trouble is None or end <= held.end else str(trouble)
+        said = None
+        if inside[-1] is held:
+            said = f"{title}'s value of {last.start:%H:%M} UTC, while there is no newer one"
+            said += f": {trouble}" if trouble is not None else ""
+        elif _gaps(inside, start, end):
+            said = f"{title} has no value for a part of the time"
+        return replace(known.signal, intervals=tuple(inside)), said
+
+    def close(self) -> None:
+        """Ask no more, and end the thread."""
+        self._closed = True
+        if os.getpid() != self._pid:
+            return
+        abort = getattr(self._get, "abort", None)
+        if abort is not None:
+            abort()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            self._wake.put(None)
+            thread.join(CLOSE_S)
+
+    # -- for commands, which may wait ------------------------------------------------------
+
+    def known(self, zone: str) -> Known:
+        """What is known of a place, for `doctor`. Raises UnknownZone."""
+        return self._known.get(self._region(zone), Known())
+
+    def recall(self, zone: str) -> None:
+        """Have `between` know what this machine has kept of a place; reads a file and asks nobody.
+
+        Raises UnknownZone.
+        """
+        region = self._region(zone)
+        if self._cache is not None:
+            self._recalled(region)
+
+    def refresh(self, zone: str) -> None:
+        """Ask the service, where what this machine knows is older than a step.
+
+        It may take some seconds, and raises UnknownZone; failures are kept, and told by `between`.
+        """
+        region = self._region(zone)
+        now = self._now()
+        if not self._is_due(region, now):
+            return
+        if self._cache is None:
+            self._known[region] = self._asked(region, now)
+            return
+        with self._cache.turn(region) as ours:
+            self._recalled(region)
+            if not self._is_due(region, now):
+                self._busy.pop(region, None)
+                return
+            if not ours:
+                since = self._busy.setdefault(region, now)
+                if timedelta(0) <= now - since < timedelta(seconds=ASKING_S):
+                    return
+            self._busy.pop(region, None)
+            found = self._asked(region, now)
+            self._known[region] = found
+            self._cache.write(region, to_text(found))
+
+    # -- within ----------------------------------------------------------------------------
+
+    def _region(self, zone: str) -> str:
+        return self.provider.region(self._place(zone))
+
+    def _is_due(self, region: str, now: datetime) -> bool:
+        known = self._known.get(region, Known())
+        if known.is_due(now, self._every_s):
+            return True
+        if known.trouble is None or known.trouble.kind not in PERSONAL:
+            return False
+        with suppress(ProviderError):  # still no token
+            return dict(self._secrets()) != self._used  # there is another one now
+        return False
+
+    def _recalled(self, region: str) -> None:
+        """Take over what the file knows, where that is newer."""
+        assert self._cache is not None
+        text = self._cache.read(region)
+        kept = None if text is None else from_text(text)
+        if kept is not None:
+            self._known[region] = newer(self._known.get(region, Known()), kept)
+
+    def _asked(self, region: str, now: datetime) -> Known:
+        """What is known after the service was asked."""
+        known = self._known.get(region, Known())
+        with_forecast = known.wants_forecast(now)
+        end = now + AHEAD if with_forecast else now
+        error: ProviderError
+        try:
+            self._used = dict(self._secrets())
+            query = Query(region, self._since(known, now), now, end, self._used)
+            signal = self.provider.fetch(query, self._get)
+            return known.answered(checked(signal, self.provider.title), now, with_forecast)
+        except (ProviderError, UnknownZone) as found:
+            kind = found.kind if isinstance(found, ProviderError) else "refused"
+            after_s = found.retry_after_s if isinstance(found, ProviderError) else None
+            remedy = found.remedy if isinstance(found, ProviderError) else None
+            error = ProviderError(str(found), kind, after_s, remedy)
+        except Exception as found:  # noqa: BLE001  a third party's code; its text may hold anything
+            raise_if_users(found)
+            what = f"{self.provider.title} cannot be read ({type(found).__name__})"
+            error = ProviderError(what, "failed")
+        return known.failed(error, now)
+
+    def _since(self, known: Known, now: datetime) -> datetime:
+        """From when on values are wanted: the last that may still change, a day back at most."""
+        settled = [
+            interval.start
+            for interval in (known.signal.intervals if known.signal else ())
+            if interval.quality == "measured" and interval.start <= now
+        ]
+        step = timedelta(seconds=self.provider.step_s)
+        return min(max(settled[-1] - step, now - BACK), now - step) if settled else now - BACK
+
+    def _run(self) -> None:
+        """The thread: tends the places that are wanted, and ends when none is."""
+        me = threading.current_thread()
+        while self._thread is me:
+            # Any code of the process may throw an exception into this thread: it is not meant for
+            # us, and its traceback would be printed into whatever cell runs then.
+            with suppress(BaseException):
+                self._work()
+                self._thread = None
+                # Whoever woke it before that saw a thread, and began none.
+                if not (self._closed or self._wake.empty() or self._has_thread()):
+                    self._thread = me
+
+    def _has_thread(self) -> bool:
+        return self._thread is not None
+
+    def _work(self) -> None:
+        while True:
+            while not self._wake.empty():
+                self._wake.get_nowait()
+            since = time.monotonic() - self._linger_s
+            zones = [zone for zone, at in list(self._wants.items()) if at > since]
+            if self._closed or not zones:
+                return
+            wait_s = min(self._tend(zone) for zone in zones)
+            with suppress(queue.Empty):
+                self._wake.get(timeout=min(wait_s, self._linger_s))
+
+    def _tend(self, zone: str) -> float:
+        """Have a place known; in how many s it is to be looked at again."""
+        try:
+            self.refresh(zone)
+            region = self._region(zone)
+        except Exception as error:  # noqa: BLE001  a plug-in's region(), as UnknownZone: told by `between`
+            raise_if_users(error)
+            return self._linger_s
+        if region in self._busy:
+            return LOOK_S
+        due = self._known.get(region, Known()).due(self._every_s)
+        left_s = 0.0 if due is None else (due - self._now()).total_seconds()
+        return max(left_s, 1.0)
+
+
+def feed_for(settings: Energy, environ: Mapping[str, str]) -> Feed | None:
+    """The feed of the provider that the settings name; None where they name none.
+
+    Raises WrongUse for a provider that there is not. Opens nothing, starts no thread.
+    """
+    if not settings.provider:
+        return None
+    from . import provider as provider_named
+    from .cache import Cache
+    from .tokens import FILE, secrets_of
+
+    found = provider_named(settings.provider)
+    if not found.url:
+        from .csv_trace import file_reader
+
+        return Feed(found, file_reader(settings.csv_trace), place=_of_file(settings, environ))
+    return Feed(
+        found,
+        web_of(found, settings),
+        Cache(settings.cache_folder(), found.name),
+        lambda: secrets_of(found, environ, _settings_folder() / FILE),
+        _places(settings, environ),
+    )
+
+
+def web_of(provider: Provider, settings: Energy) -> Web:
+    """Asks the provider at its own address, or the one that the user gave."""
+    from .web import Web
+
+    return Web(provider.title, settings.provider_url or provider.url)
+
+
+def _settings_folder() -> Path:
+    from ..settings import default_file
+
+    return default_file().parent
+
+
+def _places(settings: Energy, environ: Mapping[str, str]) -> Callable[[str], str]:
+    """What a zone is asked as: the user's word for the place in the settings, else itself."""
+    is_home = _home(settings, environ)
+
+    def place(zone: str) -> str:
+        named = settings.provider_zone
+        return named if named and is_home(zone) else zone
+
+    return place
+
+
+def _of_file(settings: Energy, environ: Mapping[str, str]) -> Callable[[str], str]:
+    """The same of a file, which is of the place in the settings and of no other."""
+    is_home = _home(settings, environ)
+
+    def place(zone: str) -> str:
+        if not is_home(zone):
+            raise UnknownZone(
+                f"the file of Energy.csv_trace is not of {zone}, but of your own zone"
+            )
+        return settings.provider_zone
+
+    return place
+
+
+def _home(settings: Energy, environ: Mapping[str, str]) -> Callable[[str], bool]:
+    """Whether a zone is the one that the settings or the time zone name: what they say of it holds
+    for no other, such as one by `--zone`."""
+    from . import intensity
+
+    homes: dict[str | None, str | None] = {}  # by what the settings say
+
+    def is_home(zone: str) -> bool:
+        said = settings.zone
+        if said not in homes:
+            homes[said] = None
+            with suppress(UnknownZone):
+                homes[said] = intensity(said, settings.origin("zone"), environ).zone
+        return zone in (said, homes[said])
+
+    return is_home
+
+
+def _held(last: Interval, step_s: float) -> Interval:
+    """The last value, held beyond its end."""
+    until = last.end + timedelta(seconds=HELD_STEPS * step_s)
+    return replace(last, start=last.end, end=until, quality="estimated")
+
+
+def _gaps(intervals: list[Interval], start: datetime, end: datetime) -> bool:
+    """Whether intervals in order leave a part of a time out."""
+    at = start
+    for interval in intervals:
+        if interval.start > at:
+            return True
+        at = interval.end
+    return at < end
