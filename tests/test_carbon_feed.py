@@ -9,11 +9,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from standins.web_server import Asked, Service, Told
 
 from jupyter_energy.carbon.base import Get, Interval, Query, Signal
 from jupyter_energy.carbon.cache import Cache
-from jupyter_energy.carbon.feed import Feed
-from jupyter_energy.errors import UnknownZone
+from jupyter_energy.carbon.feed import Feed, feed_for
+from jupyter_energy.config import Energy
+from jupyter_energy.errors import ProviderError, UnknownZone
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 STEP = timedelta(minutes=15)
@@ -72,7 +74,7 @@ class Grid:
 
 
 def g_at(moment: datetime) -> float:
-    return 100.0 + (moment - NOON) / STEP
+    return 100.0 + (moment - NOON) / STEP % 100
 
 
 @pytest.fixture
@@ -111,3 +113,328 @@ def test_a_cell_that_runs_has_the_service_asked_on_another_thread_which_then_end
     ]
     assert said is None
     assert len(grid.queries) == 1
+
+
+def test_what_is_younger_than_a_step_is_not_asked_again_and_what_is_older_is(
+    feed: Feed, grid: Grid, clock: Clock
+) -> None:
+    feed.refresh("FR")
+    clock.go(minutes=14)
+    feed.refresh("FR")
+    assert len(grid.queries) == 1
+    clock.go(minutes=3)
+    feed.refresh("FR")
+    assert len(grid.queries) == 2
+    signal, _ = feed.between("FR", NOON, NOON + 2 * STEP)
+    assert signal is not None
+    assert [i.g_per_kwh for i in signal.intervals] == [100, 101]
+
+
+def test_a_forecast_is_asked_for_once_in_half_an_hour_and_gives_way_to_what_was(
+    feed: Feed, grid: Grid, clock: Clock
+) -> None:
+    for _ in range(3):
+        feed.refresh("FR")
+        clock.go(minutes=17)
+    assert [query.end > query.now for query in grid.queries] == [True, False, True]
+    signal, said = feed.between("FR", NOON, NOON + 4 * STEP)
+    assert signal is not None
+    assert [i.quality for i in signal.intervals] == ["measured"] * 3 + ["forecast"]
+    assert said is None
+
+
+def test_a_second_kernel_reads_what_the_first_was_answered_and_asks_nobody(
+    feed: Feed, grid: Grid, clock: Clock, tmp_path: Path
+) -> None:
+    feed.refresh("FR")
+    other = Grid()
+    second = Feed(other, never, Cache(tmp_path / "cache", "grid"), now=clock)
+    second.refresh("FR")
+    assert other.queries == []
+    assert second.between("FR", NOON, NOON + STEP) == feed.between("FR", NOON, NOON + STEP)
+    (file,) = (tmp_path / "cache").iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_while_one_kernel_asks_another_neither_asks_nor_waits(
+    feed: Feed, grid: Grid, clock: Clock, tmp_path: Path
+) -> None:
+    grid.gate = threading.Event()
+    asking = threading.Thread(target=feed.refresh, args=("FR",))
+    asking.start()
+    assert grid.asked.wait(10)
+    other = Grid()
+    second = Feed(other, never, Cache(tmp_path / "cache", "grid"), now=clock)
+    second.refresh("FR")
+    assert other.queries == []
+    # Whoever holds the lock for longer than any question takes is not waited for any more.
+    clock.go(seconds=31)
+    second.refresh("FR")
+    assert len(other.queries) == 1
+    grid.gate.set()
+    asking.join(10)
+
+
+def test_a_child_that_was_forked_while_its_parent_asked_keeps_nobody_out(
+    feed: Feed, grid: Grid, clock: Clock, tmp_path: Path
+) -> None:
+    cache = Cache(tmp_path / "cache", "grid")
+    with cache.turn("fr") as ours:
+        assert ours
+        ready, go_on = os.pipe(), os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.write(ready[1], b"x")
+            os.read(go_on[0], 1)
+            os._exit(0)
+        os.read(ready[0], 1)
+    with cache.turn("fr") as ours_again:
+        assert ours_again
+    os.write(go_on[1], b"x")
+    os.waitpid(child, 0)
+    for end in (*ready, *go_on):
+        os.close(end)
+
+
+def test_a_forked_child_starts_no_thread_and_still_tells_what_was_known(
+    feed: Feed, grid: Grid
+) -> None:
+    feed.refresh("FR")
+    child = os.fork()
+    if child == 0:
+        feed.wanted("FR")
+        signal, _ = feed.between("FR", NOON, NOON + STEP)
+        os._exit(0 if signal is not None and threading.active_count() == 1 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def failing(
+    text: str = "The grid did not answer (HTTP 503)", kind: str = "failed"
+) -> ProviderError:
+    return ProviderError(text, kind)
+
+
+def test_after_a_failure_the_last_value_holds_for_two_steps_then_nothing_is_known_and_it_says_why(
+    feed: Feed, grid: Grid, clock: Clock
+) -> None:
+    feed.refresh("FR")
+    grid.queries.clear()
+    clock.go(minutes=90)  # the forecast of an hour has ended half an hour ago
+    grid.problem = failing()
+    feed.refresh("FR")
+    assert len(grid.queries) == 1
+    end_of_forecast = NOON + 5 * STEP
+    signal, said = feed.between("FR", end_of_forecast, end_of_forecast + 2 * STEP)
+    assert signal is not None
+    (held,) = signal.intervals
+    assert (held.g_per_kwh, held.quality) == (500.0, "estimated")
+    assert said is not None
+    assert said.endswith(
+        "while there is no newer one: The grid did not answer (HTTP 503) since 13:35 UTC"
+    )
+    later = end_of_forecast + 2 * STEP
+    assert feed.between("FR", later, later + STEP) == (
+        None,
+        "The grid did not answer (HTTP 503) since 13:35 UTC",
+    )
+
+
+def test_a_service_that_fails_is_asked_after_half_a_minute_then_twice_as_long_up_to_an_hour(
+    feed: Feed, grid: Grid, clock: Clock
+) -> None:
+    grid.problem = failing()
+    waits = []
+    for _ in range(9):
+        asked = len(grid.queries)
+        feed.refresh("FR")
+        assert len(grid.queries) == asked + 1
+        again = feed.known("FR").trouble.again  # type: ignore[union-attr]
+        waits.append((again - clock.now).total_seconds())
+        clock.now = again - timedelta(seconds=1)
+        feed.refresh("FR")
+        assert len(grid.queries) == asked + 1
+        clock.now = again
+    assert waits == [30, 60, 120, 240, 480, 960, 1920, 3600, 3600]
+
+
+def test_no_kernel_asks_before_the_service_wants_it(
+    feed: Feed, grid: Grid, clock: Clock, tmp_path: Path
+) -> None:
+    grid.problem = ProviderError(
+        "The grid wants to be asked less often (HTTP 429)", "limited", 7200
+    )
+    feed.refresh("FR")
+    clock.go(minutes=119)
+    other = Grid()
+    second = Feed(other, never, Cache(tmp_path / "cache", "grid"), now=clock)
+    second.refresh("FR")
+    assert other.queries == []
+    assert "HTTP 429" in str(second.between("FR", NOON, NOON + STEP)[1])
+    clock.go(minutes=1)
+    second.refresh("FR")
+    assert len(other.queries) == 1
+
+
+def test_a_refused_token_keeps_no_other_kernel_from_asking_with_its_own(
+    feed: Feed, grid: Grid, clock: Clock, tmp_path: Path
+) -> None:
+    grid.problem = ProviderError("The grid does not know this token (HTTP 401)", "denied")
+    feed.refresh("FR")
+    other = Grid()
+    Feed(other, never, Cache(tmp_path / "cache", "grid"), now=clock).refresh("FR")
+    assert len(other.queries) == 1
+
+
+def test_a_place_that_the_provider_does_not_know_is_never_answered_with_another(
+    feed: Feed, grid: Grid
+) -> None:
+    feed.refresh("FR")
+    assert feed.between("nowhere", NOON, NOON + STEP) == (
+        None,
+        "The grid has no figures for 'nowhere': write FR",
+    )
+    with pytest.raises(UnknownZone):
+        feed.refresh("nowhere")
+    feed.wanted("nowhere")
+    assert len(grid.queries) == 1
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b"[]",
+        b"null",
+        b'{"format": 2}',
+        b'{"format": 1, "signal": {}, "trouble": null, "asked": null, "forecast_asked": null}',
+        b'{"format": 1, "signal": null, "trouble": {"text": 1}, "asked": 3, "forecast_asked": 0}',
+    ],
+)
+def test_a_damaged_cache_is_as_none(
+    feed: Feed, grid: Grid, clock: Clock, tmp_path: Path, damage: bytes
+) -> None:
+    cache = Cache(tmp_path / "cache", "grid")
+    cache.file("fr").parent.mkdir()
+    cache.file("fr").write_bytes(damage)
+    feed.recall("FR")
+    feed.refresh("FR")
+    assert len(grid.queries) == 1
+    assert feed.between("FR", NOON, NOON + STEP)[0] is not None
+
+
+def test_a_cache_that_is_cut_off_anywhere_is_as_none_or_as_whole(
+    feed: Feed, grid: Grid, clock: Clock, tmp_path: Path
+) -> None:
+    feed.refresh("FR")
+    cache = Cache(tmp_path / "cache", "grid")
+    whole = cache.file("fr").read_bytes()
+    for length in range(0, len(whole), 7):
+        cache.file("fr").write_bytes(whole[:length])
+        second = Feed(Grid(), never, cache, now=clock)
+        second.recall("FR")
+        assert second.between("FR", NOON, NOON + STEP)[0] is None
+
+
+def test_a_folder_that_cannot_be_made_costs_the_sharing_and_no_more(
+    grid: Grid, clock: Clock, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    feed = Feed(grid, never, Cache(tmp_path / "file" / "cache", "grid"), now=clock)
+    feed.refresh("FR")
+    assert feed.between("FR", NOON, NOON + STEP)[0] is not None
+
+
+def test_a_clock_that_jumps_back_or_far_ahead_leads_to_one_more_question(
+    feed: Feed, grid: Grid, clock: Clock
+) -> None:
+    for jump_h in (-5, 50, -100):
+        asked = len(grid.queries)
+        feed.refresh("FR")
+        clock.go(hours=jump_h)
+        feed.refresh("FR")
+        feed.refresh("FR")
+        assert len(grid.queries) <= asked + 2
+        assert feed.known("FR").asked == clock.now
+
+
+def test_values_are_kept_for_14_days_so_that_a_run_can_be_told_anew(
+    feed: Feed, grid: Grid, clock: Clock, tmp_path: Path
+) -> None:
+    feed.refresh("FR")
+    clock.go(days=13)
+    feed.refresh("FR")
+    later = Feed(Grid(), never, Cache(tmp_path / "cache", "grid"), now=clock)
+    later.recall("FR")
+    signal, _ = later.between("FR", NOON, NOON + STEP)
+    assert signal is not None
+    (interval,) = signal.intervals
+    assert interval == Interval(NOON, NOON + STEP, 100, "measured", NOON + timedelta(minutes=5))
+    clock.go(days=2)
+    feed.refresh("FR")
+    assert feed.between("FR", NOON, NOON + STEP)[0] is None
+
+
+def test_an_exception_of_a_third_party_is_told_by_its_kind_alone(feed: Feed, grid: Grid) -> None:
+    grid.problem = RuntimeError("token=geheim")
+    feed.refresh("FR")
+    _, said = feed.between("FR", NOON, NOON + STEP)
+    assert said is not None
+    assert said.startswith("The grid cannot be read (RuntimeError)")
+    assert "geheim" not in said
+
+
+def test_after_the_end_nothing_is_asked(feed: Feed, grid: Grid) -> None:
+    feed.close()
+    feed.wanted("FR")
+    assert "jupyter-energy-carbon" not in {thread.name for thread in threading.enumerate()}
+    assert grid.queries == []
+
+
+def test_the_end_waits_for_no_service_that_hangs(feed: Feed, grid: Grid) -> None:
+    grid.gate = threading.Event()
+    feed.wanted("FR")
+    assert grid.asked.wait(10)
+    feed.close()
+    grid.gate.set()
+
+
+def test_without_a_provider_there_is_no_feed() -> None:
+    assert feed_for(Energy(), {}) is None
+
+
+def settings(tmp_path: Path, **more: str) -> Energy:
+    said = {"CACHE": str(tmp_path / "cache"), **more}
+    made = Energy(environ={f"JUPYTER_ENERGY_{name}": value for name, value in said.items()})
+    assert made.complaints == []
+    return made
+
+
+def test_a_word_of_the_users_for_their_place_answers_for_no_other_place(tmp_path: Path) -> None:
+    feed = feed_for(settings(tmp_path, ZONE="GB", PROVIDER="uk_grid", PROVIDER_ZONE="RG10"), {})
+    assert feed is not None
+    assert str(feed.between("GB", NOON, NOON + STEP)[1]).endswith("has not been asked yet")
+    assert "no figures for 'FR'" in str(feed.between("FR", NOON, NOON + STEP)[1])
+
+
+@pytest.mark.parametrize(
+    ("zone", "country"), [("aws:eu-west-3", "fr"), ("gcp:europe-west1", "be"), ("EM:FR", "fr")]
+)
+def test_a_cloud_region_is_asked_as_its_grid(zone: str, country: str, tmp_path: Path) -> None:
+    def answer(_asked: Asked) -> Told:
+        return Told(503)
+
+    with Service(answer).running() as service:
+        chosen = settings(tmp_path, PROVIDER="energy_charts", PROVIDER_URL=service.url)
+        feed = feed_for(chosen, {})
+        assert feed is not None
+        feed.refresh(zone)
+        assert [asked.parameters["country"] for asked in service.asked] == [country]
+
+
+def test_a_region_whose_grid_is_not_sure_is_not_asked_for(tmp_path: Path) -> None:
+    feed = feed_for(settings(tmp_path, PROVIDER="energy_charts"), {})
+    assert feed is not None
+    for zone in ("aws:us-west-2", "aws:eu-north-1", "US-CA", "WORLD"):
+        assert "Energy-Charts has no figures for" in str(feed.between(zone, NOON, NOON + STEP)[1])
