@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from .display.devices import device_label
 from .errors import EnergyError, StoreError, topic_of
@@ -40,7 +41,7 @@ STORE_DEADLINE_S = 2.0
 SETTLED_S = 0.5
 # Power over less is mostly the age of the sensors' values.
 LEAST_S = 0.2
-LONGEST_NAME, LONGEST_HOST = 28, 40
+LONGEST_NAME, LONGEST_HOST, LONGEST_SOURCE, LONGEST_NOTE = 28, 40, 40, 120
 LONGEST_NOTE = 120
 # More devices of a kind than this are told as one: "GPU ×8".
 MOST_OF_A_KIND = 2
@@ -148,7 +149,8 @@ class Figures:
 
     def _place(self, option: str | None = None) -> PlaceJson | None:
         try:
-            return _place(self._monitor.intensity(option), self._monitor.settings.pue)
+            found, since = self._monitor.factors.now(option)
+            return _place(found, self._monitor.factors.pue(found)[0], since)
         except EnergyError:
             return None
 
@@ -281,20 +283,27 @@ def _totals(totals: Totals) -> LiveTotalsJson:
     }
 
 
-def _place(found: CarbonIntensity, pue: float) -> PlaceJson:
+def _place(found: CarbonIntensity, pue: float, since: datetime | None) -> PlaceJson:
+    """`since` is when the value began to hold (UTC), where it is a live one."""
     how = "set"
     if found.assumed:
         how = "guessed" if found.how.startswith("guessed") else "assumed"
-    return {
+    made: PlaceJson = {
         "name": clean(found.place, LONGEST_NAME),
         "zone": clean(found.zone, LONGEST_NAME),
         "g_per_kwh": _short(found.g_per_kwh),
         "kind": found.kind,
-        "source": clean(found.source, LONGEST_NAME),
+        "source": clean(found.source, LONGEST_SOURCE),
         "year": found.year,
         "pue": pue,
         "how": how,
     }
+    if since is not None:
+        live = "forecast" if found.quality == "forecast" else "live"
+        made["held"] = f"{live}, since {since:%H:%M} UTC"
+    if found.note:
+        made["note"] = clean(found.note, LONGEST_NOTE)
+    return made
 
 
 def _short(number: float, digits: int = DIGITS) -> float:
