@@ -55,6 +55,7 @@ class Books:
 
     notebook_id: str
     generation: int
+    restated: int = 0  # Store.restatements
     last: Mark = field(default_factory=Mark)
     seen: set[str] = field(default_factory=set)  # run ids of the latest read
     whole: Tally = field(default_factory=Tally)
@@ -190,12 +191,13 @@ class Figures:
         if known is None:
             raise StoreError("the store has not answered yet")
         books = self._books.get(notebook)
-        if books is None or books.notebook_id != known.id:
-            books = Books(known.id, self._store.generation)
+        restated = self._store.restatements(known.id)
+        if books is None or (books.notebook_id, books.restated) != (known.id, restated):
+            books = Books(known.id, self._store.generation, restated)
         records, last = self._store.records_after(books.last, known.id)
         if books.generation != self._store.generation and books.last != Mark():
             # Opened anew: it may be another file, without what was counted.
-            books = Books(known.id, self._store.generation)
+            books = Books(known.id, self._store.generation, restated)
             records, last = self._store.records_after(Mark(), known.id)
         books.generation = self._store.generation
         for text in self._store.warnings:
@@ -205,7 +207,7 @@ class Figures:
         late = self._count(books, records, open_since_s)
         if any(record.session_id != self._monitor.session_id for record in late):
             # Another kernel ran this notebook meanwhile: all in the order in which it began.
-            books = Books(known.id, books.generation)
+            books = Books(known.id, books.generation, restated)
             records, last = self._store.records_after(Mark(), known.id)
             self._count(books, sorted(records, key=lambda r: r.start), open_since_s)
         if records:
