@@ -34,6 +34,7 @@ class Factors:
         self._environ = environ
         self._machine = settings.machine(environ)
         self._here = Here(self._machine)
+        self._here.begin(*self.zone())
         self._pues: dict[tuple[str, float, str], tuple[float, str]] = {}
         self._feed: Feed | None = None
         self._feed_of: tuple[str, ...] = ("",)  # the settings that it was made with
