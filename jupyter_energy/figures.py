@@ -72,6 +72,7 @@ class Figures:
         self._books: dict[Key, Books] = {}
         self._edge: Edge | None = None
         self._version = version()
+        self.lacking: list[Key] = []  # the notebooks whose totals the last messages lack
 
     def close(self) -> None:
         """Let go of the store's file."""
@@ -86,6 +87,7 @@ class Figures:
         if windows:
             now = self._monitor.sampler.look(lambda s: any(w.reads(s) for w in windows))
         found = []
+        self.lacking = []
         for notebook in notebooks:
             message = self._message(state, notebook, every_s, measuring)
             mine = [w for w in windows if w.notebook == notebook]
@@ -116,6 +118,7 @@ class Figures:
             books = self._read(notebook, windows)
         except StoreError as error:
             message["note"] = clean(str(error), LONGEST_NOTE)
+            self.lacking.append(notebook)
         if self._store.trouble is not None:
             message["note"] = clean(self._store.trouble, LONGEST_NOTE)
         books = books or Books("", 0)

@@ -197,13 +197,6 @@ def joined(spans: Sequence[Span], most: int = MOST_SPANS) -> tuple[Span, ...]:
     return tuple(found)
 
 
-def at_moment(signal: Signal, yearly: CarbonIntensity, now: datetime) -> CarbonIntensity | None:
-    """The factor of a moment; None where the signal has none for it."""
-    if not any(i.start <= now < i.end for i in signal.intervals):
-        return None
-    return weighted((Drawn(now, {}), Drawn(now, {})), signal, yearly)[0]
-
-
 _Piece = tuple[datetime, datetime, Interval | None]
 
 
