@@ -88,6 +88,13 @@ class Factors:
                 return weighted(course, signal, found, why)
         return replace(found, note=f"{why or 'no live value yet'}: the yearly factor"), ()
 
+    def recall(self, option: str | None = None) -> None:
+        """Have `of_run` know what this machine has kept of live values at a place: reads a file."""
+        feed = self._live()
+        if feed is not None:
+            with suppress(UnknownZone):
+                feed.recall(self.yearly(option).zone)
+
     def now(self, option: str | None = None) -> tuple[CarbonIntensity, datetime | None]:
         """The factor that counts now, and since when it holds where it is a live one (UTC).
 

@@ -161,7 +161,11 @@ class Sums:
                 "pue": of["pue"],
                 "pue_source": of["pue_source"] or None,
                 "how": of["how"],
-                "note": None,  # there may be one for each run: summary and cells tell them
+                # There may be another one for each run: summary and cells tell them.
+                "note": None,
+                "start": None,
+                "end": None,
+                "said_g": None,
                 "assumed": bool(of["assumed"]),
                 "estimated_share": min(1.0, estimated_g / mid) if mid > 0 else 0.0,
                 "parts": None,

@@ -52,7 +52,9 @@ class CarbonJson(TypedDict):
     Where several places enter one sum, `g_per_kwh` is the energy-weighted mean and `zone` lists
     them, as do the other words; where average and marginal meet, the figures are null and `parts`
     has one entry a kind. `place` and `how` are words for people; `note` says why a factor is not
-    the one that was asked for, `pue_source` whose figure the PUE is.
+    the one that was asked for, `pue_source` whose figure the PUE is. `start` and `end`: from when
+    to when the values of a live signal held; `said_g`: the grams that were told at the time, where
+    some of them have been restated since.
     """
 
     low: float | None
@@ -72,6 +74,9 @@ class CarbonJson(TypedDict):
     pue_source: str | None
     how: str | None
     note: str | None
+    start: str | None
+    end: str | None
+    said_g: float | None
     assumed: bool
     estimated_share: float | None
     parts: list[CarbonJson] | None

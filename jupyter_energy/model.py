@@ -237,8 +237,8 @@ class CarbonIntensity:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A part of a run, from `start` to `end` (UTC), in which a kWh stood for `g_per_kwh` grams:
-    `energy_share` (0 to 1) of the run's energy was drawn in it."""
+    """From `start` to `end` (UTC) a kWh stood for `g_per_kwh` grams, and `energy_share` (0 to 1) of
+    a run's energy was drawn then."""
 
     start: datetime
     end: datetime

@@ -134,11 +134,19 @@ def _carbon(found: object, is_part: bool = False) -> CarbonJson | None:
         "pue_source": text(found.get("pue_source")),
         "how": text(found.get("how")),
         "note": text(found.get("note")),
+        "start": _moment(found.get("start")),
+        "end": _moment(found.get("end")),
+        "said_g": number(found.get("said_g")),
         # Where nobody said that a place was known, it was not.
         "assumed": found.get("assumed") is not False,
         "estimated_share": number(found.get("estimated_share")),
         "parts": parts or None,
     }
+
+
+def _moment(found: object) -> str | None:
+    at = moment(found)
+    return None if at is None else utc_text(at)
 
 
 def _value(found: object) -> ValueJson | None:

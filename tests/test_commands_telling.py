@@ -145,7 +145,7 @@ def test_two_kinds_of_intensity_make_no_one_number_for_a_model_card(person: Pers
 def test_a_notebook_that_was_never_measured_is_told_what_to_run_first(
     person: Person, command: str
 ) -> None:
-    with pytest.raises(WrongUse, match="measure it: jupyter energy run train.ipynb"):
+    with pytest.raises(WrongUse, match=r"measure it: jupyter energy run train\.ipynb"):
         person.says(command, person.path)
 
 

@@ -43,8 +43,9 @@ LAYERS = (
     ("upkeep",),
     ("sampler", "accounts"),
     # carbon, and how figures are written down
-    ("carbon", "carbon_sums", "documents", "overlaps", "history_tables"),
-    ("missing", "shared_devices"),
+    ("carbon", "documents", "overlaps", "history_tables"),
+    ("carbon_sums",),
+    ("missing", "restating", "shared_devices"),
     ("attribution_sums",),
     ("schema", "repeat"),
     # keeping

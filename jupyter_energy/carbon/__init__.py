@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .zones import Zones
 
 # Modules of this package with `provider() -> Provider`.
-PROVIDERS = (*("energy_charts", "uk_grid", "eco2mix", "electricity_maps", "watttime", "csv_trace"),)
+PROVIDERS = ("energy_charts", "uk_grid", "eco2mix", "electricity_maps", "watttime", "csv_trace")
 ENTRY_POINTS = "jupyter_energy.carbon"
 
 
@@ -43,6 +43,20 @@ def provider(name: str) -> Provider:
         what = f"{point.value} cannot be used ({type(error).__name__})"
         raise WrongUse(f"the provider {name}, {what}: update or remove it") from None
     return made
+
+
+def check_provider(name: str) -> None:
+    """Nothing, for "" and the name of a provider. Raises WrongUse, with the nearest name."""
+    if not name or name in PROVIDERS:
+        return
+    from difflib import get_close_matches
+    from importlib.metadata import entry_points
+
+    names = (*PROVIDERS, *sorted({point.name for point in entry_points(group=ENTRY_POINTS)}))
+    if name not in names:
+        near = get_close_matches(name, names, 1)
+        hint = f"did you mean {near[0]}?" if near else f"write one of {', '.join(names)}"
+        raise WrongUse(f"no provider {name!r:.60}: {hint}")
 
 
 def factor(zone: str) -> CarbonIntensity:
@@ -75,20 +89,6 @@ def pue_of(
         on = platform(machine)
         provider = on.cloud if on is not None and on.cloud is not None else cloud(machine)
     return found(zone, setting, origin, zones().tables, provider)
-
-
-def check_provider(name: str) -> None:
-    """Nothing, for "" and the name of a provider. Raises WrongUse, with the nearest name."""
-    if not name or name in PROVIDERS:
-        return
-    from difflib import get_close_matches
-    from importlib.metadata import entry_points
-
-    names = (*PROVIDERS, *sorted({point.name for point in entry_points(group=ENTRY_POINTS)}))
-    if name not in names:
-        near = get_close_matches(name, names, 1)
-        hint = f"did you mean {near[0]}?" if near else f"write one of {', '.join(names)}"
-        raise WrongUse(f"no provider {name!r:.60}: {hint}")
 
 
 def intensity(

@@ -36,9 +36,10 @@ class Eco2mix:
 
     def fetch(self, query: Query, get: Get) -> Signal:
         """The newest values since `start`. Raises ProviderError."""
+        since = f"{query.start:%Y-%m-%dT%H:%M:%SZ}"
         asked = {
             "select": "date_heure,taux_co2",
-            "where": f"taux_co2 is not null and date_heure >= date'{query.start:%Y-%m-%dT%H:%M:%SZ}'",
+            "where": f"taux_co2 is not null and date_heure >= date'{since}'",
             "order_by": "date_heure desc",
             "limit": str(_MOST_ROWS),
             "timezone": "UTC",

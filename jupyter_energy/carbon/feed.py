@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 
 from ..errors import ProviderError, UnknownZone
 from ..signals import raise_if_users
-from .answers import checked
+from .answers import checked, empty
 from .base import Get, Interval, Provider, Query, Secret, Signal
-from .known import HELD_STEPS, PERSONAL, Known, from_text, newer, to_text
+from .known import HELD_STEPS, KEPT, PERSONAL, Known, from_text, newer, to_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -154,9 +154,10 @@ class Feed:
 
         Raises UnknownZone.
         """
-        region = self._region(zone)
-        if self._cache is not None:
-            self._recalled(region)
+        if self._cache is None:
+            self.refresh(zone)
+        else:
+            self._recalled(self._region(zone))
 
     def refresh(self, zone: str) -> None:
         """Ask the service, where what this machine knows is older than a step.
@@ -187,7 +188,16 @@ class Feed:
     # -- within ----------------------------------------------------------------------------
 
     def _region(self, zone: str) -> str:
-        return self.provider.region(self._place(zone))
+        """What the provider calls a place; a cloud region that it does not know is asked as its
+        grid zone. Raises UnknownZone."""
+        asked = self._place(zone)
+        try:
+            return self.provider.region(asked)
+        except UnknownZone:
+            grid = _grid_of(asked)
+            if grid is None:
+                raise
+        return self.provider.region(grid)
 
     def _is_due(self, region: str, now: datetime) -> bool:
         known = self._known.get(region, Known())
@@ -217,7 +227,12 @@ class Feed:
             self._used = dict(self._secrets())
             query = Query(region, self._since(known, now), now, end, self._used)
             signal = self.provider.fetch(query, self._get)
-            return known.answered(checked(signal, self.provider.title), now, with_forecast)
+            signal = checked(signal, self.provider.title)
+            # A file is its own memory.
+            oldest = signal.intervals[0].start if self._cache is None else now - KEPT
+            if signal.intervals[-1].end <= oldest:
+                raise empty(self.provider.title)
+            return known.answered(signal, now, with_forecast, oldest)
         except (ProviderError, UnknownZone) as found:
             kind = found.kind if isinstance(found, ProviderError) else "refused"
             after_s = found.retry_after_s if isinstance(found, ProviderError) else None
@@ -357,10 +372,23 @@ def _home(settings: Energy, environ: Mapping[str, str]) -> Callable[[str], bool]
         if said not in homes:
             homes[said] = None
             with suppress(UnknownZone):
-                homes[said] = intensity(said, settings.origin("zone"), environ).zone
+                homes[said] = intensity(
+                    said, settings.origin("zone"), environ, machine=settings.machine(environ)
+                ).zone
         return zone in (said, homes[said])
 
     return is_home
+
+
+def _grid_of(zone: str) -> str | None:
+    """The grid zone of a cloud region; None where there is none, or another one may be meant."""
+    from .regions import other_grid_zone
+    from .zones import zones
+
+    region = zones().tables.regions.get(zone.strip().lower())
+    if region is None or not region.zone or other_grid_zone(region, zones().tables) is not None:
+        return None
+    return f"EM:{region.zone.removeprefix('EM:')}"
 
 
 def _held(last: Interval, step_s: float) -> Interval:

@@ -70,13 +70,15 @@ class Known:
         asked = self.forecast_asked
         return asked is None or not timedelta(0) <= now - asked < FORECAST_EVERY
 
-    def answered(self, signal: Signal, now: datetime, with_forecast: bool) -> Known:
-        """What is known after an answer: new values, and the older ones of the last 14 days."""
+    def answered(
+        self, signal: Signal, now: datetime, with_forecast: bool, since: datetime
+    ) -> Known:
+        """What is known after an answer: new values, and older ones, those from `since` on."""
         older = (
             () if self.signal is None or not _alike(self.signal, signal) else self.signal.intervals
         )
         merged = in_order(signal.intervals, older)
-        kept = tuple(interval for interval in merged if interval.end > now - KEPT)
+        kept = tuple(interval for interval in merged if interval.end > since)
         asked = now if with_forecast else self.forecast_asked
         return Known(replace(signal, intervals=kept), now, asked, None)
 

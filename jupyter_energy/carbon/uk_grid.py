@@ -1,4 +1,4 @@
-"""Carbon Intensity API of Great Britain (NESO): the country, 14 grid regions, postcodes; half hours.
+"""Carbon Intensity API of Great Britain (NESO): country, grid regions, postcodes; half hours.
 
 No key. Forecasts reach 48 h ahead; of the regions nothing but the forecast is told, also of the
 past (carbonintensity.org.uk; carbon.md 3.1).

@@ -131,12 +131,24 @@ class WattTime:
 
     def _login(self, query: Query, get: Get) -> tuple[Mapping[str, str], Secret, datetime]:
         """A token, as the header that it goes in. Raises ProviderError."""
-        names = f"{query.secrets['user']}:{query.secrets['password']}".encode()
-        letter = {"Authorization": Secret(f"Basic {b64encode(names).decode()}")}
-        token = document(get("/login", letter), self.title).get("token")
-        if not isinstance(token, str) or not token.isascii() or not token.isprintable():
+        told = get("/login", {"Authorization": _basic(query.secrets)})
+        token = _bearer(document(told, self.title).get("token"))
+        if token is None:
             raise garbage(self.title, "no token")
-        return query.secrets, Secret(f"Bearer {token}"), query.now + _TOKEN_LASTS
+        return query.secrets, token, query.now + _TOKEN_LASTS
+
+
+def _basic(secrets: Mapping[str, Secret]) -> Secret:
+    """The header of a login by name and password (RFC 7617)."""
+    names = f"{secrets['user']}:{secrets['password']}".encode()
+    return Secret(f"Basic {b64encode(names).decode()}")
+
+
+def _bearer(token: object) -> Secret | None:
+    """The header of a token; None for what is none."""
+    if not isinstance(token, str) or not token.isascii() or not token.isprintable():
+        return None
+    return Secret(f"Bearer {token}") if token else None
 
 
 def _explained(problem: ProviderError) -> ProviderError:

@@ -18,7 +18,7 @@ from typing import Literal
 from ..model import CarbonIntensity, Measurement, Span
 from ..uncertainty import Range
 from ..units import percent
-from .base import Signal
+from .base import Interval, Signal
 
 Quality = Literal["measured", "estimated", "assumed", "forecast"]
 # A mean is no surer than the least sure of what it is made of.
@@ -148,7 +148,7 @@ def weighted(
     spans = tuple(
         Span(since, until, yearly.g_per_kwh, yearly.quality, share)
         if held is None
-        else Span(since, until, held[0], held[1], share)
+        else Span(held.start, held.end, held.g_per_kwh, held.quality, share)
         for since, until, held, share in parts
         if share > 0
     )
@@ -204,7 +204,7 @@ def at_moment(signal: Signal, yearly: CarbonIntensity, now: datetime) -> CarbonI
     return weighted((Drawn(now, {}), Drawn(now, {})), signal, yearly)[0]
 
 
-_Piece = tuple[datetime, datetime, tuple[float, Quality] | None]
+_Piece = tuple[datetime, datetime, Interval | None]
 
 
 def _pieces(signal: Signal, begin: datetime, end: datetime) -> list[_Piece]:
@@ -218,7 +218,7 @@ def _pieces(signal: Signal, begin: datetime, end: datetime) -> list[_Piece]:
             continue
         if since > reached:
             found.append((reached, since, None))
-        found.append((since, until, (interval.g_per_kwh, interval.quality)))
+        found.append((since, until, interval))
         reached = until
     if reached < end or not found:
         found.append((reached, end, None))

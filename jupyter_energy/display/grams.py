@@ -15,6 +15,7 @@ from .words import COMMAND, REASON_LIMIT, Figure, Look
 
 YEAR = "year"  # the resolution of a table's figure
 _DISTANCE_KM: units.Scale = ((0.0, 1e-3, "m"), (1.0, 1.0, "km"))
+_NOTE_LIMIT = 240  # it may name two places and two figures
 # A range narrower than this has a second digit.
 _TWO_DIGITS = 1.5
 
@@ -98,7 +99,7 @@ def factor_words(carbon: CarbonJson) -> tuple[str, ...]:
 
 
 def _factor_words(carbon: CarbonJson) -> tuple[str, ...]:
-    note = clean(_said(carbon, "note"), REASON_LIMIT)
+    note = clean(_said(carbon, "note"), _NOTE_LIMIT)
     told = (_factor(carbon), _period(carbon), _pue(carbon), _source(carbon), note)
     return tuple(filter(None, told))
 
@@ -165,7 +166,10 @@ def _factor(carbon: CarbonJson) -> str:
     if carbon["g_per_kwh"] is None:
         return ""
     factor = units.intensity(carbon["g_per_kwh"])
-    return f"{factor} {clean(carbon['kind'], 20)}" if carbon["kind"] else factor
+    if carbon["kind"]:
+        factor += f" {clean(carbon['kind'], 20)}"
+    # What leaves the stacks alone is less than what most sources count.
+    return f"{factor}, direct emissions only" if _said(carbon, "scope") == "direct" else factor
 
 
 def _period(carbon: CarbonJson) -> str:
@@ -182,16 +186,18 @@ def _period(carbon: CarbonJson) -> str:
     start, end = (moment(_said(carbon, name)) for name in ("start", "end"))
     if start is None or end is None:
         return live
-    # The one of these two that is on another day says so.
-    day = "" if start.date() == end.date() else f"{end:%Y-%m-%d} "
-    return f"{start:%Y-%m-%d %H:%M}–{day}{end:%H:%M} UTC, {live}"
+    since, until = f"{start:%Y-%m-%d %H:%M}", f"{end:%Y-%m-%d %H:%M}"
+    if start.date() == end.date():
+        until = f"{end:%H:%M}"
+    span = since if since.endswith(until) else f"{since}–{until}"
+    return f"{span} UTC, {live}"
 
 
 def _pue(carbon: CarbonJson) -> str:
     """The PUE and whose figure it is, where it changes anything."""
     if carbon["pue"] is None or carbon["pue"] == 1.0:
         return ""
-    whose = clean(_said(carbon, "pue_source"), 60)
+    whose = clean(_said(carbon, "pue_source"), 80)
     return f"PUE {units.plain(carbon['pue'])}{f' ({whose})' if whose else ''}"
 
 

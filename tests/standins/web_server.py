@@ -46,7 +46,7 @@ class Service:
             def do_GET(self) -> None:
                 service._serve(self)
 
-            def log_message(self, format: str, *args: object) -> None:
+            def log_message(self, *_: object) -> None:
                 """Nothing on stderr."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -1,0 +1,184 @@
+"""A file of the user's as a signal: what is recognised, what is left out, what is refused."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jupyter_energy.carbon import provider
+from jupyter_energy.carbon.base import Query, Signal
+from jupyter_energy.carbon.csv_trace import file_reader
+from jupyter_energy.carbon.feed import feed_for
+from jupyter_energy.config import Energy
+from jupyter_energy.errors import ProviderError
+
+NOW = datetime(2026, 11, 23, 12, 5, tzinfo=UTC)
+START = datetime(2026, 1, 1, tzinfo=UTC)
+# The columns of a download from electricitymaps.com/datasets; the figures are ours.
+DOWNLOAD = """\
+Datetime (UTC),Country,Zone name,Zone id,Carbon intensity gCO₂eq/kWh (direct),\
+Carbon intensity gCO₂eq/kWh (Life cycle),Carbon-free energy percentage (CFE%),\
+Renewable energy percentage (RE%),Data source,Data estimated,Data estimation method
+2026-01-01 00:00:00,France,France,FR,11.5,31.25,95.1,30.2,rte.fr,false,
+2026-01-01 01:00:00,France,France,FR,12.5,32.25,95.0,30.1,rte.fr,true,TIME_SLICER_AVERAGE
+2026-01-01 03:00:00,France,France,FR,13.5,33.25,95.0,30.1,rte.fr,false,
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "trace.csv"
+
+
+def read(file: Path, text: str | bytes, region: str = "") -> Signal:
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    query = Query(region, NOW - timedelta(days=1), NOW, NOW, {})
+    return provider("csv_trace").fetch(query, file_reader(str(file)))
+
+
+def why(file: Path, text: str | bytes, region: str = "") -> str:
+    with pytest.raises(ProviderError) as raised:
+        read(file, text, region)
+    return str(raised.value)
+
+
+def values(signal: Signal) -> list[tuple[float, float]]:
+    """Hours since the start, and g/kWh."""
+    return [((i.start - START) / timedelta(hours=1), i.g_per_kwh) for i in signal.intervals]
+
+
+def test_a_download_of_electricity_maps_is_read_with_its_zone_and_the_life_cycles_column(
+    file: Path,
+) -> None:
+    signal = read(file, DOWNLOAD)
+    assert values(signal) == [(0, 31.25), (1, 32.25), (3, 33.25)]
+    assert [i.quality for i in signal.intervals] == ["measured", "estimated", "measured"]
+    # The gap from two to three stays one.
+    assert [i.end - i.start for i in signal.intervals] == [timedelta(hours=1)] * 3
+    assert (signal.zone, signal.place, signal.step_s) == ("FR", "France", 3600)
+    assert (signal.kind, signal.boundary, signal.scope) == ("average", "consumption", "lifecycle")
+    assert signal.source == "Electricity Maps, trace.csv"
+
+
+def test_where_a_download_has_the_direct_column_alone_it_is_called_direct(file: Path) -> None:
+    rows = [line.split(",") for line in DOWNLOAD.splitlines()]
+    signal = read(file, "\n".join(",".join(row[:5] + row[6:]) for row in rows))
+    assert values(signal)[0] == (0, 11.5)
+    assert signal.scope == "direct"
+
+
+def test_an_older_download_names_its_columns_another_way(file: Path) -> None:
+    text = DOWNLOAD.replace("(Life cycle)", "(LCA)").replace("Carbon intensity", "Carbon Intensity")
+    assert values(read(file, text.replace("Zone id", "Zone Id")))[0] == (0, 31.25)
+
+
+def test_of_a_file_with_several_zones_one_must_be_named(file: Path) -> None:
+    both = DOWNLOAD + "2026-01-01 00:00:00,Germany,Germany,DE,300,340,50,50,x,false,\n"
+    assert "several zones" in why(file, both)
+    assert "fewer than two values" in why(file, both, "de")
+    assert [g for _, g in values(read(file, both, "FR"))] == [31.25, 32.25, 33.25]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "time (UTC),g_per_kwh\n2026-01-01 00:00,100\n2026-01-01 01:00,200\n",
+        "timestamp,carbon_intensity\n2026-01-01T00:00:00Z,100\n2026-01-01T01:00:00Z,200\n",
+        "datetime;gCO2/kWh\n2026-01-01T00:00+00:00;100,0\n2026-01-01T02:00+01:00;200,0\n",
+        "start\tintensity g/kWh\n1767225600\t100\n1767229200\t200\n",
+        "\ufefftime (UTC),g_per_kwh\r\n2026-01-01 00:00,100\r\n\r\n2026-01-01 01:00,200\r\n",
+        "g_per_kwh,time (UTC)\n200,2026-01-01 01:00\n100,2026-01-01 00:00\n",
+        "time (UTC),g_per_kwh\n2026-01-01 00:00,100\n2026-01-01 00:00,100\n2026-01-01 01:00,200\n",
+    ],
+)
+def test_times_and_figures_are_found_by_the_names_of_their_columns(file: Path, text: str) -> None:
+    signal = read(file, text)
+    assert values(signal) == [(0, 100), (1, 200)]
+    assert signal.step_s == 3600
+    # No column said what the figures mean, and so the line does.
+    assert signal.source == "trace.csv; taken as average, lifecycle: its column does not say"
+
+
+def test_marginal_figures_are_called_marginal(file: Path) -> None:
+    text = "time (UTC),moer g/kWh\n2026-01-01 00:00,100\n2026-01-01 00:05,200\n"
+    signal = read(file, text)
+    assert (signal.kind, signal.step_s, signal.source) == ("marginal", 300, "trace.csv")
+
+
+def hours(*figures: str) -> str:
+    rows = [f"2026-01-01 {hour:02}:00,{figure}" for hour, figure in enumerate(figures)]
+    return "\n".join(["time (UTC),g_per_kwh (direct)", *rows])
+
+
+def test_a_row_without_a_figure_is_a_gap_and_one_that_cannot_be_is_counted(file: Path) -> None:
+    signal = read(file, hours("100", "", "-5", "abc", "9000", "nan", "200", "300", "400", "500"))
+    assert values(signal) == [(0, 100), (6, 200), (7, 300), (8, 400), (9, 500)]
+    assert signal.source == "trace.csv; 4 of 9 rows left out"
+
+
+def test_of_two_figures_for_one_moment_the_later_counts_and_the_line_says_so(file: Path) -> None:
+    text = hours("100", "200", "300") + "\n2026-01-01 01:00,250\n"
+    signal = read(file, text)
+    assert values(signal) == [(0, 100), (1, 250), (2, 300)]
+    assert signal.source.endswith("1 of 4 rows left out")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "no column of times"),
+        ("a,b\n1,2\n", "no column of times"),
+        ("time (UTC),price\n2026-01-01,3\n", "no column of figures in g/kWh"),
+        ("time (UTC),intensity lbs/MWh\n2026-01-01,3\n", "not in g/kWh"),
+        ("time (UTC),intensity kg/kWh\n2026-01-01,3\n", "not in g/kWh"),
+        ("time (UTC),a g/kWh,b g/kWh\n2026-01-01,3,4\n", "2 columns of figures"),
+        ("time,g_per_kwh\n2026-01-01 00:00,3\n2026-01-01 01:00,3\n", "do not say their zone"),
+        ("time (UTC),g_per_kwh\n2026-01-01 00:00,3\n", "fewer than two values"),
+        (hours("x", "y", "z", "100", "200"), "3 of 5 rows cannot be read"),
+        (b"time (UTC),g_per_kwh\n\xff\xfe\n", "no UTF-8"),
+        ('time (UTC),g_per_kwh\n"' + "x" * 200_000, "no CSV"),
+    ],
+)
+def test_a_file_that_is_none_is_refused_with_what_is_wrong(
+    file: Path, text: str | bytes, says: str
+) -> None:
+    assert says in why(file, text)
+
+
+def test_a_file_that_is_not_there_is_told(file: Path) -> None:
+    with pytest.raises(ProviderError, match=r"trace\.csv cannot be read"):
+        file_reader(str(file))("", {})
+    with pytest.raises(ProviderError, match="no file is named"):
+        file_reader("")("", {})
+
+
+@given(st.text(max_size=200))
+def test_no_text_does_harm(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    file = tmp_path_factory.getbasetemp() / "any.csv"
+    for head in ("", "time (UTC),g_per_kwh\n2026-01-01,1\n"):
+        try:
+            signal = read(file, (head + text).encode(errors="replace"))
+        except ProviderError:
+            continue
+        assert all(i.start < i.end and 0 <= i.g_per_kwh <= 3000 for i in signal.intervals)
+
+
+def test_a_file_is_of_the_users_own_place_and_of_no_other(file: Path) -> None:
+    file.write_text(DOWNLOAD)
+    said = {"ZONE": "FR", "PROVIDER": "csv_trace", "CSV_TRACE": str(file)}
+    settings = Energy(environ={f"JUPYTER_ENERGY_{name}": value for name, value in said.items()})
+    feed = feed_for(settings, {})
+    assert feed is not None
+    feed.refresh("FR")
+    signal, _ = feed.between("FR", START, START + timedelta(minutes=1))
+    assert signal is not None
+    assert signal.intervals[0].g_per_kwh == 31.25
+    none, said_why = feed.between("DE", START, START + timedelta(minutes=1))
+    assert none is None
+    assert said_why == "the file of Energy.csv_trace is not of DE, but of your own zone"
+    # What the file does not reach is not known, and not the last value of the year.
+    assert feed.between("FR", NOW, NOW)[0] is None
