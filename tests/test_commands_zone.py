@@ -170,7 +170,7 @@ def test_a_cloud_region_is_shown_with_its_grid_its_pue_and_googles_own_figure_be
     assert "Electricity Maps (ODbL 1.0), https://www.electricitymaps.com" in shown
     assert "https://opendatacommons.org/licenses/odbl/1.0/" in shown
     assert "  PUE     1.07 (Google Cloud's for us-west1, 2024)\n" in shown
-    assert "EM:US-NW-BPAT), a kWh is 129 g and not 204 g" in shown
+    assert "129 g/kWh if that of Bonneville Power Administration (EM:US-NW-BPAT) feeds it" in shown
     assert "Google's own figure is 79.2 g CO2e/kWh: 2024, direct emissions, not compar" in shown
 
 

@@ -141,7 +141,7 @@ def _said(carbon: Mapping[str, object], name: str) -> str:
 
 def _place(carbon: CarbonJson) -> str:
     """The place with its code, or all of several."""
-    zone, place = clean(carbon["zone"] or "", 30), clean(carbon["place"] or "", 40)
+    zone, place = clean(carbon["zone"] or "", 30), clean(carbon["place"] or "", 64)
     if _is_several(carbon):
         return f"several places ({place}), weighted by energy"
     is_named = place and zone.casefold() not in ("", place.casefold())
