@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
 
+from .documents import utc_text
 from .model import Emissions, Record
 from .uncertainty import Range
 from .units import J_PER_KWH
@@ -19,7 +20,13 @@ if TYPE_CHECKING:
 
 # g/kWh: below this a factor is no grid's, and dividing by it tells nothing.
 LEAST_FACTOR = 1e-6
-Text = Literal["zone", "place", "source", "how"]
+Text = Literal["place", "source", "how", "pue_source"]
+# Codes, which hold no comma.
+Code = Literal["zone", "boundary", "scope", "resolution", "quality"]
+# How the note of restated grams begins (restating.py).
+RESTATED = "restated on"
+# Of several notes so many are told, and that there are more.
+MOST_NOTES, MORE, BETWEEN = 3, "…", "; "
 # A figure and the energy in J that it was made of, which is its weight in a mean.
 Weighed = tuple["CarbonJson", float]
 
@@ -31,13 +38,17 @@ def carbon_from_records(records: Iterable[Record]) -> CarbonJson | None:
     energy times both gives the grams. `parts` has one entry a kind where kinds differ.
     """
     return add_carbon(
-        [(carbon_json(r.emissions), _energy_j(r)) for r in records if r.emissions is not None]
+        [
+            (carbon_json(r.emissions, r.said), _energy_j(r))
+            for r in records
+            if r.emissions is not None
+        ]
     )
 
 
-def carbon_json(emissions: Emissions) -> CarbonJson:
-    """One run's grams as JSON."""
-    intensity = emissions.intensity
+def carbon_json(emissions: Emissions, said: Emissions | None = None) -> CarbonJson:
+    """One run's grams as JSON; `said` are those that were told at the time."""
+    intensity, spans = emissions.intensity, emissions.spans
     return {
         "low": emissions.carbon_g.low,
         "mid": emissions.carbon_g.mid,
@@ -46,10 +57,19 @@ def carbon_json(emissions: Emissions) -> CarbonJson:
         "zone": intensity.zone,
         "place": intensity.place,
         "kind": intensity.kind,
+        "boundary": intensity.boundary,
+        "scope": intensity.scope,
+        "resolution": intensity.resolution,
+        "quality": intensity.quality,
         "source": intensity.source,
         "year": intensity.year,
         "pue": emissions.pue,
+        "pue_source": emissions.pue_source or None,
         "how": intensity.how,
+        "note": intensity.note,
+        "start": utc_text(min(s.start for s in spans)) if spans else None,
+        "end": utc_text(max(s.end for s in spans)) if spans else None,
+        "said_g": None if said is None or emissions.restated is None else said.carbon_g.mid,
         "assumed": intensity.assumed,
         "estimated_share": emissions.estimated_share,
         "parts": None,
@@ -75,10 +95,19 @@ def add_carbon(items: Sequence[Weighed]) -> CarbonJson | None:
         "zone": None,
         "place": None,
         "kind": None,
+        "boundary": None,
+        "scope": None,
+        "resolution": None,
+        "quality": None,
         "source": None,
         "year": None,
         "pue": None,
+        "pue_source": None,
         "how": None,
+        "note": None,
+        "start": None,
+        "end": None,
+        "said_g": None,
         "assumed": any(s["assumed"] for s in sums),
         "estimated_share": None,
         "parts": sums,
@@ -101,16 +130,25 @@ def _sum(items: Sequence[Weighed]) -> CarbonJson:
         "low": _total(c["low"] for c in parts),
         "mid": _total(c["mid"] for c in parts),
         "high": _total(c["high"] for c in parts),
-        "g_per_kwh": _mean((c["g_per_kwh"], energy_j) for c, energy_j in items),
-        "zone": _listed(parts, "zone"),
+        "g_per_kwh": mean((c["g_per_kwh"], energy_j) for c, energy_j in items),
+        "zone": _codes(parts, "zone"),
         "place": _listed(parts, "place"),
         "kind": parts[0]["kind"],
+        "boundary": _codes(parts, "boundary"),
+        "scope": _codes(parts, "scope"),
+        "resolution": _codes(parts, "resolution"),
+        "quality": _codes(parts, "quality"),
         "source": _listed(parts, "source"),
         "year": years.pop() if len(years) == 1 else None,
-        "pue": _mean((c["pue"], energy_j * (c["g_per_kwh"] or 0.0)) for c, energy_j in items),
+        "pue": mean((c["pue"], energy_j * (c["g_per_kwh"] or 0.0)) for c, energy_j in items),
+        "pue_source": _listed(parts, "pue_source"),
         "how": _listed(parts, "how"),
+        "note": _notes(parts),
+        "start": min((c["start"] for c in parts if c["start"]), default=None),
+        "end": max((c["end"] for c in parts if c["end"]), default=None),
+        "said_g": _said_g(parts),
         "assumed": any(c["assumed"] for c in parts),
-        "estimated_share": _mean((c["estimated_share"], c["mid"] or 0.0) for c in parts),
+        "estimated_share": mean((c["estimated_share"], c["mid"] or 0.0) for c in parts),
         "parts": None,
     }
 
@@ -130,7 +168,7 @@ def _total(figures: Iterable[float | None]) -> float | None:
     return math.fsum(known)
 
 
-def _mean(weighed: Iterable[tuple[float | None, float]]) -> float | None:
+def mean(weighed: Iterable[tuple[float | None, float]]) -> float | None:
     """The weighted mean; None where a figure is unknown, or nothing says how they weigh."""
     known: list[tuple[float, float]] = []
     for figure, weight in weighed:
@@ -145,6 +183,31 @@ def _mean(weighed: Iterable[tuple[float | None, float]]) -> float | None:
         return None
     mean = math.fsum(figure * weight for figure, weight in known) / total
     return min(max(mean, min(figures)), max(figures))
+
+
+def _codes(parts: Sequence[CarbonJson], field: Code) -> str | None:
+    """Every code that occurs, each once, also where a part is a sum: "FR, DE"."""
+    words = (word for c in parts for word in (c[field] or "").split(", ") if word)
+    return ", ".join(dict.fromkeys(words)) or None
+
+
+def _said_g(parts: Sequence[CarbonJson]) -> float | None:
+    """What was told at the time of all parts together, where some of them have been restated; None
+    also where nothing was told then of one."""
+    if all(c["said_g"] is None for c in parts):
+        return None
+    if any(c["said_g"] is None and RESTATED in (c["note"] or "") for c in parts):
+        return None
+    return _total(c["mid"] if c["said_g"] is None else c["said_g"] for c in parts)
+
+
+def _notes(parts: Sequence[CarbonJson]) -> str | None:
+    """The notes that occur, each once; of many the first few of the alphabet, however the parts
+    were added up before."""
+    notes = {note for c in parts for note in (c["note"] or "").split(BETWEEN) if note}
+    told = sorted(notes - {MORE})
+    cut = len(told) > MOST_NOTES or MORE in notes
+    return BETWEEN.join([*told[:MOST_NOTES], *([MORE] if cut else ())]) or None
 
 
 def _listed(parts: Sequence[CarbonJson], field: Text) -> str | None:

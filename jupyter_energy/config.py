@@ -31,7 +31,8 @@ class Energy(Configurable):
     zone = Unicode(
         None,
         allow_none=True,
-        help="Place that CO2e is computed for, such as FR; unset: guessed from the time zone.",
+        help="Place that CO2e is computed for, such as FR, US-CA or aws:eu-west-3; unset: guessed "
+        "from the time zone; auto: a cloud's machine may also be asked for its region.",
     ).tag(config=True)
     provider = Unicode(
         "",
@@ -55,7 +56,7 @@ class Energy(Configurable):
     pue = Float(
         1.0,
         help="Power usage effectiveness: what the building draws for each watt of the machine. "
-        "1 for a laptop; a data centre tells its own.",
+        "1 for a laptop; a data centre tells its own. Unset: that of the cloud's region.",
     ).tag(config=True)
     estimate = Bool(
         True, help="Estimate, as a range, what no sensor covers. Never added to measured figures."

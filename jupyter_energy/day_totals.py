@@ -11,8 +11,9 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 
+from .carbon_sums import mean
 from .documents import sound, utc_text
-from .model import CarbonIntensity, Emissions, Record
+from .model import Emissions, Record
 from .overlaps import LEAST_S, Spell, counted_once, device_key, meet, spell_of
 from .shared_devices import machine_once
 from .uncertainty import Range, Uncertain, sum_of_ranges, sum_over_time
@@ -22,6 +23,14 @@ MACHINE = "*"
 # A value of a column.
 Column = str | float | int | None
 Row = tuple[Column, ...]
+# How grams were computed: those of one such row add up. Behind it the factor in g/kWh.
+WORDS = (
+    *("kind", "zone", "place", "source", "year", "pue", "how", "assumed"),
+    *("boundary", "scope", "resolution", "quality", "pue_source"),
+)
+FACTOR = (*WORDS, "g_per_kwh")
+# The last of them were not known before 0006: of days that were closed then they stay unknown.
+SINCE_0006 = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +41,8 @@ class DayTotals:
     duration in s, the estimate's three bounds in J, when the first and the last began.
     `devices`: device, energy in J, variance and fourth cumulant of what changes from run to run
     (J², J⁴), standard uncertainty of what does not (J), its excess kurtosis.
-    `grams`: kind, zone, place, source, year, PUE, how the place was found, whether it was assumed,
-    g/kWh; then three bounds in g, the energy in J, and the grams that come from estimates.
+    `grams`: WORDS, the mean factor in g/kWh weighted by energy; then three bounds in g, the energy
+    in J, and the grams that come from estimates.
     `overlaps`: another notebook that drew from a device at the same time.
     """
 
@@ -124,20 +133,36 @@ def _devices(counted: Sequence[Figures]) -> list[Row]:
 
 
 def _grams(counted: Sequence[Figures]) -> list[Row]:
-    """One row for each way in which grams were computed: those add up."""
-    found: dict[tuple[CarbonIntensity, float], list[tuple[Emissions, float]]] = {}
+    """One row for each way in which grams were computed: those add up. A live factor is another
+    one for each run, so it is their mean."""
+    found: dict[Row, list[tuple[Emissions, float]]] = {}
     for one in counted:
         if (emitted := one.run.emissions) is not None:
-            found.setdefault((emitted.intensity, emitted.pue), []).append((emitted, one.weight_j))
+            found.setdefault(_words(emitted), []).append((emitted, one.weight_j))
     rows: list[Row] = []
-    for (of, pue), items in sorted(found.items(), key=lambda one: tuple(map(str, one[0]))):
+    for words, items in sorted(found.items(), key=lambda one: tuple(map(str, one[0]))):
         grams = [emitted.carbon_g for emitted, _ in items]
-        words = of.kind, of.zone, of.place, of.source, of.year, pue, of.how, int(of.assumed)
         sums = (math.fsum(getattr(g, bound) for g in grams) for bound in ("low", "mid", "high"))
         of_estimates = math.fsum(e.carbon_g.mid * e.estimated_share for e, _ in items)
         energy_j = math.fsum(energy_j for _, energy_j in items)
-        rows.append((*words, of.g_per_kwh, *sums, energy_j, of_estimates))
+        factor = mean((e.intensity.g_per_kwh, weight_j) for e, weight_j in items)
+        rows.append((*words, factor, *sums, energy_j, of_estimates))
     return rows
+
+
+def _words(emitted: Emissions) -> Row:
+    of = emitted.intensity
+    return (
+        *(of.kind, of.zone, of.place, of.source, of.year, emitted.pue, of.how, int(of.assumed)),
+        *(of.boundary, of.scope, of.resolution, of.quality, emitted.pue_source),
+    )
+
+
+def with_all_words(row: Row) -> Row:
+    """A row of `grams` as it is now, of one that may have been written before 0006."""
+    at = 1 + len(WORDS) - SINCE_0006
+    is_old = len(row) == 1 + len(FACTOR) + 5 - SINCE_0006
+    return (*row[:at], *(None,) * SINCE_0006, *row[at:]) if is_old else row
 
 
 def _met(spells: Iterable[Spell]) -> set[tuple[str, str]]:

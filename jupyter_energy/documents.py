@@ -130,6 +130,7 @@ def _emissions_fields(emissions: Emissions) -> dict[str, Any]:
         **_fields_of(emissions),
         "carbon_g": _fields_of(emissions.carbon_g),
         "intensity": _fields_of(emissions.intensity),
+        "restated": None if emissions.restated is None else utc_text(emissions.restated),
         "spans": [
             {**_fields_of(s), "start": utc_text(s.start), "end": utc_text(s.end)}
             for s in emissions.spans
@@ -140,8 +141,10 @@ def _emissions_fields(emissions: Emissions) -> dict[str, Any]:
 def _emissions(document: Mapping[str, Any] | None) -> Emissions | None:
     if document is None:
         return None
+    restated = document.get("restated")
     made = {
         "intensity": _made_once(CarbonIntensity, _members(document["intensity"])),
+        "restated": None if restated is None else _moment(restated),
         "carbon_g": _made(Range, document["carbon_g"]),
         "spans": tuple(map(_span, foreign.items(document.get("spans") or []))),
     }
@@ -263,23 +266,30 @@ def sound(record: Record) -> Record:
     if _all_finite(record):
         return record  # as nearly all are
     domains = _sound_domains(record.measurement)
-    emissions = record.emissions
-    if emissions is not None and not _finite(emissions.carbon_g):
-        emissions = None
+    emissions = record.emissions if _finite_grams(record.emissions) else None
+    said = record.said if _finite_grams(record.said) else None
     repeats = record.repeats
     if repeats is not None and not _finite_run(repeats):
         repeats = None
     measurement = replace(record.measurement, domains=domains)
-    return replace(record, measurement=measurement, emissions=emissions, repeats=repeats)
+    return replace(record, measurement=measurement, emissions=emissions, said=said, repeats=repeats)
 
 
 def _all_finite(record: Record) -> bool:
-    emissions, repeats = record.emissions, record.repeats
-    if emissions is not None and not _finite(emissions.carbon_g):
+    repeats = record.repeats
+    if not (_finite_grams(record.emissions) and _finite_grams(record.said)):
         return False
     if repeats is not None and not _finite_run(repeats):
         return False
     return all(_finite(d.energy) and _finite(d.above_idle) for d in record.domains)
+
+
+def _finite_grams(emissions: Emissions | None) -> bool:
+    if emissions is None:
+        return True
+    figures = [emissions.pue, emissions.estimated_share, emissions.intensity.g_per_kwh]
+    figures += [number for s in emissions.spans for number in (s.g_per_kwh, s.energy_share)]
+    return _finite(emissions.carbon_g) and all(map(math.isfinite, figures))
 
 
 def _finite_run(repeats: Repeats) -> bool:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from .display.devices import device_label
 from .errors import EnergyError, StoreError, topic_of
@@ -25,7 +26,7 @@ from .live_message import (
 )
 from .model import CarbonIntensity, DomainEnergy, Measurement, Record
 from .monitor import Monitor
-from .open_window import OpenWindow
+from .open_window import OpenWindow, own
 from .pages import Key, Pages
 from .plain_text import clean
 from .sensors.nvidia_pci import ASLEEP
@@ -40,7 +41,7 @@ STORE_DEADLINE_S = 2.0
 SETTLED_S = 0.5
 # Power over less is mostly the age of the sensors' values.
 LEAST_S = 0.2
-LONGEST_NAME, LONGEST_HOST = 28, 40
+LONGEST_NAME, LONGEST_HOST, LONGEST_SOURCE, LONGEST_NOTE = 28, 40, 40, 120
 LONGEST_NOTE = 120
 # More devices of a kind than this are told as one: "GPU ×8".
 MOST_OF_A_KIND = 2
@@ -54,6 +55,7 @@ class Books:
 
     notebook_id: str
     generation: int
+    restated: int = 0  # Store.restatements
     last: Mark = field(default_factory=Mark)
     seen: set[str] = field(default_factory=set)  # run ids of the latest read
     whole: Tally = field(default_factory=Tally)
@@ -70,6 +72,7 @@ class Figures:
         self._books: dict[Key, Books] = {}
         self._edge: Edge | None = None
         self._version = version()
+        self.lacking: list[Key] = []  # the notebooks whose totals the last messages lack
 
     def close(self) -> None:
         """Let go of the store's file."""
@@ -84,13 +87,14 @@ class Figures:
         if windows:
             now = self._monitor.sampler.look(lambda s: any(w.reads(s) for w in windows))
         found = []
+        self.lacking = []
         for notebook in notebooks:
             message = self._message(state, notebook, every_s, measuring)
             mine = [w for w in windows if w.notebook == notebook]
             more = []
             if now is not None:
                 self._add_power(message, (mine or windows)[0], now)
-                more = [self._monitor.under_way(w, _of(w, now)) for w in mine[:1]]
+                more = [self._monitor.under_way(w, own(w, now)) for w in mine[:1]]
             self._add_totals(message, notebook, windows, more)
             found.append(fitted(message))
         self._edge = now
@@ -114,6 +118,7 @@ class Figures:
             books = self._read(notebook, windows)
         except StoreError as error:
             message["note"] = clean(str(error), LONGEST_NOTE)
+            self.lacking.append(notebook)
         if self._store.trouble is not None:
             message["note"] = clean(self._store.trouble, LONGEST_NOTE)
         books = books or Books("", 0)
@@ -145,7 +150,8 @@ class Figures:
 
     def _place(self, option: str | None = None) -> PlaceJson | None:
         try:
-            return _place(self._monitor.intensity(option), self._monitor.settings.pue)
+            found, since = self._monitor.factors.now(option)
+            return _place(found, self._monitor.factors.pue(found)[0], since)
         except EnergyError:
             return None
 
@@ -153,10 +159,10 @@ class Figures:
 
     def _add_power(self, message: LiveJson, window: OpenWindow, now: Edge) -> None:
         """Mean power since the message before, or since the window began, by device."""
-        since, now, before = window.start, _of(window, now), self._edge
+        since, now, before = window.start, own(window, now), self._edge
         # One message may see another cell than the one before: between them nothing paused.
         if before is not None and before.readings.keys() >= set(since.readings):
-            since = _of(window, before)
+            since = own(window, before)
         recent = self._monitor.so_far(window, since, now)
         message["running_s"] = _short(now.t_s - window.start.t_s)
         message["place"] = self._place(window.options.zone)
@@ -185,12 +191,13 @@ class Figures:
         if known is None:
             raise StoreError("the store has not answered yet")
         books = self._books.get(notebook)
-        if books is None or books.notebook_id != known.id:
-            books = Books(known.id, self._store.generation)
+        restated = self._store.restatements(known.id)
+        if books is None or (books.notebook_id, books.restated) != (known.id, restated):
+            books = Books(known.id, self._store.generation, restated)
         records, last = self._store.records_after(books.last, known.id)
         if books.generation != self._store.generation and books.last != Mark():
             # Opened anew: it may be another file, without what was counted.
-            books = Books(known.id, self._store.generation)
+            books = Books(known.id, self._store.generation, restated)
             records, last = self._store.records_after(Mark(), known.id)
         books.generation = self._store.generation
         for text in self._store.warnings:
@@ -200,7 +207,7 @@ class Figures:
         late = self._count(books, records, open_since_s)
         if any(record.session_id != self._monitor.session_id for record in late):
             # Another kernel ran this notebook meanwhile: all in the order in which it began.
-            books = Books(known.id, books.generation)
+            books = Books(known.id, books.generation, restated)
             records, last = self._store.records_after(Mark(), known.id)
             self._count(books, sorted(records, key=lambda r: r.start), open_since_s)
         if records:
@@ -216,11 +223,6 @@ class Figures:
             if record.session_id == self._monitor.session_id:
                 books.session.add(record, open_since_s)
         return late
-
-
-def _of(window: OpenWindow, edge: Edge) -> Edge:
-    """An edge with the sensors of a window alone: another one's would count from their start."""
-    return Edge(edge.t_s, {s: r for s, r in edge.readings.items() if window.reads(s)})
 
 
 # -- numbers as they are sent --------------------------------------------------------------
@@ -283,20 +285,27 @@ def _totals(totals: Totals) -> LiveTotalsJson:
     }
 
 
-def _place(found: CarbonIntensity, pue: float) -> PlaceJson:
+def _place(found: CarbonIntensity, pue: float, since: datetime | None) -> PlaceJson:
+    """`since` is when the value began to hold (UTC), where it is a live one."""
     how = "set"
     if found.assumed:
         how = "guessed" if found.how.startswith("guessed") else "assumed"
-    return {
+    made: PlaceJson = {
         "name": clean(found.place, LONGEST_NAME),
         "zone": clean(found.zone, LONGEST_NAME),
         "g_per_kwh": _short(found.g_per_kwh),
         "kind": found.kind,
-        "source": clean(found.source, LONGEST_NAME),
+        "source": clean(found.source, LONGEST_SOURCE),
         "year": found.year,
         "pue": pue,
         "how": how,
     }
+    if since is not None:
+        live = "forecast" if found.quality == "forecast" else "live"
+        made["held"] = f"{live}, since {since:%H:%M} UTC"
+    if found.note:
+        made["note"] = clean(found.note, LONGEST_NOTE)
+    return made
 
 
 def _short(number: float, digits: int = DIGITS) -> float:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from .carbon_sums import add_carbon
-from .day_totals import MACHINE, DayTotals, Row
+from .day_totals import FACTOR, MACHINE, DayTotals, Row
 from .errors import StoreError
 from .history_rows import (
     Day,
@@ -94,8 +94,9 @@ class Sums:
         elif part == "devices":
             self._add_device(*row)
         elif part == "grams":
-            sums_g = self.grams.setdefault(tuple(row[:9]), [0.0] * 5)
-            sums_g[:] = [one + other for one, other in zip(sums_g, row[9:], strict=True)]
+            words, figures = tuple(row[: len(FACTOR)]), row[len(FACTOR) :]
+            sums_g = self.grams.setdefault(words, [0.0] * 5)
+            sums_g[:] = [one + other for one, other in zip(sums_g, figures, strict=True)]
         else:
             self.others.add(row[0])
 
@@ -142,20 +143,30 @@ class Sums:
         for words, (low, mid, high, energy_j, estimated_g) in sorted(
             self.grams.items(), key=lambda one: tuple(map(str, one[0]))
         ):
-            kind, zone, place, source, year, pue, how, assumed, g_per_kwh = words
+            of = dict(zip(FACTOR, words, strict=True))
             one: CarbonJson = {
                 "low": low,
                 "mid": mid,
                 "high": high,
-                "g_per_kwh": g_per_kwh,
-                "zone": zone,
-                "place": place,
-                "kind": kind,
-                "source": source,
-                "year": year,
-                "pue": pue,
-                "how": how,
-                "assumed": bool(assumed),
+                "g_per_kwh": of["g_per_kwh"],
+                "zone": of["zone"],
+                "place": of["place"],
+                "kind": of["kind"],
+                "boundary": of["boundary"],
+                "scope": of["scope"],
+                "resolution": of["resolution"],
+                "quality": of["quality"],
+                "source": of["source"],
+                "year": of["year"],
+                "pue": of["pue"],
+                "pue_source": of["pue_source"] or None,
+                "how": of["how"],
+                # There may be another one for each run: summary and cells tell them.
+                "note": None,
+                "start": None,
+                "end": None,
+                "said_g": None,
+                "assumed": bool(of["assumed"]),
                 "estimated_share": min(1.0, estimated_g / mid) if mid > 0 else 0.0,
                 "parts": None,
             }

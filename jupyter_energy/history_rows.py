@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from .day_totals import MACHINE, DayTotals, Row, day_totals
+from .day_totals import MACHINE, DayTotals, Row, day_totals, with_all_words
 from .documents import to_json, utc_text
 from .history_tables import PRUNED, SPAN
 from .migrations import Connection
@@ -30,7 +30,10 @@ TABLES = {
 }
 NOTHING = "''"
 GROUPS = {"notebook": "notebook_id", "day": "day", "host": "host", "": NOTHING}
-_FACTOR = "kind, zone, place, source, year, pue, how, assumed, g_per_kwh"
+_FACTOR = (  # day_totals.FACTOR
+    "kind, zone, place, source, year, pue, how, assumed, "
+    "boundary, scope, resolution, quality, pue_source, g_per_kwh"
+)
 # How the rows of each part add up, and what they are grouped by beside what is asked for.
 SUMS = {
     "totals": (
@@ -188,7 +191,9 @@ def restore_closed(connection: Connection, document: Mapping[str, Any]) -> None:
     found = connection.execute("SELECT state FROM day WHERE host = ? AND day = ?", (host, day))
     if list(found) == [("closed",)]:
         return
-    totals = DayTotals(*(tuple(map(tuple, document[part])) for part in TABLES))
+    parts = {part: tuple(map(tuple, document[part])) for part in TABLES}
+    parts["grams"] = tuple(map(with_all_words, parts["grams"]))
+    totals = DayTotals(**parts)
     connection.execute("INSERT OR REPLACE INTO day VALUES (?, ?, 1, 'stale')", (host, day))
     keep(connection, Day(host, day, 1), totals, "closed")
     if before > pruned_before(connection):

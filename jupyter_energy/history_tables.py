@@ -93,3 +93,29 @@ STATEMENTS = (
     """INSERT INTO day (host, day, changes, state)
         SELECT DISTINCT coalesce(host, ''), substr(started, 1, 10), 0, 'stale' FROM record""",
 )
+# What a figure means: boundary, scope, resolution, quality, and whose figure the PUE is, before the
+# factor. Of days that are closed it stays unknown; the others are computed again.
+MEANING = (
+    "DROP INDEX day_grams_by_day",
+    "ALTER TABLE day_grams RENAME TO day_grams_before",
+    """CREATE TABLE day_grams (
+        host TEXT NOT NULL, day TEXT NOT NULL, notebook_id TEXT NOT NULL,
+        kind TEXT, zone TEXT, place TEXT, source TEXT, year INTEGER, pue REAL, how TEXT,
+        assumed INTEGER NOT NULL,
+        boundary TEXT, scope TEXT, resolution TEXT, quality TEXT, pue_source TEXT, g_per_kwh REAL,
+        low_g REAL NOT NULL, mid_g REAL NOT NULL, high_g REAL NOT NULL,
+        energy_j REAL NOT NULL, estimated_g REAL NOT NULL
+    )""",
+    """INSERT INTO day_grams SELECT
+        host, day, notebook_id, kind, zone, place, source, year, pue, how, assumed,
+        NULL, NULL, NULL, NULL, NULL, g_per_kwh, low_g, mid_g, high_g, energy_j, estimated_g
+        FROM day_grams_before""",
+    "DROP TABLE day_grams_before",
+    "CREATE INDEX day_grams_by_day ON day_grams (host, day)",
+    "UPDATE day SET changes = changes + 1, state = 'stale' WHERE state = 'kept'",
+    # One row each time that a notebook's grams were restated (`recompute`): whoever has added its
+    # records up does so anew.
+    """CREATE TABLE restated (
+        number INTEGER PRIMARY KEY, notebook_id TEXT NOT NULL, restated TEXT NOT NULL
+    )""",
+)

@@ -28,6 +28,7 @@ class IdleBook:
 
     `look` reads the sensors that it is asked for; `under_way` gives the records that the cells
     that run would have, with the keys of their notebooks; `session_id` and `host` are the kernel's.
+    `next_step_s` is how long until the carbon intensity may change, in s: it is looked then too.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class IdleBook:
         under_way: Callable[[], Iterable[tuple[Record, str | None]]],
         session_id: str,
         host: str,
+        next_step_s: Callable[[], float] = lambda: math.inf,
         settled_after_s: float = SETTLED_AFTER_S,
         announced_after_s: float = ANNOUNCED_AFTER_S,
     ) -> None:
@@ -47,6 +49,7 @@ class IdleBook:
         self._under_way = under_way
         self._session_id = session_id
         self._host = host
+        self._next_step_s = next_step_s
         self._settled_after_s = settled_after_s
         self._announced_after_s = announced_after_s
         # The window that began when none was open, when (s since the epoch), its notebook's key.
@@ -97,7 +100,7 @@ class IdleBook:
         running = self._running
         if running is None or self._accounts.rests_now:
             return
-        self._outbox.later(HEARTBEAT_S, self._still_runs)
+        self._outbox.later(min(HEARTBEAT_S, self._next_step_s()), self._still_runs)
         for record, notebook in self._under_way():
             self._outbox.beat(record, notebook)
         self._announce(*running)

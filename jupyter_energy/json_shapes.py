@@ -50,8 +50,11 @@ class CarbonJson(TypedDict):
     """Grams of CO2e with the factor they were made with.
 
     Where several places enter one sum, `g_per_kwh` is the energy-weighted mean and `zone` lists
-    them; where average and marginal meet, the figures are null and `parts` has one entry a kind.
-    `place` and `how` are words for people.
+    them, as do the other words; where average and marginal meet, the figures are null and `parts`
+    has one entry a kind. `place` and `how` are words for people; `note` says why a factor is not
+    the one that was asked for, `pue_source` whose figure the PUE is. `start` and `end`: from when
+    to when the values of a live signal held; `said_g`: the grams that were told at the time, where
+    some of them have been restated since.
     """
 
     low: float | None
@@ -61,10 +64,19 @@ class CarbonJson(TypedDict):
     zone: str | None
     place: str | None
     kind: str | None
+    boundary: str | None
+    scope: str | None
+    resolution: str | None
+    quality: str | None
     source: str | None
     year: int | None
     pue: float | None
+    pue_source: str | None
     how: str | None
+    note: str | None
+    start: str | None
+    end: str | None
+    said_g: float | None
     assumed: bool
     estimated_share: float | None
     parts: list[CarbonJson] | None

@@ -39,6 +39,9 @@ BURST = 3
 QUIET_S = 1.0
 # Pages that say hello over and over are answered this often.
 ANSWERS_S = 0.2
+# Totals that the store could not be asked for, busy as another kernel made it, are told again after
+# each of these, and then with the next cell only.
+AGAIN_S = (1.0, 5.0, 30.0)
 
 
 class Pace:
@@ -54,6 +57,7 @@ class Pace:
         self._paid_until_s = float("-inf")
         self._owed = False  # whether a run has ended that no message told of
         self._asked = False
+        self._again_s = float("inf")  # when what was told is to be told again
 
     def begin(self, now_s: float) -> None:
         """A cell begins."""
@@ -80,6 +84,10 @@ class Pace:
         """A page has said hello, or is to be told at once for another reason."""
         self._asked = True
 
+    def again(self, at_s: float) -> None:
+        """What was told last is to be told again then, unless a message goes out before."""
+        self._again_s = at_s
+
     def interval_s(self, now_s: float) -> float:
         """The time between two messages while cells run."""
         over = not self.running and now_s - self._ended_s > STRETCH_ENDS_S
@@ -91,7 +99,7 @@ class Pace:
         """When the next message is due; None where nothing is to be said."""
         interval_s = self.interval_s(now_s)
         self._sent_s = min(self._sent_s, now_s)  # a clock that went back must not silence us
-        due = []
+        due = [] if self._again_s == float("inf") else [self._again_s]
         if self._asked:
             # Power over less than that is mostly the age of the sensors' values.
             known_s = self._began_s + FIRST_S if self.running else now_s
@@ -109,6 +117,7 @@ class Pace:
         self._paid_until_s = max(self._paid_until_s, now_s) + self.interval_s(now_s)
         self._sent_s = now_s
         self._asked = False
+        self._again_s = float("inf")
         if not self.running:
             self._owed = False
 
@@ -148,6 +157,7 @@ class Live:
         self._running: list[Key] = []  # the notebooks of the cells that run
         self._news: dict[Key, None] = {}  # the notebooks of which there is something to say
         self._unsaid: dict[Key, None] = {}  # those that the last message was of
+        self._behind = 0  # how many messages lacked totals, one after the other
         self._thread: threading.Thread | None = None
         self._figures: Figures | None = None
         self._comm = Comm(self._heard)
@@ -289,6 +299,11 @@ class Live:
             self._figures = Figures(self._monitor, self._pages)
         for message in self._figures.messages(state, notebooks, every_s, self._measuring()):
             self._send(message)
+        self._behind = self._behind + 1 if self._figures.lacking else 0
+        if 0 < self._behind <= len(AGAIN_S):
+            with self._lock:
+                self._news |= dict.fromkeys(self._figures.lacking)
+                self._pace.again(self._clock() + AGAIN_S[self._behind - 1])
 
     def _send(self, message: LiveJson) -> None:
         # Not through a Comm: its messages carry the running cell as their parent, and are not

@@ -49,7 +49,11 @@ class LiveTotalsJson(TypedDict):
 
 
 class PlaceJson(TypedDict):
-    """Where and with which factor grams were computed; `how`: "set", "guessed" or "assumed"."""
+    """Where and with which factor grams are computed; `how`: "set", "guessed" or "assumed".
+
+    `held` says since when a live value holds, in place of the year; `note` why it is another one
+    than was asked for.
+    """
 
     name: str
     zone: str
@@ -59,6 +63,8 @@ class PlaceJson(TypedDict):
     year: int
     pue: float
     how: str
+    held: NotRequired[str]
+    note: NotRequired[str]
 
 
 class LiveJson(TypedDict):

@@ -106,7 +106,7 @@ class EnergyExtension(CellHooks):
                         prints N times, other cell magics below the line included
         -r auto         as often as it takes for ±2 %, for two minutes at most
         --trace         keep power over time, for %energy plot CELL (up to 0.7 % of a core)
-        --zone ZONE     place that CO2e is computed for, such as FR
+        --zone ZONE     place that CO2e is computed for, such as FR or aws:eu-west-3
         --devices LIST  what counts, such as gpu:0,cpu,memory
         --no-sync       do not wait for queued GPU work at the edges
 

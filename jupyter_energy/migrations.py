@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from .documents import record_from_document, utc_text
 from .errors import StoreError
 from .foreign import loads
+from .history_tables import MEANING
 from .history_tables import STATEMENTS as HISTORY
 from .overlaps import spell_of
 
@@ -129,6 +130,7 @@ STEPS: tuple[Step, ...] = (
         ("CREATE TABLE power_trace (run_id TEXT PRIMARY KEY, document TEXT NOT NULL)",),
     ),
     Step("0005 day totals", _day_totals),
+    Step("0006 what grams of a day mean, which grams were restated", MEANING),
 )
 
 

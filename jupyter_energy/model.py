@@ -23,8 +23,8 @@ Outcome = Literal["ok", "error", "interrupted", "lost"]
 Scope = Literal["device", "board", "process"]
 
 # What lies physically within what: a total takes the outermost, so nothing counts twice.
-# Sources: the kernel's powercap documentation (core and uncore are parts of the package;
-# dram is listed under it but is not part of its energy) and measuring.md 1.7 (Grace-Hopper).
+# Sources: the kernel's powercap documentation (core and uncore are parts of the package; dram is
+# listed under it, but is no part of its energy) and measuring.md 1.7 (Grace-Hopper).
 CONTAINED_IN: dict[str, tuple[str, ...]] = {
     "core": ("package", "module"),  # each names all that it lies in: a package may be unreadable
     "uncore": ("package", "module"),
@@ -35,14 +35,16 @@ CONTAINED_IN: dict[str, tuple[str, ...]] = {
 # Shown on a line of its own and never part of a total: psys is wired by the maker of the
 # machine as it pleases, and on some machines reads less than the package (measuring.md 2.1).
 APART = frozenset({"psys"})
+# What a building draws in all, cooling included: all else lies in it, and no PUE is put on it.
+FACILITY = "facility"
 
 
 @dataclass(frozen=True, slots=True)
 class Domain:
     """A thing that draws power: GPU 0, CPU package 1, the memory.
 
-    `scope` says whose energy the reading is: of the whole device, of the board that a slice
-    of a GPU lies on, or of one process.
+    `scope` says whose energy the reading is: of the whole device, of the board that a slice of a
+    GPU lies on, or of one process.
     """
 
     kind: str
@@ -133,12 +135,12 @@ class Measurement:
     def counted(self) -> tuple[DomainEnergy, ...]:
         """The domains that enter totals: the outermost ones that have a figure."""
         if self._counted is None:
-            present = {d.domain.kind for d in self.domains if isinstance(d.energy, Uncertain)}
-            found = tuple(
+            known = [d for d in self.domains if d.energy is not None]
+            present = {d.domain.kind for d in known if isinstance(d.energy, Uncertain)}
+            found = tuple(d for d in known if d.domain.kind == FACILITY) or tuple(
                 d
-                for d in self.domains
-                if d.energy is not None
-                and d.domain.kind not in APART
+                for d in known
+                if d.domain.kind not in APART
                 and not present.intersection(CONTAINED_IN.get(d.domain.kind, ()))
             )
             object.__setattr__(self, "_counted", found)
@@ -212,10 +214,10 @@ class Idle:
 class CarbonIntensity:
     """Grams of CO2e a kWh of electricity stands for, with all that is needed to defend it.
 
-    `zone` is the code in its table ("FR"), `place` its plain name. `how` says in words how the
-    place was found; `assumed` is True where nobody said so (a guess, or the world average).
-    `source` names who published the figure, and the licence where that asks for it; `year` is the
-    figure's. `note` says, in words, why it is not the one that was asked for.
+    `zone` is the code in its table ("FR"), `place` its plain name, `how` in words how the place was
+    found; `assumed` is True where nobody said so (a guess, or the world average). `source` names
+    who published the figure, and the licence where that asks for it; `year` is the figure's.
+    `note` says, in words, why it is not the one that was asked for.
     """
 
     g_per_kwh: float
@@ -235,11 +237,8 @@ class CarbonIntensity:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A part of a run during which one value of a live signal held.
-
-    From `start` to `end` (UTC) a kWh stood for `g_per_kwh` grams; `energy_share` (0 to 1) of the
-    run's energy was drawn in it.
-    """
+    """From `start` to `end` (UTC) a kWh stood for `g_per_kwh` grams, and `energy_share` (0 to 1) of
+    a run's energy was drawn then."""
 
     start: datetime
     end: datetime
@@ -252,9 +251,9 @@ class Span:
 class Emissions:
     """CO2e in g of measured and estimated energy together, and the estimated share (0 to 1).
 
-    Where a run lies in several intervals of a live signal, `spans` has one entry for each, and
-    the intensity's `g_per_kwh` is their mean, weighted by energy. `pue_source` says whose figure
-    the PUE is.
+    By a live signal `spans` has one entry for each value that held, and the intensity's `g_per_kwh`
+    is their mean, weighted by energy. `pue_source` says whose figure the PUE is, `restated` when
+    `recompute` made these grams (UTC).
     """
 
     carbon_g: Range
@@ -263,6 +262,7 @@ class Emissions:
     estimated_share: float
     pue_source: str = ""
     spans: tuple[Span, ...] = ()
+    restated: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,8 +298,7 @@ class Record:
     machine, None where unknown; `baseline` the idle power that `above_idle` was computed with.
     `waited_s` is how long its end waited for queued GPU work, None where it did not wait.
     `peak_w` is the highest power in W of all measured devices together; known only of a run with a
-    trace. `said` are the emissions as they were told at the time, where `recompute` has restated
-    them since.
+    trace. `said` are the emissions as told at the time, where `recompute` has restated them since.
     """
 
     run_id: str

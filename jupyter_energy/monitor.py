@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 from . import devices
 from .accounts import Accounts
 from .config import Energy
+from .factors import Factors
 from .idle_book import IdleBook
 from .model import CarbonIntensity, Measurement, Outcome, Record
-from .open_window import Ending, OpenWindow, OpenWindows, Options, edge_or_why
+from .open_window import Ending, OpenWindow, OpenWindows, Options, edge_or_why, own
 from .outbox import Outbox
 from .power.document import PowerTrace
 from .power.recorder import Recorders
@@ -74,6 +75,7 @@ class Monitor:
         self.store_path = settings.store_path()
         self._outbox = Outbox(Store(self.store_path), notebook, self.tell, self.session_id)
         self.accounts = Accounts(machine)
+        self.factors = Factors(settings, environ)
         self.idle = IdleBook(
             self.accounts,
             self._outbox,
@@ -81,9 +83,10 @@ class Monitor:
             self._under_way,
             self.session_id,
             self.host,
+            self.factors.to_next_step_s,
         )
         self._records = Records(
-            settings,
+            self.factors,
             lambda: self.sampler.absences(),  # noqa: PLW0108  a test gives us another sampler
             self.accounts,
             self._outbox,
@@ -113,6 +116,7 @@ class Monitor:
         self._outbox.close()
         self.sampler.close()
         self.accounts.close()
+        self.factors.close()
         self._windows.let_go()
 
     def tell(self, topic: str, text: str) -> None:
@@ -187,6 +191,7 @@ class Monitor:
                 shown=shown,
                 times=times,
             )
+            self.factors.runs(options.zone)
             if self._windows.add(window):
                 self.idle.begins(window.start, times, window.notebook)
         except BaseException:  # Ctrl-C: whoever asked for it gets no window, so there is none
@@ -327,7 +332,9 @@ class Monitor:
         if not windows:
             return []
         now = self.sampler.look(lambda sensor: any(w.reads(sensor) for w in windows))
-        found = [(self.under_way(w, now), w.notebook) for w in windows if not w.ended]
+        if self.factors.is_live():
+            self._records.note_course(self._windows.under_way(), now)
+        found = [(self.under_way(w, own(w, now)), w.notebook) for w in windows if not w.ended]
         return [(replace(r, warnings=(*r.warnings, LOST)), notebook) for r, notebook in found]
 
     def _wait_for_sensors(self, limit_s: float) -> None:
@@ -356,11 +363,11 @@ class Monitor:
 
     def zone(self, option: str | None = None) -> tuple[str | None, str]:
         """The zone that counts, and where it was said."""
-        return self._records.zone(option)
+        return self.factors.zone(option)
 
     def intensity(self, option: str | None = None) -> CarbonIntensity:
-        """The carbon intensity that counts now. Raises UnknownZone."""
-        return self._records.intensity(option)
+        """The yearly carbon intensity of the place that counts. Raises UnknownZone."""
+        return self.factors.yearly(option)
 
     # -- keeping ---------------------------------------------------------------------------
 

@@ -7,8 +7,9 @@ import time
 import uuid
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 from weakref import ref
 
 from . import devices
@@ -20,6 +21,9 @@ from .repeat import Repetition
 from .sensors.base import Sensor
 from .signals import raise_if_users
 from .window import Edge
+
+if TYPE_CHECKING:
+    from .carbon.weighting import Drawn
 
 # Longer than any name that can be shown; a record is read as a whole.
 LONGEST_NAME = 200
@@ -74,6 +78,8 @@ class OpenWindow:
     stopped_by: BaseException | None = None
     refined: Answer[Record] | None = None  # its record once the read after it has been made
 
+    course: list[Drawn] = field(default_factory=list)  # what it had drawn by when
+
     holder: ref[object] | None = None  # the block that it is the window of
 
     def let_go(self) -> None:
@@ -92,6 +98,19 @@ class Ending:
     execution_count: int | None = None
     times: CpuTimes = field(default_factory=CpuTimes)
     peak_w: float | None = None
+
+
+def utc_of(window: OpenWindow, edge: Edge) -> datetime:
+    """When an edge of a window was (UTC), by the clock that was read at its start: the time that
+    the machine was suspended is part of it."""
+    since_s = edge.t_s - window.start.t_s + edge.asleep_s - window.start.asleep_s
+    return window.start_utc + timedelta(seconds=max(0.0, since_s))
+
+
+def own(window: OpenWindow, edge: Edge) -> Edge:
+    """An edge with the sensors of a window alone: another one's would count from their start."""
+    readings = {s: r for s, r in edge.readings.items() if window.reads(s)}
+    return replace(edge, readings=readings)
 
 
 def still_open(window: OpenWindow | None) -> OpenWindow | None:
@@ -147,6 +166,11 @@ class OpenWindows:
     def outermost(self) -> list[OpenWindow]:
         """Those that lie in no other one, oldest first."""
         return list(self._outermost.values())
+
+    def under_way(self) -> list[OpenWindow]:
+        """All that are open, those within others too."""
+        windows = [held() for held in list(self._held)]
+        return [w for w in windows if w is not None and not w.ended]
 
     def let_go(self) -> None:
         """Hold no sensor any more, whatever still holds a window."""

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from .accounts import Accounts, Whose
 from .attribution import ranks_on_this_node
 from .carbon.emissions import emissions
-from .carbon.here import Here
-from .config import Energy
 from .errors import EnergyError
+from .factors import Factors
 from .finding import failed
-from .model import CarbonIntensity, Measurement, Record
-from .open_window import Ending, OpenWindow, still_open
+from .model import Emissions, Measurement, Record
+from .open_window import Ending, OpenWindow, own, still_open, utc_of
 from .outbox import Outbox
 from .readers import LEAST_SLEEP_S
 from .repeat import with_repeats
@@ -28,7 +27,7 @@ class Records:
 
     def __init__(
         self,
-        settings: Energy,
+        factors: Factors,
         absences: Callable[[], Sequence[Absence]],
         accounts: Accounts,
         outbox: Outbox,
@@ -36,12 +35,11 @@ class Records:
         environ: Mapping[str, str],
     ) -> None:
         """`session` is its id and the name of the host, `absences` what cannot be read here."""
-        self._settings = settings
+        self._factors = factors
         self._absences = absences
         self._accounts = accounts
         self._outbox = outbox
         self._session_id, self._host = session
-        self._here = Here(settings.machine(environ))
         self._outer = environ.get("JUPYTER_ENERGY_WITHIN")
         self._ranks = ranks_on_this_node(environ)
 
@@ -74,8 +72,7 @@ class Records:
         warnings += [self._ranks] if self._ranks else []
         emitted = None
         try:
-            found = self.intensity(window.options.zone)
-            emitted = emissions(measurement, found, self._settings.pue)
+            emitted = self._emitted(window, stop, measurement)
         except EnergyError as error:
             warnings.append(f"CO2e is not known: {error}")
         notebook = self._outbox.notebook(window.notebook)
@@ -118,15 +115,29 @@ class Records:
             raise_if_users(error)
             return replace(record, warnings=(*record.warnings, failed(error)))
 
-    def zone(self, option: str | None = None) -> tuple[str | None, str]:
-        """The zone that counts, and where it was said."""
-        if option is not None:
-            return option, "--zone"
-        return self._settings.zone, self._settings.origin("zone")
+    def note_course(self, windows: Iterable[OpenWindow], now: Edge) -> None:
+        """Note what open windows have drawn by now; live values of their time are still wanted."""
+        from .carbon.weighting import drawn, noted
 
-    def intensity(self, option: str | None = None) -> CarbonIntensity:
-        """The carbon intensity that counts now. Raises UnknownZone."""
-        return self._here.intensity(*self.zone(option))
+        for window in windows:
+            so_far = self.measured(window, window.start, own(window, now))
+            noted(window.course, drawn(so_far, utc_of(window, now)))
+            self._factors.runs(window.options.zone)
+
+    def _emitted(
+        self, window: OpenWindow, stop: Edge, measurement: Measurement
+    ) -> Emissions | None:
+        """The grams of a window, by the factor of its place and time. Raises UnknownZone."""
+        option = window.options.zone
+        if self._factors.is_live():
+            from .carbon.weighting import Drawn, drawn
+
+            last = drawn(measurement, utc_of(window, stop))
+            course = [Drawn(window.start_utc, {}), *window.course, last]
+            found, spans = self._factors.of_run(course, option)
+        else:
+            found, spans = self._factors.yearly(option), ()
+        return emissions(measurement, found, *self._factors.pue(found), spans)
 
 
 def _slept(start: Edge, stop: Edge) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -29,11 +29,14 @@ from .migrations import Connection
 from .model import Idle, Record
 from .overlaps import Spell, spell_of
 from .process_tree import began_at
+from .restating import carried_over
 from .seal import opened, sealed
 from .shared_devices import Stretches
 
 # Runs with less than this between them are asked for together.
 TOGETHER_S = 60.0
+# In the document of a record whose grams were restated; within a text its quotes are escaped.
+RESTATED = '"restated": "'
 
 
 def record_row(record: Record) -> tuple[str, ...]:
@@ -52,13 +55,64 @@ def record_row(record: Record) -> tuple[str, ...]:
 
 
 def add_record(connection: Connection, row: Sequence[str]) -> None:
-    """Keep a record's row; the same run a second time takes the place of the first."""
+    """Keep a record's row; the same run a second time takes the place of the first, whose grams it
+    has where they were restated since: a journal may have the run as it was before."""
+    row = _with_grams_of_before(connection, row)
     connection.execute(
         "INSERT INTO record (run_id, notebook_id, session_id, started, host, ended, devices, "
         "document) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run_id) DO UPDATE "
         "SET ended = excluded.ended, devices = excluded.devices, document = excluded.document",
         row,
     )
+
+
+def _with_grams_of_before(connection: Connection, row: Sequence[str]) -> Sequence[str]:
+    found = connection.execute("SELECT document FROM record WHERE run_id = ?", (row[0],))
+    for (document,) in found:
+        if isinstance(document, str) and RESTATED in document and RESTATED not in row[-1]:
+            held, made_again = readable([document]), readable([row[-1]])
+            if held and made_again:
+                return record_row(carried_over(held[0], made_again[0]))
+    return row
+
+
+def restate(
+    connection: Connection, notebook_id: str, change: Callable[[Record], Record]
+) -> list[tuple[Record, Record]]:
+    """Have `change` make all records of a notebook again; each as it was and as it is now.
+
+    Only grams may differ: the other columns stay. What is no record of ours is left alone.
+    """
+    rows = connection.execute(
+        "SELECT run_id, document FROM record WHERE notebook_id = ? ORDER BY started, rowid",
+        (notebook_id,),
+    )
+    pairs: list[tuple[Record, Record]] = []
+    for run_id, document in list(rows):
+        for before in readable([document]):
+            if before.run_id != run_id or before.notebook_id != notebook_id:
+                continue
+            after = change(before)
+            pairs.append((before, after))
+            if after != before:
+                text = sealed(to_json(record_to_document(after)))
+                connection.execute(
+                    "UPDATE record SET document = ? WHERE run_id = ?", (text, run_id)
+                )
+    if any(before != after for before, after in pairs):
+        connection.execute(
+            "INSERT INTO restated (notebook_id, restated) VALUES (?, ?)",
+            (notebook_id, utc_text(datetime.now(UTC))),
+        )
+    return pairs
+
+
+def restatements(connection: Connection, notebook_id: str) -> int:
+    """A number that another one follows each time that a notebook's grams are restated."""
+    rows = connection.execute(
+        "SELECT max(number) FROM restated WHERE notebook_id = ?", (notebook_id,)
+    )
+    return next((int(number) for (number,) in rows if number is not None), 0)
 
 
 def held(connection: Connection, run_ids: Iterable[str]) -> frozenset[str]:

@@ -124,15 +124,29 @@ def _carbon(found: object, is_part: bool = False) -> CarbonJson | None:
         "zone": text(found.get("zone")),
         "place": text(found.get("place")),
         "kind": text(found.get("kind")),
+        "boundary": text(found.get("boundary")),
+        "scope": text(found.get("scope")),
+        "resolution": text(found.get("resolution")),
+        "quality": text(found.get("quality")),
         "source": text(found.get("source")),
         "year": whole(found.get("year")),
         "pue": number(found.get("pue")),
+        "pue_source": text(found.get("pue_source")),
         "how": text(found.get("how")),
+        "note": text(found.get("note")),
+        "start": _moment(found.get("start")),
+        "end": _moment(found.get("end")),
+        "said_g": number(found.get("said_g")),
         # Where nobody said that a place was known, it was not.
         "assumed": found.get("assumed") is not False,
         "estimated_share": number(found.get("estimated_share")),
         "parts": parts or None,
     }
+
+
+def _moment(found: object) -> str | None:
+    at = moment(found)
+    return None if at is None else utc_text(at)
 
 
 def _value(found: object) -> ValueJson | None:

@@ -183,6 +183,17 @@ class Store:
         mark = Mark(row, offsets, (since.loose - stored) | fresh.keys())
         return (sorted(records, key=lambda r: r.start) if fresh else records), mark
 
+    def restate(
+        self, notebook_id: str, change: Callable[[Record], Record]
+    ) -> list[tuple[Record, Record]]:
+        """Have `change` make the grams of all records of a notebook again, all or none of them;
+        each record as it was and as it is now."""
+        return self._database.write(lambda c: run_rows.restate(c, notebook_id, change))
+
+    def restatements(self, notebook_id: str) -> int:
+        """A number that another one follows each time that a notebook's grams are restated."""
+        return self.read(lambda c: run_rows.restatements(c, notebook_id), 0)
+
     def book_idle(self, *idles: Idle) -> None:
         """Keep what was drawn between two cells; the same again changes nothing."""
 

@@ -74,6 +74,11 @@ def quantity(value: float, scale: Scale, digits: int = 3) -> str:
     return f"{_rounded(value / size, digits)} {symbol}"
 
 
+def two_digits(number: float) -> str:
+    """A number alone with two significant digits, for a bound of what is shown with its unit."""
+    return _rounded(number, 2)
+
+
 # No sensor is as good as this: an interval so narrow is none, and has no digits left to show.
 NO_UNCERTAINTY = 1e-12
 

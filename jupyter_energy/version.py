@@ -12,3 +12,14 @@ def version() -> str:
         return installed("jupyter-energy")
     except PackageNotFoundError:
         return "unknown"
+
+
+def homepage() -> str | None:
+    """The project's address as its metadata has it; None where it names none."""
+    from importlib.metadata import PackageNotFoundError, metadata
+
+    try:
+        found = metadata("jupyter-energy").get_all("Project-URL") or []
+    except PackageNotFoundError:
+        return None
+    return found[0].partition(",")[2].strip() if found else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +15,7 @@ import hypothesis
 import pytest
 from harness import Kernel, running
 from kernels import kernel_pythons
+from standins.network import unplug_everything
 
 StartKernel = Callable[..., Kernel]
 
@@ -33,6 +35,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # The same of SIGHUP, which is ignored under nohup.
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, lambda *_: os._exit(128 + signal.SIGHUP))
+
+
+# No test, and nothing that one starts, reaches another machine. The folder lives as long as this
+# process: what it starts is to find the library in it.
+_NETWORK = tempfile.TemporaryDirectory(prefix="jupyter-energy-tests-")
+IS_UNPLUGGED = unplug_everything(Path(_NETWORK.name))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -63,8 +71,10 @@ def pytest_runtest_makereport(
 
 
 def pytest_report_header() -> str:
-    """Say which part of the matrix runs."""
-    return "kernels: all for each test" if WHOLE else f"kernels: {SLICE} for each test, seed {SEED}"
+    """Say which part of the matrix runs, and that no test has a network."""
+    network = "no network" if IS_UNPLUGGED else "with the network as it is"
+    part = "all for each test" if WHOLE else f"{SLICE} for each test, seed {SEED}"
+    return f"{network}; kernels: {part}"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from standins.metadata import aws, standing
 
 from jupyter_energy import settings
 from jupyter_energy.commands import zone
@@ -88,7 +89,9 @@ def test_setting_a_place_remembers_it_and_says_where(session: Session) -> None:
     assert "2024, average of the year, production based, lifecycle" in shown
     assert "Ember (CC BY 4.0)" in shown
     assert "set by the settings file" in shown
-    assert "PUE     1.2" in shown
+    assert "  table   country\n" in shown
+    assert "  licence CC BY 4.0, https://creativecommons.org/licenses/by/4.0/\n" in shown
+    assert "  PUE     1.2 (set by the settings file)\n" in shown
     assert f"Settings are kept in {session.file}." in shown
     assert session.warned == []
 
@@ -145,3 +148,81 @@ def test_a_wrong_place_that_was_set_elsewhere_is_reported_with_where(tmp_path: P
         UnknownZone, match=r"FR \(country: France\)\? \(set by JUPYTER_ENERGY_ZONE\)"
     ):
         session.run()
+
+
+def on_ec2(session: Session) -> Session:
+    """The session on a machine whose firmware names Amazon EC2."""
+    dmi = session.file.parent / "sys/class/dmi/id"
+    dmi.mkdir(parents=True)
+    (dmi / "sys_vendor").write_text("Amazon EC2\n")
+    return session
+
+
+def test_a_cloud_region_is_shown_with_its_grid_its_pue_and_googles_own_figure_beside_it(
+    session: Session,
+) -> None:
+    shown = session.run("GCP:us-west1")
+    assert settings.read(session.file).values == {"zone": "gcp:us-west1"}
+    assert shown.splitlines()[0] == ("Oregon, grid EM:US-NW-PACW (gcp:us-west1): 204 g CO2e/kWh")
+    assert "2025, average of the year, consumption based, lifecycle" in shown
+    assert "  table   cloud region, by the figure of its grid zone\n" in shown
+    assert "Electricity Maps (ODbL 1.0), https://www.electricitymaps.com" in shown
+    assert "https://opendatacommons.org/licenses/odbl/1.0/" in shown
+    assert "  PUE     1.07 (Google Cloud's for us-west1, 2024)\n" in shown
+    assert "EM:US-NW-BPAT), a kWh is 129 g and not 204 g" in shown
+    assert "Google's own figure is 79.2 g CO2e/kWh: 2024, direct emissions, not compar" in shown
+
+
+def test_a_state_says_that_its_figure_is_of_what_leaves_the_stacks(session: Session) -> None:
+    shown = session.run("California")
+    assert settings.read(session.file).values == {"zone": "US-CA"}
+    assert "production based, direct (not comparable with lifecycle figures)" in shown
+    assert "  table   US state\n" in shown
+    assert "licence" not in shown  # none is asked for: it is in the public domain
+
+
+def test_json_of_a_region_holds_pue_table_licence_and_side_note(session: Session) -> None:
+    document = json.loads(session.run("gcp:us-west1", "--json"))
+    assert (document["pue"], document["pue_source"]) == (1.07, "Google Cloud's for us-west1, 2024")
+    assert (document["table"], document["licence"]) == ("grid zone", "ODbL 1.0")
+    assert document["google_g_per_kwh"] == 79.23
+    assert "129 g" in document["note"]
+    document = json.loads(session.run("US-CA", "--json"))
+    assert (document["licence_url"], document["google_g_per_kwh"]) == (None, None)
+
+
+def test_a_region_is_told_with_the_command_that_pins_it_once_the_machine_may_be_asked(
+    session: Session,
+) -> None:
+    on_ec2(session)
+    with standing(aws()) as stands:
+        session.environ = {"TZ": "UTC", "JUPYTER_ENERGY_METADATA": stands.address}
+        shown = session.run()
+        assert stands.asked == []
+        assert shown.splitlines()[0].endswith("assumed")
+        assert "on Amazon EC2, which `zone auto` asks for its region" in shown
+        assert shown.endswith("To have the machine asked for its region: jupyter energy zone auto")
+        for _ in range(50):  # a loaded machine may take longer to answer itself than the limit
+            shown = session.run("auto")
+            if "told by" in shown:
+                break
+    assert shown.startswith("Europe (Paris), grid EM:FR (aws:eu-west-3): 31.0 g CO2e/kWh\n")
+    assert "told by Amazon EC2's metadata service" in shown
+    assert shown.endswith("To pin it: jupyter energy zone aws:eu-west-3")
+    assert settings.read(session.file).values == {"zone": "auto"}
+
+
+def test_a_machine_that_does_not_tell_is_shown_as_assumed_with_the_reason(session: Session) -> None:
+    on_ec2(session)
+    session.environ = {"TZ": "UTC", "AWS_EC2_METADATA_DISABLED": "true"}
+    shown = session.run("auto")
+    assert shown.startswith("World average (WORLD): 473 g CO2e/kWh, assumed\n")
+    assert "assumed: Amazon EC2 is not asked: AWS_EC2_METADATA_DISABLED is set" in shown
+    assert "PUE     1.15 (AWS's over all sites, 2023: the region is not known)" in shown
+
+
+def test_on_colab_the_region_is_said_to_be_hidden_with_what_to_type(tmp_path: Path) -> None:
+    session = Session(tmp_path / "s.json", {"COLAB_GPU": "1", "TZ": "Asia/Tokyo"}, in_notebook=True)
+    shown = session.run()
+    assert "  place   assumed: on Colab, whose region is not told\n" in shown
+    assert shown.endswith("To set the place: %energy zone CODE, such as FR, US-CA or aws:eu-west-3")

@@ -43,8 +43,9 @@ LAYERS = (
     ("upkeep",),
     ("sampler", "accounts"),
     # carbon, and how figures are written down
-    ("carbon", "carbon_sums", "documents", "overlaps", "history_tables"),
-    ("missing", "shared_devices"),
+    ("carbon", "documents", "overlaps", "history_tables"),
+    ("carbon_sums",),
+    ("missing", "restating", "shared_devices"),
     ("attribution_sums",),
     ("schema", "repeat"),
     # keeping
@@ -58,12 +59,14 @@ LAYERS = (
     ("recovery",),
     ("database",),
     ("store", "summary"),
+    ("sci",),
     # putting together; the settings name what lies below, so they lie above it
     ("config", "logbook", "waiting"),
     ("owners",),
     ("outbox",),
     ("idle_book",),
     ("open_window",),
+    ("factors",),
     ("records",),
     ("refining",),
     ("monitor", "runs"),
@@ -92,12 +95,14 @@ SHARED = {
         "rapl_accuracy",
     },
     "carbon": {
-        *("answers", "asked_as", "base", "cache", "emissions", "feed", "here", "known"),
-        *("metadata", "place", "platforms", "regions", "tables", "tokens", "web", "zones"),
+        *("answers", "asked_as", "base", "cache", "embodied", "emissions", "equivalents", "feed"),
+        *("here", "known", "metadata", "place", "platforms", "regions", "tables", "tokens", "web"),
+        *("weighting", "zones"),
     },
     "commands": {
         "base",
         "ending",
+        "gathered",
         "idle",
         "kernel_context",
         "limit",
@@ -117,6 +122,7 @@ UNITS = ("_j", "_j2", "_w", "_s", "_g", "_g_per_kwh", "_kwh", "_fraction")
 UNITLESS = {
     "Emissions.pue": "a ratio, and the name that everybody gives it",
     "Emissions.estimated_share": "a share, 0 to 1",
+    "Span.energy_share": "a share, 0 to 1",
     "DomainEnergy.coverage": "a share, 0 to 1",
     "CarbonIntensity.g_per_kwh": "the whole name is the unit",
 }

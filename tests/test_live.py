@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from queue import Queue
 from types import SimpleNamespace
@@ -16,7 +18,7 @@ from standins.sensors import LIMIT_S, Clock
 
 from jupyter_energy.config import Energy
 from jupyter_energy.identity import NotebookRef
-from jupyter_energy.live import ANSWERS_S, BURST, FIRST_S, QUIET_S, Comm, Live, Pace
+from jupyter_energy.live import AGAIN_S, ANSWERS_S, BURST, FIRST_S, QUIET_S, Comm, Live, Pace
 from jupyter_energy.live_message import COMM_ID
 from jupyter_energy.monitor import Monitor
 from jupyter_energy.open_window import Options
@@ -223,6 +225,13 @@ class Channel(SimpleNamespace):
 
 @pytest.fixture
 def channel(tmp_path: Path) -> Iterator[Channel]:
+    with a_channel(tmp_path) as made:
+        yield made
+
+
+@contextmanager
+def a_channel(tmp_path: Path) -> Iterator[Channel]:
+    """A channel that is open, with a store in `tmp_path`."""
     environ = {
         "JUPYTER_ENERGY_STORE": str(tmp_path / "energy.sqlite"),
         "JUPYTER_ENERGY_SYSFS": str(tmp_path / "sys"),
@@ -287,6 +296,31 @@ def test_the_end_of_a_cell_that_could_not_be_told_is_told_once_more_and_no_more_
     channel.cell()()
     rests()
     assert (channel.kernel.refuses, channel.kernel.sent.empty()) == (1, True)
+
+
+def test_totals_that_the_store_could_not_be_asked_for_are_told_again_until_they_are_whole(
+    tmp_path: Path,
+) -> None:
+    others = sqlite3.connect(tmp_path / "energy.sqlite", isolation_level=None)
+    others.execute("BEGIN EXCLUSIVE")
+    with closing(others), a_channel(tmp_path) as channel:
+        channel.cell()()
+        assert channel.kernel.message()["note"]
+        others.execute("ROLLBACK")
+        channel.monitor.flush(LIMIT_S)
+        channel.clock.advance(AGAIN_S[0])
+        whole = channel.kernel.message()
+        assert (whole["notebook"]["runs"], whole.get("note")) == (1, None)
+
+
+def test_totals_of_a_store_that_does_not_answer_are_told_again_a_few_times_only() -> None:
+    script = Script()
+    script.cell(0.1)
+    script.pass_time(1)
+    before = len(script.sent)
+    script.pace.again(script.now_s + AGAIN_S[0])
+    script.pass_time(HOUR_S)
+    assert len(script.sent) == before + 1
 
 
 def test_a_hello_is_answered_with_the_totals_and_the_path_as_the_page_said_it(

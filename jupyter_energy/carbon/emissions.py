@@ -9,21 +9,29 @@ from __future__ import annotations
 import math
 
 from ..errors import WrongUse
-from ..model import CarbonIntensity, Emissions, Measurement
+from ..model import FACILITY, CarbonIntensity, Emissions, Measurement, Span
 from ..uncertainty import Range
 from ..units import carbon_g
 
 # No data centre is known to be worse; the limit is ours, to catch "120" written for 1.20.
 HIGHEST_PUE = 5.0
+# Whose figure the PUE of 1 is where a sensor of kind "facility" was read.
+SEEN = "the sensor sees the whole facility"
 
 
 def emissions(
-    measurement: Measurement, intensity: CarbonIntensity, pue: float = 1.0
+    measurement: Measurement,
+    intensity: CarbonIntensity,
+    pue: float = 1.0,
+    pue_source: str = "",
+    spans: tuple[Span, ...] = (),
 ) -> Emissions | None:
     """CO2e in g of the energy of `measurement`; None where no energy is known.
 
     The bounds are those of the energy: measured ± u95 and not below 0, plus the bounds of what is
-    estimated. How wrong the factor itself may be is in no source of ours, and so in no bound.
+    estimated. How wrong the factor itself may be is in no source of ours, and so in no bound; nor
+    is how the energy was shared out over `spans`, whose mean `intensity` has.
+    Where a sensor sees the whole facility, what the building draws is in its energy: the PUE is 1.
     """
     measured, estimated = measurement.measured_j, measurement.estimated_j
     if measured is None and estimated is None:
@@ -40,6 +48,8 @@ def emissions(
         estimated_mid_j = estimated.mid
     nothing_share = 0.0 if measured is not None else 1.0
     estimated_share = estimated_mid_j / mid_j if mid_j > 0 else nothing_share
+    if any(d.domain.kind == FACILITY for d in measurement.counted()):
+        pue, pue_source = 1.0, SEEN
     factor = intensity.g_per_kwh
     return Emissions(
         carbon_g=Range(
@@ -50,6 +60,8 @@ def emissions(
         intensity=intensity,
         pue=pue,
         estimated_share=estimated_share,
+        pue_source=pue_source,
+        spans=spans,
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from . import at_place
 from .metadata import LIMIT_S, Told, region
-from .place import find
+from .place import AUTO, find
 from .platforms import CLOUD_NAMES
 
 if TYPE_CHECKING:
@@ -19,15 +19,17 @@ if TYPE_CHECKING:
     from ..model import CarbonIntensity
     from ..sensors.base import Machine
 
-# A thread that was told to end after LIMIT_S has ended by then, on a machine that is not stuck.
-_PATIENCE_S = LIMIT_S + 0.2
+# A thread that is to end at its limit has ended this much later, on a machine that is not stuck.
+_PATIENCE_S = 0.2
 
 
 class Here:
     """This machine's place and its intensity; one object a kernel."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, limit_s: float = LIMIT_S) -> None:
+        """`limit_s` is how long a cloud may take to answer, in s."""
         self._machine = machine
+        self._limit_s = limit_s
         self._found: dict[tuple[str | None, str], CarbonIntensity] = {}
         self._asking: threading.Thread | None = None
         self._told: Told | None = None
@@ -47,10 +49,15 @@ class Here:
             self._found[asked] = found
         return self._found[asked]
 
+    def begin(self, setting: str | None, origin: str) -> None:
+        """Have the cloud asked already now, where `setting` lets it be, before a cell ends."""
+        if (setting or "").strip().lower() == AUTO:
+            self.intensity(setting, origin)
+
     def wait(self) -> None:
-        """Wait for the cloud's answer where one is under way, for half a second at most."""
+        """Wait for the cloud's answer where one is under way, little longer than its limit."""
         if self._asking is not None:
-            self._asking.join(_PATIENCE_S)
+            self._asking.join(self._limit_s + _PATIENCE_S)
 
     def _ask(self, cloud: str) -> Told:
         if self._told is not None:
@@ -70,4 +77,4 @@ class Here:
         return Told(None, f"{CLOUD_NAMES[cloud]} is being asked for its region", final=False)
 
     def _fetch(self, cloud: str) -> None:
-        self._told = region(cloud, self._machine.environ)
+        self._told = region(cloud, self._machine.environ, self._limit_s)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .metadata import Told
     from .platforms import Platform
 
+DATA = Path(__file__).parent / "data"
 WORLD = "WORLD"
 AUTO = "auto"
 NO_PLACE = "assumed: no place is set"
@@ -70,17 +71,20 @@ def find(
     from .platforms import CLOUD_NAMES, cloud, platform
 
     on, of_cloud = platform(machine), cloud(machine)
-    if on is not None and on.zone is not None:
-        return Place(on.zone, on.how or "", assumed=on.guessed)
+    if on is not None and on.zone is not None and not on.guessed:
+        return Place(on.zone, on.how or "", assumed=False)
     told = ask(of_cloud) if ask is not None and chosen and of_cloud is not None else None
     if of_cloud is not None and told is not None and told.zone is not None:
         how = f"told by {CLOUD_NAMES[of_cloud]}'s metadata service"
         return Place(told.zone, how, assumed=False)
+    final = told is None or told.final
+    if on is not None and on.zone is not None:
+        return Place(on.zone, on.how or "", assumed=True, final=final)
     why = _why_not(on, of_cloud, told)
     # What hosts notebooks for others sets their clocks to UTC, and who changes it to his own.
     hosted = on is not None and on.hosted
     timezone = None if hosted else timezone_name(environ, localtime, timezone_file)
-    return _by_clock(timezone, why, final=told is None or told.final)
+    return _by_clock(timezone, why, final)
 
 
 def _by_clock(timezone: str | None, why: str | None = None, final: bool = True) -> Place:
@@ -157,12 +161,7 @@ def _name_in_file(path: Path) -> str | None:
 def timezone_countries() -> Mapping[str, str]:
     """ISO 3166 code of the country by time zone name (tz database, data/timezones/README.md)."""
     import csv
-    from importlib.resources import files
 
-    text = (
-        files("jupyter_energy.carbon")
-        .joinpath("data", "timezones", "timezone_countries.csv")
-        .read_text(encoding="utf-8")
-    )
+    text = (DATA / "timezones" / "timezone_countries.csv").read_text(encoding="utf-8")
     rows = [line for line in text.splitlines() if not line.startswith("#")]
     return {row["timezone"]: row["country"] for row in csv.DictReader(rows)}

@@ -7,6 +7,7 @@ as a guess.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ _REGION_VARIABLES = {
 # of Microsoft's make (Hyper-V at home, a Surface) have the same maker and another tag.
 _AZURE_TAG = "7783-7084-3265-9085-8269-3286-77"
 _LONGEST_FILE = 65536
+_REGION = re.compile(r"[a-z][a-z0-9-]{1,39}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,24 +96,30 @@ def _sagemaker(file: Path, environ: Mapping[str, str]) -> Platform:
         region = arn.split(":")[3]
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         return _by_variable("SageMaker", "aws", environ)
-    how = f"told by SageMaker ({SAGEMAKER_FILE.name})"
-    return Platform("SageMaker", "aws", f"aws:{region}", how)
+    return _telling("SageMaker", "aws", region, f"told by SageMaker ({SAGEMAKER_FILE.name})")
 
 
 def _azure_ml(endpoint: str) -> Platform:
     """The first label of the host, as in https://eastus.api.azureml.ms, is the region."""
     host = endpoint.partition("://")[2] or endpoint
     region = host.partition("/")[0].partition(".")[0]
-    return Platform("Azure ML", "azure", f"azure:{region}", f"told by Azure ML ({_AZURE_ML})")
+    return _telling("Azure ML", "azure", region, f"told by Azure ML ({_AZURE_ML})")
 
 
 def _by_variable(name: str, of_cloud: str | None, environ: Mapping[str, str]) -> Platform:
     """A platform that tells no region itself, with what a variable of its cloud says."""
     for variable in _REGION_VARIABLES.get(of_cloud or "", ()):
-        if region := environ.get(variable):
+        if of_cloud is not None and (region := environ.get(variable)):
             how = f"guessed from {variable} on {name}"
-            return Platform(name, of_cloud, f"{of_cloud}:{region}", how, guessed=True)
+            return _telling(name, of_cloud, region, how, guessed=True)
     return Platform(name, of_cloud)
+
+
+def _telling(name: str, of_cloud: str, region: str, how: str, *, guessed: bool = False) -> Platform:
+    """A platform and the region that it tells, where that may be one at all."""
+    if not _REGION.fullmatch(region):
+        return Platform(name, of_cloud)
+    return Platform(name, of_cloud, f"{of_cloud}:{region}", how, guessed)
 
 
 def _text(path: Path) -> str:

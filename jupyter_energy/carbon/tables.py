@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from .place import WORLD
+from .place import DATA, WORLD
 
 TableName = Literal["country", "US state", "grid zone"]
 
@@ -118,10 +118,7 @@ class FleetPue:
 
 def shipped(name: str) -> str:
     """The text of a file below data/, such as "ember/grid_countries_ember.csv"."""
-    from importlib.resources import files
-
-    path = files("jupyter_energy.carbon").joinpath("data", *name.split("/"))
-    return path.read_text(encoding="utf-8")
+    return (DATA / name).read_text(encoding="utf-8")
 
 
 class Tables:

@@ -9,6 +9,9 @@ from __future__ import annotations
 from .base import dispatch
 
 # One line a command, in the order in which help lists them.
-COMMANDS = ("run", "summary", "history", "plot", "zone", "baseline", "doctor", "enable", "disable")
+COMMANDS = (
+    *("run", "summary", "history", "plot", "zone", "recompute", "sci", "cite", "baseline"),
+    *("doctor", "enable", "disable"),
+)
 
 __all__ = ["COMMANDS", "dispatch"]

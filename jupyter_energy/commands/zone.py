@@ -95,7 +95,7 @@ def _text(found: CarbonIntensity, pue: tuple[float, str], file: Path | None, com
             f"  year    {found.year}, {found.kind} of the {found.resolution}, "
             f"{found.boundary} based, {_SCOPES[found.scope]}"
         ),
-        f"  table   {name}",
+        f"  table   {_region_words(found)}{name}",
         f"  source  {found.source}, {table.url}",
         *([f"  licence {table.licence}, {table.licence_url}"] if table.licence_url else ()),
         f"  place   {found.how}",
@@ -135,6 +135,13 @@ def _notes(found: CarbonIntensity) -> list[str]:
         figure = quantity(google, ((0.0, 1.0, "g CO2e/kWh"),))
         notes.append(f"Google's own figure is {figure}: 2024, direct emissions, not comparable")
     return notes
+
+
+def _region_words(found: CarbonIntensity) -> str:
+    """That a figure is of another table than the one its code is of; "" where it is not."""
+    from ..carbon.zones import zones
+
+    return "cloud region, by the figure of its " if found.zone in zones().tables.regions else ""
 
 
 def _google_g_per_kwh(found: CarbonIntensity) -> float | None:

@@ -22,6 +22,7 @@ _LABELS = {
     "module": "module",
     "machine": "machine",
     "psys": "platform",
+    "facility": "facility",
 }
 _PROVENANCES = {"integrated": "integrated from power"}
 _SAW = "the sensor saw"  # how window.py begins what it says of a coverage

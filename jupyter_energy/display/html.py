@@ -10,6 +10,7 @@ the words still say what is measured and what is estimated.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 
 from .. import units
@@ -72,7 +73,9 @@ def summary(summary: SummaryJson, command: str = words.COMMAND) -> str:
     energies = words.energies(totals["measured_j"], totals["estimated_j"])
     parts = [f"{name}{_and(energies)}{_text(words.span(totals))}"]
     known = totals["measured_j"] is not None or totals["estimated_j"] is not None
-    parts += [_carbon(line) for line in grams.carbon_lines(totals["carbon_g"], known, command)]
+    lines = grams.carbon_lines(totals["carbon_g"], known, command)
+    like = grams.equivalent(totals["carbon_g"])
+    parts += [_carbon(line, like) for line in lines]
     said = (*words.idle(totals), *words.notes(totals["warnings"]))
     parts += [_faint(note) for note in said]
     heading = [_td(f"<b>{title}</b>", _NAME if title == "cell" else _RIGHT) for title in _TITLES]
@@ -136,7 +139,11 @@ def _device(row: devices.Row) -> str:
     return _td(label, _NAME) + _td(_figure(row.energy)) + _td(mean) + _td(note, _LEFT)
 
 
-def _carbon(line: grams.CarbonLine) -> str:
+def _carbon(line: grams.CarbonLine, like: str | None = None) -> str:
+    """A line of CO2e; what it is like is told to a pointer that rests on the grams."""
+    if like is not None:
+        detail = "; ".join(filter(None, (like, line.figure.detail)))
+        line = replace(line, figure=replace(line.figure, detail=detail))
     return f"{_text(line.title)} {_figure(line.figure)}: {_span(line.basis, _LOOKS['unknown'])}"
 
 

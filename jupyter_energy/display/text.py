@@ -64,6 +64,8 @@ def summary(summary: SummaryJson, command: str = words.COMMAND) -> str:
         legend = f"{legend} {_BAD_LEGEND}".strip()
     if legend:
         lines += ["", *_wrapped(legend)]
+    if (like := grams.equivalent(totals["carbon_g"])) is not None:
+        lines += ["", *_wrapped(f"CO2e: {like}")]
     return "\n".join(lines)
 
 

@@ -31,7 +31,7 @@ from typing import Literal
 
 from ..errors import SensorError
 from ..foreign import file_text, loads, number
-from ..model import APART, CONTAINED_IN, Domain
+from ..model import APART, CONTAINED_IN, FACILITY, Domain
 from .base import Absence, Accuracy, Discovery, Machine
 
 ACCURACY = Accuracy(
@@ -39,7 +39,10 @@ ACCURACY = Accuracy(
 )
 MOST_TRACED_ROWS = 500  # some 30 kB, which a pipe takes at once
 KINDS = (
-    frozenset(CONTAINED_IN) | {kind for outer in CONTAINED_IN.values() for kind in outer} | APART
+    frozenset(CONTAINED_IN)
+    | {kind for outer in CONTAINED_IN.values() for kind in outer}
+    | APART
+    | {FACILITY}
 )
 # Nine digits hold any index, and int() refuses very long numbers.
 _DOMAIN = re.compile(r"([a-z]+):([0-9]{1,9})")

@@ -13,7 +13,7 @@ import {
   quantity
 } from './format';
 import type { ILiveState, Phase } from './state';
-import type { Device, Live, IPlace, ITotals } from './protocol';
+import type { Device, Live, Place, ITotals } from './protocol';
 import { type Look, whyNoCarbon, whyNoEnergy } from './words';
 
 /** A figure with what it is of and where it comes from. */
@@ -249,19 +249,21 @@ function shareWords(share: number, trans: TranslationBundle): string {
 }
 
 /** Where the grams come from: place, factor, kind, source, year. */
-function placeOf(place: IPlace | null, trans: TranslationBundle): ISection {
+function placeOf(place: Place | null, trans: TranslationBundle): ISection {
   const heading = trans.__('Carbon intensity');
   if (place === null) {
     const why = trans.__('set your place with %1', '%energy zone FR');
     return { heading, rows: [unknownRow(trans.__('place'), why)] };
   }
-  const { name, zone, how, pue, kind, source, year } = place;
+  const { name, zone, how, pue, kind, source, year, held, note } = place;
   const isNamed = zone !== '' && zone.toLowerCase() !== name.toLowerCase();
   const detail = [
     kind,
-    source === '' ? '' : `${source} ${year}`,
+    held,
+    source === '' || held !== '' ? source : `${source} ${year}`,
     pue === 1 ? '' : `PUE ${plain(pue)}`,
-    howWords(how, zone, trans)
+    howWords(how, zone, trans),
+    note
   ];
   return {
     heading,
@@ -269,11 +271,16 @@ function placeOf(place: IPlace | null, trans: TranslationBundle): ISection {
       {
         label: isNamed ? `${name} (${zone})` : name,
         text: intensity(place.g_per_kwh),
-        look: how === 'set' ? 'computed' : 'estimated',
+        look: isCertain(place) ? 'computed' : 'estimated',
         detail: detail.filter(Boolean).join(', ')
       }
     ]
   };
+}
+
+/** Whether it is the factor that was asked for, of a place that the user set. */
+export function isCertain({ how, note }: Place): boolean {
+  return how === 'set' && note === '';
 }
 
 function howWords(how: string, zone: string, trans: TranslationBundle): string {

@@ -12,6 +12,7 @@ import type { IDisposable } from '@lumino/disposable';
 import { type ISignal, Signal } from '@lumino/signaling';
 
 import { clean, parseLive } from './parse';
+import { KernelProcess } from './process';
 import type { IHello, Live } from './protocol';
 import { COMM_ID, PROTOCOL_VERSION } from './protocol';
 import { type ILiveState, NOTHING } from './state';
@@ -38,8 +39,6 @@ const REASON_LIMIT = 160;
 const CELLS_LIMIT = 5000;
 /** A kernel that is busy tells of the cell that it runs well within this time. */
 const NEWS_S = 4;
-/** What the server says of a kernel in a session of its own. */
-const OF_SERVER: ReadonlySet<string> = new Set(['restarting', 'autorestarting', 'dead']);
 /** Edits come in bursts: one hello for those that follow each other within this time. */
 const EDITS_MS = 1000;
 
@@ -49,6 +48,7 @@ export class LiveKernel implements IDisposable {
     this._kernel = kernel;
     this._path = path;
     this._cells = cells;
+    this._process = new KernelProcess(kernel.clientId);
     kernel.iopubMessage.connect(this._onIOPub, this);
     kernel.statusChanged.connect(this._onStatus, this);
     kernel.connectionStatusChanged.connect(this._onConnection, this);
@@ -145,12 +145,14 @@ export class LiveKernel implements IDisposable {
   }
 
   private _onIOPub(_: unknown, message: KernelMessage.IIOPubMessage): void {
-    if (
-      this._isDisposed ||
-      !this._isOfThisProcess(message) ||
-      !KernelMessage.isCommMsgMsg(message) ||
-      message.content.comm_id !== COMM_ID
-    ) {
+    if (this._isDisposed || !this._isOfThisProcess(message)) {
+      return;
+    }
+    if (KernelMessage.isStatusMsg(message)) {
+      this._lastWord = message.content.execution_state;
+      this._askIfOwed();
+    }
+    if (!KernelMessage.isCommMsgMsg(message) || message.content.comm_id !== COMM_ID) {
       return;
     }
     this._stopTimers();
@@ -166,28 +168,14 @@ export class LiveKernel implements IDisposable {
     }
   }
 
-  /**
-   * Whether a message is not a late word of a process that was before. A restart that another page
-   * asked for may be over before this one is connected again, so that nothing tells of it but the
-   * session in what the new process says.
-   */
+  /** Whether a message is no late word of a process that was before a restart. */
   private _isOfThisProcess(message: KernelMessage.IIOPubMessage): boolean {
-    const isOfServer =
-      KernelMessage.isStatusMsg(message) && OF_SERVER.has(message.content.execution_state);
-    const { session } = message.header;
-    if (isOfServer || !session || session === this._process) {
-      return true;
-    }
-    if (this._formerly.has(session)) {
-      return false;
-    }
-    if (this._process !== null) {
-      this._formerly.add(this._process);
+    const found = this._process.of(message);
+    if (found === 'new') {
       this._forget('waiting');
       this._askIfOwed();
     }
-    this._process = session;
-    return true;
+    return found !== 'former';
   }
 
   private _onLive(live: Live): void {
@@ -260,6 +248,7 @@ export class LiveKernel implements IDisposable {
   }
 
   private _onConnection(_: unknown, status: Kernel.ConnectionStatus): void {
+    this._lastWord = null;
     if (status === 'connected') {
       this._owe();
     }
@@ -269,6 +258,7 @@ export class LiveKernel implements IDisposable {
   private _forget(phase: 'waiting' | 'dead'): void {
     this._stopTimers();
     this._turn += 1;
+    this._lastWord = null;
     this._told = null;
     this._wasDenied = false;
     this._owesNews = false;
@@ -293,7 +283,7 @@ export class LiveKernel implements IDisposable {
     if (
       (this._owesHello || this._owesNews) &&
       !this._isDisposed &&
-      this._kernel.status === 'idle' &&
+      this._isIdle &&
       this._kernel.connectionStatus === 'connected' &&
       !['unknown', 'foreign'].includes(this._state.phase)
     ) {
@@ -352,6 +342,16 @@ export class LiveKernel implements IDisposable {
     return this._cells().slice(0, CELLS_LIMIT);
   }
 
+  /**
+   * Whether a question would be answered at once. After a restart JupyterLab may not know: what the
+   * kernel published while the page was connected again is lost, and of most messages, as those
+   * that JupyterLab itself sends then, it does not take what the kernel says of its state.
+   */
+  private get _isIdle(): boolean {
+    const { status } = this._kernel;
+    return status === 'idle' || (status === 'unknown' && this._lastWord === 'idle');
+  }
+
   /** What the kernel said meanwhile, or that it restarted, knows better than the answer. */
   private get _isLoading(): boolean {
     return this._state.phase === 'loading' && !this._isDisposed;
@@ -385,8 +385,8 @@ export class LiveKernel implements IDisposable {
   private _turn = 0;
   private _staleTimer: ReturnType<typeof setTimeout> | undefined;
   private _editTimer: ReturnType<typeof setTimeout> | undefined;
-  /** The session of the kernel's process, and those of the ones before. */
-  private _process: string | null = null;
-  private readonly _formerly = new Set<string>();
+  /** The state that was last published on this connection. */
+  private _lastWord: Kernel.Status | null = null;
+  private readonly _process: KernelProcess;
   private _isDisposed = false;
 }

@@ -2,7 +2,7 @@
  * What the kernel says, once it is seen to be what it must be. Any code in the kernel can send on
  * our comm id, and so can another version of jupyter-energy: nothing of a message is believed.
  */
-import type { Device, IPlace, ITotals, Live, Measured, Range } from './protocol';
+import type { Device, ITotals, Live, Measured, Place, Range } from './protocol';
 import { PROTOCOL_VERSION } from './protocol';
 
 /** The message with only the fields we know, or null where it is not one of version 1. */
@@ -103,7 +103,7 @@ function totals(data: unknown): ITotals {
   };
 }
 
-function place(data: unknown): IPlace {
+function place(data: unknown): Place {
   const from = record(data);
   return {
     name: text(from.name, NAME_LIMIT),
@@ -113,7 +113,9 @@ function place(data: unknown): IPlace {
     source: text(from.source, NAME_LIMIT),
     year: number(from.year),
     pue: number(from.pue),
-    how: text(from.how, NAME_LIMIT)
+    how: text(from.how, NAME_LIMIT),
+    held: text(from.held ?? '', NAME_LIMIT),
+    note: text(from.note ?? '', LINE_LIMIT)
   };
 }
 

@@ -72,7 +72,14 @@ export interface IPlace {
   pue: number;
   /** "set" by the user, "guessed" from the time zone, or "assumed" */
   how: string;
+  /** Since when a live value holds, in place of the year; left out for a yearly one. */
+  held?: string;
+  /** Why it is another factor than was asked for; left out where it is that one. */
+  note?: string;
 }
+
+/** The same, with '' for what was left out. */
+export type Place = Required<IPlace>;
 
 /** What the kernel says. */
 export interface ILive {
@@ -108,4 +115,7 @@ export interface ILive {
 }
 
 /** A message whose fields are all there: what was left out, because it is plain, is filled in. */
-export type Live = Required<Omit<ILive, 'devices'>> & { devices: Device[] };
+export type Live = Required<Omit<ILive, 'devices' | 'place'>> & {
+  devices: Device[];
+  place: Place | null;
+};

@@ -1,7 +1,7 @@
 /** What is shown of what is known: figures, their looks and words. Nothing here touches the page. */
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import { type IPanel, panelOf, tooltipOf } from './details';
+import { type IPanel, isCertain, panelOf, tooltipOf } from './details';
 import { about, ENERGY_J, estimated, MASS_G, measuredAlone, POWER_W, type Scale } from './format';
 import type { ILiveState, Phase } from './state';
 import type { Live, ITotals, Range } from './protocol';
@@ -144,11 +144,12 @@ function energy(totals: ITotals | null, message: Live, trans: TranslationBundle)
   return unknown('energy', name, '– J', whyNoEnergy(totals, message.measuring, trans), trans);
 }
 
-/** Grams are never measured; an estimate or a place that nobody set makes them estimated. */
+/** Grams are never measured; an estimate, a place that nobody set, a fall-back make them estimated. */
 function carbon(totals: ITotals | null, message: Live, trans: TranslationBundle): IFigure {
   const name = trans.__('CO₂e');
   if (totals?.carbon_g) {
-    const isEstimated = (totals.estimated_share ?? 0) > 0 || message.place?.how !== 'set';
+    const isEstimated =
+      (totals.estimated_share ?? 0) > 0 || !message.place || !isCertain(message.place);
     const look = isEstimated ? 'estimated' : 'computed';
     return known('carbon', name, shortAbout(totals.carbon_g, MASS_G), look, trans);
   }

@@ -21,7 +21,8 @@ export function whole(name: string): Live {
   const sent = golden(name);
   const devices = sent.devices.map(device => ({ name: '', reason: null, ...device }));
   const plain = { measuring: true, notebooks: 1, host: '', gpu_asleep: false, note: null };
-  return { ...plain, ...sent, devices };
+  const place = sent.place && { held: '', note: '', ...sent.place };
+  return { ...plain, ...sent, devices, place };
 }
 
 export const names: string[] = readdirSync(join(GOLDEN, 'live'))

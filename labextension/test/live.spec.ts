@@ -65,6 +65,36 @@ describe('a page that attaches to a kernel', () => {
     }
   );
 
+  it('asks where JupyterLab does not know the state, and the kernel has said that it is idle', async () => {
+    kernel.status = 'unknown';
+    await attach();
+    kernel.publish('busy');
+    expect(kernel.asked).toEqual([]);
+    kernel.publish('idle');
+    await settle();
+    expect(kernel.asked).toEqual(['comm_info', 'hello']);
+  });
+
+  it('takes what a server says for itself for no process of the kernel', async () => {
+    await attach();
+    kernel.say(golden('idle'));
+    kernel.say({}, 'widget', 'stream', kernel.clientId);
+    kernel.say(golden('running_measured'));
+    expect(live.state.message).toEqual(whole('running_measured'));
+  });
+
+  it('takes no word of before the connection was lost for the state of now', async () => {
+    kernel.status = 'busy';
+    await attach();
+    kernel.publish('idle');
+    kernel.connectionStatus = 'connecting';
+    kernel.become('unknown');
+    kernel.connection('connecting');
+    kernel.connection('connected');
+    await settle();
+    expect(kernel.asked).toEqual([]);
+  });
+
   it('asks nothing over a connection that is not there', async () => {
     kernel.connectionStatus = 'connecting';
     await attach();

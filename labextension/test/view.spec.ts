@@ -127,6 +127,8 @@ describe('the figures', () => {
     expect(read(view({ ...rest, place: place && { ...place, how: 'guessed' } }))[2]).toBe(
       '≈ 15 g estimated'
     );
+    const note = 'Energy-Charts did not answer: the yearly factor';
+    expect(read(view({ ...rest, place: place && { ...place, note } }))[2]).toBe('≈ 15 g estimated');
   });
 
   it('say "less than" in place of ever smaller units', () => {
@@ -234,6 +236,18 @@ describe('the tooltip', () => {
   it('says how a guessed place is pinned, and a PUE', () => {
     expect(view(whole('running_estimated')).tooltip).toContain(
       'France (FR) 44.3 g/kWh (average, Ember 2024, PUE 1.2, place guessed: pin it with %energy zone FR)'
+    );
+  });
+
+  it('says since when a live value holds, and why another one was taken', () => {
+    const { place, ...rest } = whole('idle');
+    const live = place && { ...place, held: 'live, since 14:00 UTC', source: 'A grid', year: 2026 };
+    expect(view({ ...rest, place: live }).tooltip).toContain(
+      '(average, live, since 14:00 UTC, A grid)'
+    );
+    const note = 'no live value yet: the yearly factor';
+    expect(view({ ...rest, place: place && { ...place, note } }).tooltip).toContain(
+      '(average, Ember 2024, no live value yet: the yearly factor)'
     );
   });
 

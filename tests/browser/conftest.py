@@ -182,6 +182,7 @@ def keep(pages: list[Page], folder: Path) -> None:
         with suppress(Error):  # a page that hangs shows nothing
             page.tab.screenshot(path=folder / f"page-{number}.png", timeout=5000)
         (folder / f"errors-{number}.txt").write_text("\n".join(page.errors))
+        (folder / f"frames-{number}.txt").write_text("\n".join(page.frames.log))
         shutil.copy(page.server.log, folder / f"server-{number}.log")
 
 

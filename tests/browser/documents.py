@@ -57,8 +57,12 @@ class Notebook:
     def start(self, index: int) -> None:
         """Run a cell; it runs when this returns, or has already ended."""
         before = self.prompt(index).inner_text()
-        self.page.evaluate("([path, i]) => window.harness.run(path, i)", [self.path, index])
+        self.begin(index)
         expect(self.prompt(index)).not_to_have_text(before)
+
+    def begin(self, index: int) -> None:
+        """Have a cell run, as `start`, and wait for nothing."""
+        self.page.evaluate("([path, i]) => window.harness.run(path, i)", [self.path, index])
 
     def run(self, *indices: int) -> None:
         """Run cells one after the other, each to its end."""

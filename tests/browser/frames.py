@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -25,6 +25,16 @@ class Frame:
     kind: str
     content: dict[str, Any]
     parent_kind: str | None
+    at_s: float = 0.0  # when it passed, on the monotonic clock
+    socket: int = 0  # the number of its connection, from 1
+
+    def __str__(self) -> str:
+        """One line of a log."""
+        told = json.dumps(self.content, default=str)[:300]
+        return (
+            f"{self.at_s:.3f} #{self.socket} {self.way} {self.channel} {self.kind} "
+            f"(of {self.parent_kind}) {told}"
+        )
 
     @property
     def ours(self) -> Any:
@@ -45,6 +55,8 @@ class Frames:
 
     def __init__(self, page: Page) -> None:
         self.all: list[Frame] = []
+        self.log: list[str] = []  # all that passed, and when connections began and ended
+        self._sockets = 0
         self._page = page
         page.on("websocket", self._follow)
 
@@ -83,11 +95,21 @@ class Frames:
     def _follow(self, socket: WebSocket) -> None:
         if "/api/kernels/" not in socket.url:  # JupyterLab has others, for its own events
             return
-        socket.on("framesent", lambda data: self._keep("sent", data))
-        socket.on("framereceived", lambda data: self._keep("received", data))
+        self._sockets += 1
+        number = self._sockets
+        self._note(number, f"opens {socket.url}")
+        socket.on("framesent", lambda data: self._keep("sent", data, number))
+        socket.on("framereceived", lambda data: self._keep("received", data, number))
+        socket.on("close", lambda _: self._note(number, "is closed"))
 
-    def _keep(self, way: Literal["sent", "received"], data: str | bytes) -> None:
-        self.all.append(_from_text(way, data) if isinstance(data, str) else _from_parts(way, data))
+    def _note(self, number: int, text: str) -> None:
+        self.log.append(f"{time.monotonic():.3f} #{number} {text}")
+
+    def _keep(self, way: Literal["sent", "received"], data: str | bytes, number: int) -> None:
+        read = _from_text if isinstance(data, str) else _from_parts
+        frame = replace(read(way, data), at_s=time.monotonic(), socket=number)
+        self.all.append(frame)
+        self.log.append(str(frame))
 
 
 def _from_text(way: Literal["sent", "received"], data: str) -> Frame:

@@ -82,13 +82,14 @@ def test_after_a_crash_and_its_automatic_restart_one_loads_it_again(lab: Page, s
     opened = lab.open(lab.server.notebook(f"{slug}.ipynb", [LOAD, CRASH, WORK]))
     opened.run(0)
     lab.wait_for_state("idle")
-    opened.start(1)
+    opened.begin(1)  # its kernel, and with it its prompt, may be gone before one looks
     dialog = lab.tab.locator(".jp-Dialog")
     dialog.get_by_text("died").wait_for()
     dialog.locator(".jp-mod-accept").click()
     lab.wait_for_state("absent")
+    lab.frames.clear()
     lab.item_button.click()
-    lab.wait_for_state("idle")
+    lab.wait_until_told()
     opened.run(2)
     expect(lab.figure("energy")).to_have_text(ENERGY)
 

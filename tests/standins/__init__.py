@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -32,6 +33,11 @@ def compile_library(source: str, target: Path, *flags: str) -> Path:
     if done.returncode:
         raise RuntimeError(f"{compiler} could not build {source}:\n{done.stderr}")
     return target
+
+
+def preloaded(library: Path, environ: Mapping[str, str] = os.environ) -> str:
+    """What LD_PRELOAD has to be for `library` to come first, before what is preloaded already."""
+    return " ".join(filter(None, [str(library), environ.get("LD_PRELOAD")]))
 
 
 def build_nvml(folder: Path, *, empty: bool = False) -> Path:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import mmap
+import os
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,7 +44,8 @@ class Page:
             mounts = self.path.with_name("mountinfo")
             mounts.write_text(f"30 1 0:30 / {network} rw - nfs4 server:/home rw,vers=4.2\n")
             more = {"FAULTS_MOUNTS": str(mounts)}
-        return {"LD_PRELOAD": str(library), "FAULTS_PAGE": str(self.path), **more}
+        both = " ".join(filter(None, [str(library), os.environ.get("LD_PRELOAD")]))
+        return {"LD_PRELOAD": both, "FAULTS_PAGE": str(self.path), **more}
 
     def jump(self, realtime_ns: int = 0, monotonic_ns: int = 0) -> None:
         """Put the clocks that far from where they were."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from . import compile_library
+from . import compile_library, preloaded
 
 Locks = Literal["lying", "missing"]
 
@@ -17,14 +17,14 @@ def build_storage(folder: Path) -> Path:
 
 def without_locks(library: Path, locks: Locks) -> dict[str, str]:
     """The environment of a process whose locks keep nobody out, or all fail."""
-    return {"LD_PRELOAD": str(library), "STORAGE_LOCKS": locks}
+    return {"LD_PRELOAD": preloaded(library), "STORAGE_LOCKS": locks}
 
 
 def dying(library: Path, below: Path, call: int, part: float) -> dict[str, str]:
     """The environment of a process that is killed in the middle of the call of that number (from
     1) which changes a file whose path begins with `below`, when `part` of its bytes are written."""
     return {
-        "LD_PRELOAD": str(library),
+        "LD_PRELOAD": preloaded(library),
         "STORAGE_BELOW": str(below),
         "STORAGE_DIES_AT": str(call),
         "STORAGE_DIES_PART": str(round(1000 * part)),

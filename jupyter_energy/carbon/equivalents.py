@@ -1,0 +1,57 @@
+"""What a number of grams of CO2e is like: kilometres by car, with whose figure that is.
+
+Figures and sources: data/equivalences/README.md. In the countries that the European figure covers
+it is taken, everywhere else the one of the US; it says which.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+# Below this a comparison only makes a small number look like something.
+LEAST_G = 1.0
+_EUROPEAN, _ELSEWHERE = "car_eu_new_2024", "car_us"
+# The countries of the European figure: the EU, Iceland and Norway, by ISO 3166 code.
+_COVERED = frozenset(
+    "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK IS NO".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Car:
+    """What a car emits, in g CO2e/km: which car, and who says so."""
+
+    g_per_km: float
+    words: str
+    source: str
+
+    def distance_km(self, carbon_g: float) -> float:
+        """The km that emit `carbon_g` grams of CO2e."""
+        return carbon_g / self.g_per_km
+
+
+def car_for(zone: str | None) -> Car:
+    """The car to compare with in a zone ("FR", "EM:DE", "US-CA"); None is anywhere."""
+    country = re.match(r"(?:EM:)?([A-Z]{2})(?![A-Z])", zone or "")
+    covered = country is not None and country[1] in _COVERED
+    return cars()[_EUROPEAN if covered else _ELSEWHERE]
+
+
+@cache
+def cars() -> Mapping[str, Car]:
+    """The table in this package, by name."""
+    import csv
+    from importlib.resources import files
+
+    text = (
+        files("jupyter_energy.carbon")
+        .joinpath("data", "equivalences", "equivalences.csv")
+        .read_text(encoding="utf-8")
+    )
+    return {
+        row["name"]: Car(float(row["g_co2e_per_km"]), row["words"], row["source"])
+        for row in csv.DictReader(text.splitlines())
+    }

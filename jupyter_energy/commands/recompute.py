@@ -1,0 +1,180 @@
+"""Grams again from stored joules: with another place's factor, another PUE, or live values.
+
+`recompute --zone DE` has all runs of this notebook restated with the yearly factor of that place;
+without --zone with the place as it is set now, and a live provider's values where they are known
+of the time of a run. A run that has live values of its place keeps them. `--pue 1.2` alone changes
+the PUE and nothing else. What was said at the time is kept: `recompute --undo` brings it back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from ..json_shapes import CarbonJson
+    from ..model import CarbonIntensity, Emissions, Record
+    from ..restating import Basis
+    from ..store import Store
+    from .base import Context
+
+IN_NOTEBOOK, IN_SHELL = True, True
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """NOTEBOOK, --zone, --pue, --undo and --json."""
+    parser.add_argument("notebook", nargs="?", help="a notebook or script; default: this one")
+    parser.add_argument("--zone", help="the place, such as FR; default: the place as it is set now")
+    parser.add_argument("--pue", type=float, help="power usage effectiveness, 1 or more")
+    parser.add_argument("--undo", action="store_true", help="back to what was said at the time")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def run(arguments: argparse.Namespace, context: Context) -> int:
+    """Restate, and say what it was and is; 0. Raises WrongUse, NoSuchNotebook, StoreError."""
+    from ..errors import NoSuchNotebook, StoreError, WrongUse
+    from ..history_rows import pruned_of
+    from ..restating import taken_back
+    from ..store import Store
+    from ..version import version
+    from .gathered import asked_for
+
+    if arguments.undo and (arguments.zone is not None or arguments.pue is not None):
+        raise WrongUse("--undo goes without --zone and --pue: it brings back what was said")
+    ref, own = asked_for(arguments.notebook, context, "recompute")
+    change = taken_back if arguments.undo else _change(arguments, context)
+    if own:
+        context.monitor().flush()
+    notebook = context.known_notebook() if own else None
+    store = Store(context.settings.store_path())
+    try:
+        with suppress(StoreError):  # what dead kernels have left is restated too, as far as it can
+            store.absorb()
+        notebook = notebook or store.find_notebook(ref)
+        if notebook is None:
+            raise NoSuchNotebook(f"{ref.name} was never measured: there is nothing to restate")
+        pairs = store.restate(notebook.id, change)
+        pruned = store.read(lambda c: pruned_of(c, notebook.id), "")
+    finally:
+        store.close()
+    _tell(store, pruned, context)
+    before, after = (_carbon([pair[side] for pair in pairs]) for side in (0, 1))
+    restated = sum(old != new for old, new in pairs)
+    if arguments.json:
+        document = {
+            "schema": 1,
+            "version": version(),
+            "notebook": {"id": notebook.id, "path": notebook.path, "name": notebook.name},
+            "runs": len(pairs),
+            "restated": restated,
+            "before": before,
+            "after": after,
+        }
+        context.out(json.dumps(document, indent=2, allow_nan=False))
+        return 0
+    context.out("\n".join(_lines(notebook.name, len(pairs), restated, before, after)))
+    if restated and not arguments.undo:
+        context.out(f"What was said at the time is kept: {context.command} recompute --undo")
+    return 0
+
+
+def _change(arguments: argparse.Namespace, context: Context) -> Callable[[Record], Record]:
+    """What makes a record again. Raises UnknownZone, and WrongUse for a PUE that cannot be."""
+    from ..carbon import factor
+    from ..carbon.emissions import checked_pue
+    from ..factors import Factors
+    from ..restating import course_of, restated
+
+    factors = Factors(context.settings, context.environ)
+    said_pue = None if arguments.pue is None else (checked_pue(arguments.pue), "--pue")
+    place = factor(arguments.zone) if arguments.zone is not None else factors.yearly()
+    if arguments.zone is not None:
+        from dataclasses import replace
+
+        place = replace(place, how="set by recompute --zone", assumed=False)
+    else:
+        factors.recall()
+
+    when = datetime.now(UTC)
+
+    def basis(record: Record) -> Basis | None:
+        of = record.emissions
+        if said_pue is not None and arguments.zone is None and of is not None:
+            return (_without_note(of), *said_pue, of.spans)
+        pue = said_pue or factors.pue(place)
+        if arguments.zone is not None:
+            return (place, *pue, ())
+        found, spans = factors.of_run(course_of(record))
+        if not spans and of is not None and of.spans and of.intensity.zone == found.zone:
+            return None
+        return (found, *pue, spans)
+
+    def change(record: Record) -> Record:
+        found = basis(record)
+        return record if found is None else restated(record, found, when)
+
+    return change
+
+
+def _without_note(of: Emissions) -> CarbonIntensity:
+    """The factor of grams, without what is noted of it: that is of the grams as they were."""
+    from dataclasses import replace
+
+    return replace(of.intensity, note=None) if of.restated is not None else of.intensity
+
+
+def _carbon(records: Sequence[Record]) -> CarbonJson | None:
+    from ..schema import totals_from_records
+
+    return totals_from_records(records)["carbon_g"]
+
+
+def _tell(store: Store, pruned: str, context: Context) -> None:
+    for text in dict.fromkeys(store.warnings):
+        context.tell(text)
+    if pruned:
+        context.err(f"runs from before {pruned} were pruned: their grams stay as they were said")
+
+
+def _lines(
+    name: str, runs: int, restated: int, before: CarbonJson | None, after: CarbonJson | None
+) -> list[str]:
+    """What changed, then the grams as they were and as they are, a line for each kind."""
+    nouns = "run" if runs == 1 else "runs"
+    if not restated:
+        return [f"{name}: the grams of its {runs} {nouns} are so already."]
+    lines = [f"{name}: {restated} of {runs} {nouns} restated"]
+    kinds = {part["kind"]: None for carbon in (before, after) for part in _parts(carbon)}
+    for kind in kinds:
+        was, now = (_figure(carbon, kind) for carbon in (before, after))
+        lines.append(f"  CO2e ({kind or 'kind unknown'}): {was} → {now}")
+    return lines
+
+
+def _parts(carbon: CarbonJson | None) -> list[CarbonJson]:
+    if carbon is None:
+        return []
+    return carbon["parts"] or [carbon]
+
+
+def _figure(carbon: CarbonJson | None, kind: str | None) -> str:
+    """The grams of one kind with their factor: "≈ 5.1 g (381 g/kWh, United States)"."""
+    from .. import units
+    from ..display.grams import carbon_short
+    from ..plain_text import clean
+
+    part = next((part for part in _parts(carbon) if part["kind"] == kind), None)
+    figure = carbon_short(part)
+    if part is None or figure is None:
+        return "none"
+    words = [clean(part["place"] or part["zone"] or "", 60)]
+    if part["g_per_kwh"] is not None:
+        words.insert(0, units.intensity(part["g_per_kwh"]))
+    if part["pue"] is not None and part["pue"] != 1:
+        words.append(f"PUE {units.plain(part['pue'])}")
+    return f"{figure.text} ({', '.join(filter(None, words))})"

@@ -1,0 +1,146 @@
+"""Which carbon intensity and which PUE count: the place's, and a live signal's while cells run.
+
+Where no provider is chosen nothing of the live providers is imported, and no thread exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from .carbon import pue_of
+from .carbon.here import Here
+from .config import Energy
+from .errors import EnergyError, UnknownZone
+from .model import CarbonIntensity, Span
+
+if TYPE_CHECKING:
+    from .carbon.feed import Feed
+    from .carbon.weighting import Drawn
+
+# Signals hold for 5, 15, 30 or 60 minutes, which begin at the full hour.
+SHORTEST_STEP_S = 300.0
+
+
+class Factors:
+    """The factors of one process. Any thread may ask; nothing here waits for a network."""
+
+    def __init__(self, settings: Energy, environ: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._environ = environ
+        self._machine = settings.machine(environ)
+        self._here = Here(self._machine)
+        self._here.begin(*self.zone())
+        self._pues: dict[tuple[str, float, str], tuple[float, str]] = {}
+        self._feed: Feed | None = None
+        self._feed_of: tuple[str, ...] = ("",)  # the settings that it was made with
+        self._trouble: str | None = None  # why there is none although a provider is chosen
+
+    def zone(self, option: str | None = None) -> tuple[str | None, str]:
+        """The zone that counts, and where it was said."""
+        if option is not None:
+            return option, "--zone"
+        return self._settings.zone, self._settings.origin("zone")
+
+    def yearly(self, option: str | None = None) -> CarbonIntensity:
+        """The yearly factor of the place that counts. Raises UnknownZone."""
+        return self._here.intensity(*self.zone(option))
+
+    def pue(self, found: CarbonIntensity) -> tuple[float, str]:
+        """The PUE that counts at a place, and whose figure it is, in words."""
+        asked = found.zone, self._settings.pue, self._settings.origin("pue")
+        if asked not in self._pues:
+            self._pues[asked] = pue_of(*asked, self._machine)
+        return self._pues[asked]
+
+    # -- live ------------------------------------------------------------------------------
+
+    def is_live(self) -> bool:
+        """Whether a live provider is chosen."""
+        return bool(self._settings.provider)
+
+    def runs(self, option: str | None = None) -> None:
+        """A cell runs, with its `--zone` if it has one: the live values of its time are wanted."""
+        feed = self._live()
+        if feed is not None:
+            with suppress(UnknownZone):  # as its record says
+                feed.wanted(self.yearly(option).zone)
+
+    def of_run(
+        self, course: Sequence[Drawn], option: str | None = None
+    ) -> tuple[CarbonIntensity, tuple[Span, ...]]:
+        """The factor of a run and the spans that it is the mean of; see weighting.weighted.
+
+        `course` is what the run had drawn by when. From memory alone. Raises UnknownZone.
+        """
+        found = self.yearly(option)
+        if not self.is_live():
+            return found, ()
+        from .carbon.weighting import weighted
+
+        feed, why = self._live(), self._trouble
+        if feed is not None:
+            signal, why = feed.between(found.zone, course[0].at, course[-1].at)
+            if signal is not None:
+                return weighted(course, signal, found, why)
+        return replace(found, note=f"{why or 'no live value yet'}: the yearly factor"), ()
+
+    def recall(self, option: str | None = None) -> None:
+        """Have `of_run` know what this machine has kept of live values at a place: reads a file."""
+        feed = self._live()
+        if feed is not None:
+            with suppress(UnknownZone):
+                feed.recall(self.yearly(option).zone)
+
+    def now(self, option: str | None = None) -> tuple[CarbonIntensity, datetime | None]:
+        """The factor that counts now, and since when it holds where it is a live one (UTC).
+
+        Raises UnknownZone.
+        """
+        found, now = self.yearly(option), datetime.now(UTC)
+        feed = self._live()
+        if feed is not None:
+            from .carbon.weighting import at_moment
+
+            signal, _ = feed.between(found.zone, now, now)
+            live = None if signal is None else at_moment(signal, found, now)
+            if signal is not None and live is not None:
+                held = (i.start for i in signal.intervals if i.start <= now < i.end)
+                return live, next(held, None)
+        return found, None
+
+    def to_next_step_s(self) -> float:
+        """How long until a live signal may change, in s; without one it never does."""
+        if not self.is_live():
+            return float("inf")
+        return SHORTEST_STEP_S - datetime.now(UTC).timestamp() % SHORTEST_STEP_S
+
+    def close(self) -> None:
+        """Let go of the provider."""
+        feed, self._feed = self._feed, None
+        self._feed_of = ("",)
+        if feed is not None:
+            feed.close()
+
+    def _live(self) -> Feed | None:
+        """The feed of the provider that is chosen; another one where settings have changed."""
+        settings = self._settings
+        chosen: tuple[str, ...] = (settings.provider,)
+        if settings.provider:
+            chosen += (settings.provider_url, settings.csv_trace, settings.cache)
+        if chosen == self._feed_of:
+            return self._feed
+        before, self._feed, self._feed_of, self._trouble = self._feed, None, chosen, None
+        if before is not None:
+            before.close()
+        if settings.provider:
+            from .carbon.feed import feed_for
+
+            try:
+                self._feed = feed_for(settings, self._environ)
+            except EnergyError as error:
+                self._trouble = str(error)
+        return self._feed

@@ -1,0 +1,98 @@
+"""Grams made again from stored joules, with what was said at the time kept beside them. Pure.
+
+A record that was restated has `Emissions.restated`, and in `Record.said` the grams as they were
+told first, None where no place was known then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from .carbon.emissions import emissions
+from .carbon.weighting import Drawn
+from .carbon_sums import RESTATED
+from .model import CarbonIntensity, Emissions, Record, Span
+from .units import intensity, plain
+
+# How to make grams: the factor, the PUE and whose figure that is, and the spans of the factor.
+Basis = tuple[CarbonIntensity, float, str, tuple[Span, ...]]
+
+
+def is_restated(record: Record) -> bool:
+    """Whether the grams of a record are others than were told at the time."""
+    return record.emissions is not None and record.emissions.restated is not None
+
+
+def first_said(record: Record) -> Emissions | None:
+    """The grams as they were told at the time; None where none were."""
+    return record.said if is_restated(record) else record.emissions
+
+
+def taken_back(record: Record) -> Record:
+    """The record as it was before its grams were restated."""
+    return replace(record, emissions=record.said, said=None) if is_restated(record) else record
+
+
+def restated(record: Record, basis: Basis, when: datetime) -> Record:
+    """The record with grams by another factor, restated at a moment (UTC).
+
+    It stays as it is where its energy is unknown, or its grams are made so already; where they are
+    the same as were told at the time, it is the record of that time again.
+    """
+    factor, pue, pue_source, spans = basis
+    made = emissions(record.measurement, factor, pue, pue_source, spans)
+    first = first_said(record)
+    if made is None or (record.emissions is not None and _same(made, record.emissions)):
+        return record
+    if first is not None and _same(made, first):
+        return taken_back(record)
+    note = f"{RESTATED} {when:%Y-%m-%d} from {_in_words(first)}"
+    noted = replace(factor, note="; ".join(filter(None, (note, factor.note))))
+    return replace(record, emissions=replace(made, intensity=noted, restated=when), said=first)
+
+
+def carried_over(held: Record, made_again: Record) -> Record:
+    """A record that takes the place of one of the same run whose grams were restated: they are its
+    own, by the same factor, and what it says of grams itself is what was said at the time."""
+    if held.emissions is None or not is_restated(held) or is_restated(made_again):
+        return made_again
+    of = held.emissions
+    again = emissions(made_again.measurement, of.intensity, of.pue, of.pue_source, of.spans)
+    if again is None:
+        return made_again
+    restated_then = replace(again, restated=of.restated)
+    return replace(made_again, emissions=restated_then, said=made_again.emissions)
+
+
+def course_of(record: Record) -> list[Drawn]:
+    """What share of its energy a run had drawn by when, as far as its record knows: at the edges of
+    the spans of a live signal; else at its two ends alone."""
+    found = [Drawn(record.start, {})]
+    of = next((e for e in (record.said, record.emissions) if e is not None and e.spans), None)
+    share = 0.0
+    for span in () if of is None else of.spans[:-1]:
+        share += span.energy_share
+        found.append(Drawn(span.end, {"run": share}))
+    ends = record.start + timedelta(seconds=record.duration_s)
+    if of is not None and ends <= found[-1].at:
+        ends = of.spans[-1].end  # the machine was suspended within it
+    return [*found, Drawn(ends, {"run": 1.0})]
+
+
+def _same(one: Emissions, other: Emissions) -> bool:
+    """Whether two are the same grams by the same factor, whatever is noted beside them."""
+
+    def bare(emitted: Emissions) -> Emissions:
+        of = replace(emitted.intensity, note=None, how="")
+        return replace(emitted, intensity=of, restated=None, pue_source="")
+
+    return bare(one) == bare(other)
+
+
+def _in_words(said: Emissions | None) -> str:
+    if said is None:
+        return "no figure"
+    of = said.intensity
+    pue = "" if said.pue == 1 else f", PUE {plain(said.pue)}"
+    return f"{intensity(of.g_per_kwh)} of {of.place} ({of.source} {of.year}){pue}"

@@ -1,0 +1,322 @@
+"""`recompute` as a user calls it: exact, reversible, and in step with all that adds grams up."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from left_journals import DEAD, about, head, kept, leave
+from shell import notebook
+from strategies import a_record, in_zone, records
+
+from jupyter_energy.carbon import factor
+from jupyter_energy.commands import dispatch
+from jupyter_energy.commands.shell_context import ShellContext
+from jupyter_energy.errors import NoSuchNotebook, UnknownZone, WrongUse
+from jupyter_energy.history import Wanted, history_json, load
+from jupyter_energy.identity import from_file
+from jupyter_energy.model import CarbonIntensity, Emissions, Record, Span
+from jupyter_energy.restating import Basis, is_restated, restated, taken_back
+from jupyter_energy.schema import totals_from_records
+from jupyter_energy.store import Store
+from jupyter_energy.uncertainty import Range, Uncertain
+
+KWH = 3.6e6
+WHEN = datetime(2026, 11, 23, 12, tzinfo=UTC)
+PARIS = factor("FR")
+
+
+class Person:
+    """Somebody in a shell, with a store of their own and one notebook."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.path = notebook(folder / "train.ipynb", ["1 + 1"])
+        self.store = folder / "store" / "energy.sqlite"
+        self._capsys = capsys
+
+    def with_store(self, call: Callable[[Store, str], Any]) -> Any:
+        store = Store(self.store)
+        try:
+            return call(store, store.notebook_for(from_file(self.path)).id)
+        finally:
+            store.close()
+
+    def measured(self, *runs: Record) -> None:
+        self.with_store(lambda s, of: s.append(*(replace(run, notebook_id=of) for run in runs)))
+
+    def records(self) -> list[Record]:
+        return self.with_store(lambda s, of: s.records(of))
+
+    def says(self, *words: str) -> str:
+        assert dispatch(["recompute", str(self.path), *words], ShellContext()) == 0
+        return self._capsys.readouterr().out
+
+    def document(self, *words: str) -> Any:
+        return json.loads(self.says(*words, "--json"))
+
+
+@pytest.fixture
+def person(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Person:
+    made = Person(tmp_path, capsys)
+    monkeypatch.setenv("JUPYTER_ENERGY_STORE", str(made.store))
+    monkeypatch.setenv("JUPYTER_ENERGY_ZONE", "DE")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return made
+
+
+def a_run(run_id: str, kwh: float = 1.0, **how: Any) -> Record:
+    how.setdefault("emitted", in_zone("XX", 500.0, kwh * KWH))
+    energies = {"gpu": Uncertain(kwh * KWH, 0.0, kwh * KWH / 20)}
+    return a_record(run_id, energies=energies, **how)
+
+
+def test_another_zone_restates_all_runs_and_says_what_it_was_and_is(person: Person) -> None:
+    person.measured(a_run("a"), a_run("b", 3.0, after_s=60))
+    told = person.says("--zone", "FR")
+    grams = 4 * PARIS.g_per_kwh
+    assert told.splitlines()[0] == "train.ipynb: 2 of 2 runs restated"
+    assert "CO2e (average): ≈ 2.0 kg (500 g/kWh, XX) → ≈ 180 g" in told
+    assert "recompute --undo" in told
+    first, second = person.records()
+    assert first.carbon_g is not None
+    assert second.carbon_g is not None
+    assert first.carbon_g.mid + second.carbon_g.mid == pytest.approx(grams)
+    assert first.emissions is not None
+    assert first.emissions.intensity.zone == "FR"
+    assert first.emissions.intensity.note is not None
+    assert first.emissions.intensity.note.startswith("restated on 2")
+    assert "from 500 g/kWh of XX (a table 2024)" in first.emissions.intensity.note
+    assert first.said == a_run("a").emissions
+
+
+def test_undo_brings_back_exactly_what_was(person: Person) -> None:
+    runs = [a_run("a"), a_run("none", emitted=None, after_s=60), a_run("b", 3.0, after_s=90)]
+    person.measured(*runs)
+    before = person.records()
+    person.says("--zone", "FR")
+    person.says("--zone", "PL", "--pue", "1.5")
+    assert all(map(is_restated, person.records()))
+    told = person.says("--undo")
+    assert "3 of 3 runs restated" in told
+    assert person.records() == before
+    assert "are so already" in person.says("--undo")
+
+
+def test_the_same_again_changes_nothing_in_the_store(person: Person) -> None:
+    person.measured(a_run("a"), a_run("b", 3.0, after_s=60))
+    person.says("--zone", "FR")
+    once = person.records()
+    assert "the grams of its 2 runs are so already" in person.says("--zone", "France")
+    assert person.records() == once
+
+
+def test_a_run_without_grams_gets_them_by_the_place_that_is_set_now(person: Person) -> None:
+    person.measured(a_run("a", emitted=None))
+    document = person.document()
+    assert (document["runs"], document["restated"], document["before"]) == (1, 1, None)
+    assert document["after"]["zone"] == "DE"
+    assert document["after"]["note"].endswith("from no figure")
+    assert document["after"]["said_g"] is None
+    (record,) = person.records()
+    assert record.said is None
+
+
+def test_pue_alone_changes_nothing_else(person: Person) -> None:
+    person.measured(a_run("a"))
+    after = person.document("--pue", "1.5")["after"]
+    assert after["mid"] == pytest.approx(750)
+    assert (after["g_per_kwh"], after["zone"]) == (500, "XX")
+    assert (after["pue"], after["pue_source"], after["said_g"]) == (1.5, "--pue", 500)
+
+
+def test_live_values_of_the_same_place_are_not_given_up_for_a_yearly_factor(
+    person: Person,
+) -> None:
+    live = in_zone("DE", 200.0, KWH)
+    span = Span(WHEN, WHEN + timedelta(minutes=15), 200.0, "measured", 1.0)
+    person.measured(a_run("a", emitted=replace(live, spans=(span,))))
+    assert "so already" in person.says()
+    assert "1 of 1 run restated" in person.says("--zone", "DE")
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "says"),
+    [
+        (["--zone", "Frnace"], UnknownZone, "France"),
+        (["--pue", "0.5"], WrongUse, "no PUE"),
+        (["--undo", "--zone", "FR"], WrongUse, "--undo goes without"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_changes_nothing(
+    person: Person, words: list[str], error: type[Exception], says: str
+) -> None:
+    person.measured(a_run("a"))
+    before = person.records()
+    with pytest.raises(error, match=says):
+        person.says(*words)
+    assert person.records() == before
+
+
+def test_a_notebook_that_was_never_measured_has_nothing_to_restate(person: Person) -> None:
+    with pytest.raises(NoSuchNotebook, match="never measured"):
+        person.says("--zone", "FR")
+
+
+def test_history_and_summary_are_in_step(person: Person) -> None:
+    person.measured(a_run("a"), a_run("b", 3.0, after_s=60))
+
+    def of_history() -> Any:
+        wanted = Wanted()
+        found = person.with_store(lambda s, _: load(s, wanted, (), lambda _: None))
+        return history_json(found, wanted, "1")["totals"]["carbon_g"]
+
+    assert of_history()["mid"] == pytest.approx(2000)
+    for words in (("--zone", "FR"), ("--zone", "US", "--pue", "1.2"), ("--undo",)):
+        after = person.document(*words)["after"]
+        of_day = of_history()
+        assert of_day["mid"] == pytest.approx(after["mid"])
+        assert (of_day["zone"], of_day["pue"]) == (after["zone"], after["pue"])
+        assert totals_from_records(person.records())["carbon_g"] == after
+
+
+def test_what_dead_kernels_have_left_is_restated_and_their_old_word_does_not_come_back(
+    person: Person,
+) -> None:
+    """A journal of a kernel that was killed has the run as it was before; it is taken in late."""
+    ref, dead = from_file(person.path), head(host=platform.node(), **DEAD)
+    first, second = a_run("a"), a_run("b", 3.0, after_s=60)
+    person.measured(first)
+    leave(person.store, [dead, about(ref), kept(second)])
+    person.says("--zone", "FR")
+    now = person.records()
+    assert [r.run_id for r in now if is_restated(r)] == ["a", "b"]
+    late = leave(person.store, [dead, about(ref), kept(first), kept(second)], "late")
+    person.with_store(lambda s, _: s.absorb())
+    assert not late.exists()
+    assert person.records() == now
+
+
+def test_a_better_measurement_of_a_restated_run_is_restated_too(person: Person) -> None:
+    person.measured(a_run("a"))
+    person.says("--zone", "FR")
+    better = a_run("a", 2.0)
+    person.measured(better)
+    (record,) = person.records()
+    assert record.energy_j == 2 * KWH
+    assert record.carbon_g is not None
+    assert record.carbon_g.mid == pytest.approx(2 * PARIS.g_per_kwh)
+    assert record.said == better.emissions
+    person.says("--undo")
+    assert person.records()[0].emissions == better.emissions
+
+
+def test_whoever_adds_up_as_records_come_is_told_to_begin_anew(person: Person) -> None:
+    person.measured(a_run("a"))
+    numbers = [person.with_store(lambda s, of: s.restatements(of))]
+    for words in (("--zone", "FR"), ("--zone", "FR"), ("--undo",)):
+        person.says(*words)
+        numbers.append(person.with_store(lambda s, of: s.restatements(of)))
+    assert numbers == [0, 1, 1, 2]
+
+
+def test_a_kill_in_the_midst_leaves_every_record_as_it_was(person: Person) -> None:
+    person.measured(*(a_run(str(n), after_s=n * 10.0) for n in range(5)))
+    before = person.records()
+    seen: list[Record] = []
+
+    def dies(record: Record) -> Record:
+        seen.append(record)
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+        return restated(record, (PARIS, 1.0, "", ()), WHEN)
+
+    with pytest.raises(KeyboardInterrupt):
+        person.with_store(lambda s, of: s.restate(of, dies))
+    assert person.records() == before
+
+
+def test_a_record_of_somebody_elses_making_is_left_as_it_is(person: Person) -> None:
+    person.measured(a_run("a"), a_run("b", after_s=60))
+    with closing(sqlite3.connect(person.store)) as connection, connection:
+        connection.execute("UPDATE record SET document = '{\"x\": 1}' WHERE run_id = 'b'")
+    document = person.document("--zone", "FR")
+    assert (document["runs"], document["restated"]) == (1, 1)
+    with closing(sqlite3.connect(person.store)) as connection:
+        rows = connection.execute("SELECT document FROM record WHERE run_id = 'b'").fetchall()
+    assert rows == [('{"x": 1}',)]
+
+
+intensities = st.sampled_from([factor(zone) for zone in ("FR", "DE", "US-CA", "EM:NO")])
+pues = st.floats(1, 3)
+
+
+def basis(of: CarbonIntensity, pue: float) -> Basis:
+    return of, pue, "the settings file", ()
+
+
+@given(records(), st.lists(st.tuples(intensities, pues), max_size=4))
+def test_however_often_a_run_is_restated_undo_gives_the_first_word(
+    record: Record, steps: list[tuple[CarbonIntensity, float]]
+) -> None:
+    now = record
+    for step in steps:
+        now = restated(now, basis(*step), WHEN)
+        assert restated(now, basis(*step), WHEN + timedelta(days=1)) == now
+        assert now.measurement == record.measurement
+    assert taken_back(now) == record
+
+
+@given(records(), intensities, pues)
+def test_restated_grams_are_energy_times_factor_times_pue(
+    record: Record, of: CarbonIntensity, pue: float
+) -> None:
+    made = restated(record, basis(of, pue), WHEN).emissions
+    measured, estimated = record.measurement.measured_j, record.measurement.estimated_j
+    if measured is None and estimated is None:
+        assert made == record.emissions
+        return
+    assert made is not None
+    energy_j = (0 if measured is None else measured.value) + (
+        0 if estimated is None else estimated.mid
+    )
+    assert made.carbon_g.mid == pytest.approx(energy_j / KWH * of.g_per_kwh * pue)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(records(), min_size=1, max_size=6, unique_by=lambda r: r.run_id), intensities)
+def test_the_store_gives_back_what_was_restated_and_what_was_taken_back(
+    runs: list[Record], of: CarbonIntensity
+) -> None:
+    with TemporaryDirectory() as folder:
+        store = Store(Path(folder) / "energy.sqlite")
+        store.append(*runs)
+        before = store.records("n")
+        pairs = store.restate("n", lambda r: restated(r, basis(of, 1.0), WHEN))
+        assert [old for old, _ in pairs] == before
+        assert store.records("n") == [new for _, new in pairs]
+        store.restate("n", taken_back)
+        assert store.records("n") == before
+        store.close()
+
+
+def test_grams_that_are_no_number_come_back_as_unknown_also_those_of_the_time() -> None:
+    from jupyter_energy.documents import record_from_document, record_to_document
+
+    wrong = Emissions(Range(0, 1, float("inf")), PARIS, 1.0, 0.0)
+    made = restated(a_run("a"), basis(PARIS, 1.0), WHEN)
+    kept_back = record_from_document(record_to_document(replace(made, said=wrong)))
+    assert kept_back.said is None
+    assert kept_back.emissions == made.emissions
