@@ -95,9 +95,9 @@ SHARED = {
         "rapl_accuracy",
     },
     "carbon": {
-        *("answers", "asked_as", "base", "cache", "embodied", "emissions", "equivalents", "feed"),
-        *("here", "known", "metadata", "place", "platforms", "regions", "tables", "tokens", "web"),
-        *("weighting", "zones"),
+        *("address", "answers", "asked_as", "base", "cache", "embodied", "emissions"),
+        *("equivalents", "feed", "here", "known", "metadata", "place", "platforms", "regions"),
+        *("tables", "tokens", "web", "weighting", "zones"),
     },
     "commands": {
         "base",

@@ -22,7 +22,7 @@ from ..errors import ProviderError, UnknownZone
 from ..signals import raise_if_users
 from .answers import checked, empty
 from .asked_as import asked_as, grid_of, of_file
-from .base import Get, Interval, Provider, Query, Secret, Signal
+from .base import Get, Interval, Provider, Query, Reply, Secret, Signal
 from .known import HELD_STEPS, KEPT, PERSONAL, Known, from_text, newer, to_text
 
 if TYPE_CHECKING:
@@ -97,6 +97,9 @@ class Feed:
                 thread.start()
             except RuntimeError:  # no thread is to be had
                 self._thread = None
+            except BaseException:  # the user's Ctrl-C; if it runs already it sees that, and ends
+                self._thread = None
+                raise
 
     def between(
         self, zone: str, start: datetime, end: datetime
@@ -193,12 +196,19 @@ class Feed:
         grid zone. Raises UnknownZone."""
         asked = self._place(zone)
         try:
-            return self.provider.region(asked)
+            try:
+                return self.provider.region(asked)
+            except UnknownZone:
+                grid = grid_of(asked)
+                if grid is None:
+                    raise
+            return self.provider.region(grid)
         except UnknownZone:
-            grid = grid_of(asked)
-            if grid is None:
-                raise
-        return self.provider.region(grid)
+            raise
+        except Exception as error:  # noqa: BLE001  a third party's code; its text may hold anything
+            raise_if_users(error)
+            what = f"{self.provider.title} cannot tell what {zone} is ({type(error).__name__})"
+        raise UnknownZone(what)
 
     def _is_due(self, region: str, now: datetime) -> bool:
         known = self._known.get(region, Known())
@@ -258,15 +268,19 @@ class Feed:
     def _run(self) -> None:
         """The thread: tends the places that are wanted, and ends when none is."""
         me = threading.current_thread()
-        while self._thread is me:
-            # Any code of the process may throw an exception into this thread: it is not meant for
-            # us, and its traceback would be printed into whatever cell runs then.
-            with suppress(BaseException):
-                self._work()
+        try:
+            while self._thread is me:
+                # Any code of the process may throw an exception into this thread: it is not meant
+                # for us, and its traceback would be printed into whatever cell runs then.
+                with suppress(BaseException):
+                    self._work()
+                    self._thread = None
+                    # Whoever woke it before that saw a thread, and began none.
+                    if not (self._closed or self._wake.empty() or self._has_thread()):
+                        self._thread = me
+        finally:
+            if self._thread is me:
                 self._thread = None
-                # Whoever woke it before that saw a thread, and began none.
-                if not (self._closed or self._wake.empty() or self._has_thread()):
-                    self._thread = me
 
     def _has_thread(self) -> bool:
         return self._thread is not None
@@ -316,18 +330,33 @@ def feed_for(settings: Energy, environ: Mapping[str, str]) -> Feed | None:
         return Feed(found, file_reader(settings.csv_trace), place=of_file(settings, environ))
     return Feed(
         found,
-        web_of(found, settings),
+        _Web(found.title, settings.provider_url or found.url),
         Cache(settings.cache_folder(), found.name),
         lambda: secrets_of(found, environ, _settings_folder() / FILE),
         asked_as(settings, environ),
     )
 
 
-def web_of(provider: Provider, settings: Energy) -> Web:
-    """Asks the provider at its own address, or the one that the user gave."""
-    from .web import Web
+class _Web:
+    """Asks a service by HTTP, whose library is imported on the thread that asks: a cell has begun
+    meanwhile, and that takes a tenth of a second."""
 
-    return Web(provider.title, settings.provider_url or provider.url)
+    def __init__(self, title: str, address: str) -> None:
+        self._title, self._address = title, address
+        self._web: Web | None = None
+
+    def __call__(self, path: str, headers: Mapping[str, str]) -> Reply:
+        """What the service answers. Raises ProviderError."""
+        from .web import Web
+
+        if self._web is None:
+            self._web = Web(self._title, self._address)
+        return self._web(path, headers)
+
+    def abort(self) -> None:
+        """End the question that is under way."""
+        if self._web is not None:
+            self._web.abort()
 
 
 def _settings_folder() -> Path:
