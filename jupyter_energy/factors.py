@@ -16,6 +16,7 @@ from .carbon.here import Here
 from .config import Energy
 from .errors import EnergyError, UnknownZone
 from .model import CarbonIntensity, Span
+from .signals import raise_if_users
 
 if TYPE_CHECKING:
     from .carbon.feed import Feed
@@ -83,17 +84,23 @@ class Factors:
 
         feed, why = self._live(), self._trouble
         if feed is not None:
-            signal, why = feed.between(found.zone, course[0].at, course[-1].at)
-            if signal is not None:
-                return weighted(course, signal, found, why)
+            try:
+                signal, why = feed.between(found.zone, course[0].at, course[-1].at)
+                if signal is not None:
+                    return weighted(course, signal, found, why)
+            except Exception as error:  # noqa: BLE001  nobody has seen a third party's provider
+                raise_if_users(error)
+                # Without its text, which may hold anything, a token too.
+                why = f"the live values cannot be read ({type(error).__name__})"
         return replace(found, note=f"{why or 'no live value yet'}: the yearly factor"), ()
 
     def recall(self, option: str | None = None) -> None:
-        """Have `of_run` know what this machine has kept of live values at a place: reads a file."""
+        """Have `of_run` know what this machine has of live values at a place: reads a file."""
         feed = self._live()
         if feed is not None:
+            is_file = not feed.provider.url
             with suppress(UnknownZone):
-                feed.recall(self.yearly(option).zone)
+                (feed.refresh if is_file else feed.recall)(self.yearly(option).zone)
 
     def now(self, option: str | None = None) -> tuple[CarbonIntensity, datetime | None]:
         """The factor that counts now, and since when it holds where it is a live one (UTC).
@@ -103,13 +110,13 @@ class Factors:
         found, now = self.yearly(option), datetime.now(UTC)
         feed = self._live()
         if feed is not None:
-            from .carbon.weighting import at_moment
+            from .carbon.weighting import Drawn, weighted
 
-            signal, _ = feed.between(found.zone, now, now)
-            live = None if signal is None else at_moment(signal, found, now)
-            if signal is not None and live is not None:
-                held = (i.start for i in signal.intervals if i.start <= now < i.end)
-                return live, next(held, None)
+            with suppress(Exception):  # nobody has seen a third party's provider
+                signal, said = feed.between(found.zone, now, now)
+                if signal is not None:
+                    live, spans = weighted([Drawn(now, {})] * 2, signal, found, said)
+                    return live, spans[0].start if spans else None
         return found, None
 
     def to_next_step_s(self) -> float:

@@ -6,6 +6,7 @@ told first, None where no place was known then.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -43,7 +44,9 @@ def restated(record: Record, basis: Basis, when: datetime) -> Record:
     factor, pue, pue_source, spans = basis
     made = emissions(record.measurement, factor, pue, pue_source, spans)
     first = first_said(record)
-    if made is None or (record.emissions is not None and _same(made, record.emissions)):
+    if made is None or not math.isfinite(made.carbon_g.high):
+        return record
+    if record.emissions is not None and _same(made, record.emissions):
         return record
     if first is not None and _same(made, first):
         return taken_back(record)

@@ -85,13 +85,13 @@ def test_cite_is_a_paragraph_with_sensors_factor_uncertainty_and_limits(person: 
     told = flat(person.says("cite", person.path))
     for part in (
         "The energy of train.ipynb was recorded with jupyter-energy",
-        "2 cell runs of 1 cell",
-        "in 2 runs of the notebook, on 2025-03-01 (UTC)",
+        "2 executions of 1 cell",
+        "in 2 runs of the notebook on 2025-03-01 (UTC)",
         "4.00 ± 0.20 kWh (95 % interval",
         "(test; measured)",
         "Estimated without a sensor, as a range:",
         "attributed to this electricity: ≈ 200 g (180–220 g) CO2e",
-        "FR, 50.0 g/kWh average, a table 2024, PUE 1",
+        "FR, 50.0 g/kWh average, a table 2024, consumption based, lifecycle, PUE 1",
         "what was drawn between cells",
         "@software{jupyter_energy,",
     ):

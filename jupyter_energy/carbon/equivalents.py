@@ -13,6 +13,7 @@ from functools import cache
 
 # Below this a comparison only makes a small number look like something.
 LEAST_G = 1.0
+_CODE = re.compile(r"(?:EM:)?([A-Z]{2})(?:-|$)")
 _EUROPEAN, _ELSEWHERE = "car_eu_new_2024", "car_us"
 # The countries of the European figure: the EU, Iceland and Norway, by ISO 3166 code.
 _COVERED = frozenset(
@@ -34,10 +35,20 @@ class Car:
 
 
 def car_for(zone: str | None) -> Car:
-    """The car to compare with in a zone ("FR", "EM:DE", "US-CA"); None is anywhere."""
-    country = re.match(r"(?:EM:)?([A-Z]{2})(?![A-Z])", zone or "")
-    covered = country is not None and country[1] in _COVERED
-    return cars()[_EUROPEAN if covered else _ELSEWHERE]
+    """The car to compare with in a zone ("FR", "EM:DE", "aws:eu-west-3"); None is anywhere."""
+    return cars()[_EUROPEAN if _country(zone or "") in _COVERED else _ELSEWHERE]
+
+
+def _country(zone: str) -> str | None:
+    """The country of a zone as its code tells it, or the table of cloud regions; else None."""
+    table, colon, _ = zone.partition(":")
+    if colon and table != "EM":
+        from .zones import zones
+
+        region = zones().tables.regions.get(zone)
+        return None if region is None else region.country
+    found = _CODE.match(zone)
+    return None if found is None else found[1]
 
 
 @cache

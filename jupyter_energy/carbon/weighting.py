@@ -68,10 +68,11 @@ def _step(moment: datetime) -> float:
 def energy_shares(course: Sequence[Drawn], edges: Sequence[datetime]) -> list[float]:
     """What share of a run's energy, 0 to 1, was drawn between each two of `edges`.
 
-    `course` begins and ends with the run, and so do `edges`, both in order. Domains are those
+    `course` begins and ends with the run, and so do `edges`, which are in order. Domains are those
     known at the end; where one was not read at a moment, that moment says nothing of it. A run
     that drew nothing is shared out by time, and one of no duration lies before the first edge.
     """
+    course = sorted(course, key=lambda one: one.at)
     last = course[-1]
     parts = [[0.0] for _ in pairwise(edges)]
     for key in last.energy_j:
@@ -195,13 +196,6 @@ def joined(spans: Sequence[Span], most: int = MOST_SPANS) -> tuple[Span, ...]:
         share = fsum(span.energy_share for span in few)
         found.append(Span(few[0].start, few[-1].end, mean_factor(few), quality, share))
     return tuple(found)
-
-
-def at_moment(signal: Signal, yearly: CarbonIntensity, now: datetime) -> CarbonIntensity | None:
-    """The factor of a moment; None where the signal has none for it."""
-    if not any(i.start <= now < i.end for i in signal.intervals):
-        return None
-    return weighted((Drawn(now, {}), Drawn(now, {})), signal, yearly)[0]
 
 
 _Piece = tuple[datetime, datetime, Interval | None]

@@ -17,6 +17,7 @@ from .words import COMMAND, REASON_LIMIT, Figure, Look
 YEAR = "year"  # the resolution of a table's figure
 _DISTANCE_KM: units.Scale = ((0.0, 1e-3, "m"), (1.0, 1.0, "km"))
 _NOTE_LIMIT = 240  # it may name two places and two figures
+_WORDS_LIMIT = 160  # of several sources: a licence wants each named
 # A range narrower than this has a second digit.
 _TWO_DIGITS = 1.5
 
@@ -101,13 +102,15 @@ def factor_words(carbon: CarbonJson) -> tuple[str, ...]:
 
 def _factor_words(carbon: CarbonJson) -> tuple[str, ...]:
     note = clean(_said(carbon, "note"), _NOTE_LIMIT)
-    told = (_factor(carbon), _period(carbon), _pue(carbon), _source(carbon), note)
+    pue = "" if carbon["pue"] == 1.0 else pue_words(carbon)
+    told = (_factor(carbon), _period(carbon), pue, _source(carbon), note)
     return tuple(filter(None, told))
 
 
 def _carbon_look(carbon: CarbonJson) -> Look:
     """Grams are never measured; an estimate, an assumed place, a fall-back make them estimated."""
-    doubtful = carbon["estimated_share"] or carbon["assumed"] or _said(carbon, "note")
+    notes = [note for note in _said(carbon, "note").split("; ") if not _is_restated(note)]
+    doubtful = carbon["estimated_share"] or carbon["assumed"] or any(notes)
     return "estimated" if doubtful or "forecast" in _said(carbon, "quality") else "computed"
 
 
@@ -197,11 +200,11 @@ def _period(carbon: CarbonJson) -> str:
     return f"{span} UTC, {live}"
 
 
-def _pue(carbon: CarbonJson) -> str:
-    """The PUE and whose figure it is, where it changes anything."""
-    if carbon["pue"] is None or carbon["pue"] == 1.0:
+def pue_words(carbon: CarbonJson) -> str:
+    """The PUE and whose figure it is: "PUE 1.15 (AWS's over all sites, 2023)"."""
+    if carbon["pue"] is None:
         return ""
-    whose = clean(_said(carbon, "pue_source"), 80)
+    whose = clean(_said(carbon, "pue_source"), _WORDS_LIMIT)
     return f"PUE {units.plain(carbon['pue'])}{f' ({whose})' if whose else ''}"
 
 
@@ -211,7 +214,7 @@ def _source(carbon: CarbonJson) -> str:
         return ""
     is_yearly = YEAR in (_said(carbon, "resolution") or YEAR)
     year = f" {carbon['year']}" if carbon["year"] is not None and is_yearly else ""
-    return f"{clean(carbon['source'], 80)}{year}"
+    return f"{clean(carbon['source'], _WORDS_LIMIT)}{year}"
 
 
 def _estimated(share: float) -> str:
@@ -226,4 +229,10 @@ def _restated(carbon: CarbonJson) -> str:
     said_g = number(found.get("said_g"))
     if said_g is None:
         return ""
-    return f"restated; {units.quantity(said_g, units.MASS_G, 2)} were said at the time"
+    told = f"{units.quantity(said_g, units.MASS_G, 2)} were said at the time"
+    return told if _is_restated(_said(carbon, "note")) else f"restated; {told}"
+
+
+def _is_restated(note: str) -> bool:
+    """Whether a note tells of `recompute`, which is no doubt."""
+    return note.startswith("restated")

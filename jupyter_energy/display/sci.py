@@ -117,15 +117,15 @@ def _operational(report: SciJson, part: CarbonJson, command: str) -> Iterator[tu
                 share = units.percent(kind["E_share"])
                 of = f", mean of {words.counted(kind['runs'], 'run')} with {share} of all energy"
     yield "O", f"{_grams(found)} CO2e = E × I × PUE{of}"
-    pue = part["pue"]
-    pue_is_1 = ", PUE 1" if pue == 1.0 else ""
-    counts = grams.counted_by(part)
-    yield "I", ", ".join((*grams.basis(part, command), *counts)) + pue_is_1
+    told = [*grams.basis(part, command), *grams.counted_by(part)]
+    if part["pue"] == 1.0:  # else it is among the words of the basis
+        told.append(grams.pue_words(part))
+    yield "I", ", ".join(told)
 
 
 def _embodied(report: SciJson) -> str:
     said = [_device(device) for device in report["M_devices"] if device["g"] is not None]
-    unknown = f"not known of {'; of '.join(clean(d, _BASIS_LIMIT) for d in report['M_not_known'])}"
+    unknown = f"not known for {'; for '.join(clean(d, _BASIS_LIMIT) for d in report['M_not_known'])}"
     return "; ".join([*said, unknown])
 
 
