@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .. import units
+from ..carbon.place import NO_PLACE
 from ..foreign import moment, number
 from ..plain_text import clean
 from ..schema import CarbonJson
@@ -161,8 +162,11 @@ def _where(carbon: CarbonJson, command: str) -> str:
         return f"{where}, not all of them set by you ({command} zone FR)"
     if how.startswith("guessed"):
         zone = clean(carbon["zone"] or "", 30)
-        return f"place {clean(how, 60)} (pin it: {command} zone {zone or 'FR'}): {where}"
-    return f"place assumed (set yours: {command} zone FR): {where}"
+        return f"place {clean(how, 100)} (pin it: {command} zone {zone or 'FR'}): {where}"
+    # Why, where that is more than that nobody said: "on Colab, whose region is not told".
+    why = how.removeprefix("assumed: ") if how != NO_PLACE else ""
+    because = f"{clean(why, 100)}; " if why and why != how else ""
+    return f"place assumed ({because}set yours: {command} zone FR): {where}"
 
 
 def _factor(carbon: CarbonJson) -> str:
