@@ -123,7 +123,7 @@ class Energy(Configurable):
     @validate("provider_url")
     def _an_address(self, proposal: Mapping[str, str]) -> str:
         """It may hold no token: it is shown."""
-        from .carbon.web import checked_address
+        from .carbon.address import checked_address
 
         try:
             return checked_address(proposal["value"]) if proposal["value"] else ""

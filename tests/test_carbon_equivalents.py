@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_energy.carbon.equivalents import LEAST_G, car_for, cars
+from jupyter_energy.carbon.equivalents import car_for, cars
 from jupyter_energy.display import grams, html, text
 
 
@@ -43,9 +43,10 @@ def test_the_figure_of_the_us_is_its_mile_in_kilometres() -> None:
     assert cars()["car_us"].g_per_km == pytest.approx(393 / 1.609344, abs=0.05)
 
 
-@given(st.floats(0, LEAST_G, exclude_max=True))
+@given(st.floats(0, 1.0, exclude_max=True))
 def test_below_a_gram_nothing_is_compared(carbon_g: float) -> None:
     assert grams.equivalent(examples.carbon(carbon_g)) is None
+    assert grams.equivalent(examples.carbon(1.0)) is not None
 
 
 def test_of_unknown_grams_and_of_two_kinds_nothing_is_compared() -> None:

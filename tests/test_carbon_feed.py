@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -175,6 +177,50 @@ def test_while_one_kernel_asks_another_neither_asks_nor_waits(
     assert len(other.queries) == 1
     grid.gate.set()
     asking.join(10)
+
+
+# Asks once all processes are ready; the answer comes when all have looked whose turn it is.
+ONE_OF_MANY = """
+import sys
+from jupyter_energy.carbon.feed import feed_for
+from jupyter_energy.config import Energy
+names = ("PROVIDER", "energy_charts"), ("PROVIDER_URL", sys.argv[1]), ("CACHE", sys.argv[2])
+feed = feed_for(Energy(environ={f"JUPYTER_ENERGY_{name}": value for name, value in names}), {})
+print("ready", flush=True)
+sys.stdin.readline()
+feed.refresh("FR")
+print("done", flush=True)
+"""
+
+
+def test_of_many_processes_that_want_a_place_at_once_one_asks(tmp_path: Path) -> None:
+    looked = threading.Event()
+
+    def answer(_asked: Asked) -> Told:
+        looked.wait(30)
+        return Told(503)
+
+    with Service(answer).running() as service:
+        code = [sys.executable, "-c", ONE_OF_MANY, service.url, str(tmp_path)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        many = [subprocess.Popen(code, text=True, **pipes) for _ in range(4)]  # type: ignore[call-overload]
+        assert [one.stdout.readline() for one in many] == ["ready\n"] * 4
+        for one in many:
+            one.stdin.write("\n")
+            one.stdin.flush()
+        assert service.came.wait(30)
+        # All but the one that waits for its answer are done; then that one gets it.
+        done = threading.Semaphore(0)
+        for one in many:
+            threading.Thread(target=lambda p=one: (p.wait(), done.release())).start()
+        for _ in range(3):
+            assert done.acquire(timeout=30)
+        looked.set()
+        assert done.acquire(timeout=30)
+        assert [one.returncode for one in many] == [0] * 4
+        assert len(service.asked) == 1
+        for one in many:
+            one.communicate()
 
 
 def test_a_child_that_was_forked_while_its_parent_asked_keeps_nobody_out(

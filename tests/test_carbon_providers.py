@@ -18,9 +18,10 @@ from standins.carbon_services import NOON, NOW, SERVICES, Documented, iso, moer
 from standins.web_server import Asked, Service, Told, refusing
 
 from jupyter_energy.carbon import PROVIDERS, provider
+from jupyter_energy.carbon.address import checked_address
 from jupyter_energy.carbon.answers import checked
 from jupyter_energy.carbon.base import Provider, Query, Secret, Signal
-from jupyter_energy.carbon.web import MOST_BYTES, Web, checked_address
+from jupyter_energy.carbon.web import MOST_BYTES, Web
 from jupyter_energy.errors import ProviderError, UnknownZone, WrongUse
 
 every_service = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)

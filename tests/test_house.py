@@ -95,9 +95,9 @@ SHARED = {
         "rapl_accuracy",
     },
     "carbon": {
-        *("answers", "base", "cache", "embodied", "emissions", "equivalents", "feed", "here"),
-        *("known", "metadata", "place", "platforms", "regions", "tables", "tokens", "web"),
-        *("weighting", "zones"),
+        *("address", "answers", "asked_as", "base", "cache", "embodied", "emissions"),
+        *("equivalents", "feed", "here", "known", "metadata", "place", "platforms", "regions"),
+        *("tables", "tokens", "web", "weighting", "zones"),
     },
     "commands": {
         "base",
@@ -107,6 +107,7 @@ SHARED = {
         "kernel_context",
         "limit",
         "notebook_client",
+        "provider_state",
         "script",
         "session",
         "shell_context",
@@ -266,8 +267,13 @@ def test_a_command_says_where_it_makes_sense_and_how_it_is_run(name: str) -> Non
     assert callable(command.run)
 
 
-@pytest.mark.parametrize("name", [*SENSORS, *COMMANDS])
-def test_the_readme_tells_of_every_sensor_family_and_every_command(name: str) -> None:
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_a_provider_of_live_intensity_can_be_made(name: str) -> None:
+    assert callable(import_module(f"jupyter_energy.carbon.{name}").provider)
+
+
+@pytest.mark.parametrize("name", [*SENSORS, *COMMANDS, *PROVIDERS])
+def test_the_readme_tells_of_every_sensor_family_command_and_provider(name: str) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert f"`{name}`" in text, f"README.md has no row for `{name}`"
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # Modules of this package with `provider() -> Provider`.
 PROVIDERS = ("energy_charts", "uk_grid", "eco2mix", "electricity_maps", "watttime", "csv_trace")
 ENTRY_POINTS = "jupyter_energy.carbon"
+_OF_A_PROVIDER = ("name", "title", "step_s", "url", "secrets", "region", "fetch")
 
 
 def provider(name: str) -> Provider:
@@ -39,9 +40,13 @@ def provider(name: str) -> Provider:
     (point, *_) = entry_points(group=ENTRY_POINTS, name=name)
     try:
         made = point.load().provider()
+        lacks = [word for word in _OF_A_PROVIDER if not hasattr(made, word)]
+        why = f"it lacks {', '.join(lacks)}" if lacks else None
     except Exception as error:  # noqa: BLE001  nobody has seen a third party's code
-        what = f"{point.value} cannot be used ({type(error).__name__})"
-        raise WrongUse(f"the provider {name}, {what}: update or remove it") from None
+        why = type(error).__name__
+    if why is not None:
+        what = f"{point.value} cannot be used ({why})"
+        raise WrongUse(f"the provider {name}, {what}: update or remove it")
     return made
 
 

@@ -9,7 +9,7 @@ know; it never answers with a neighbour. It reads no clock, no file, no environm
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -76,11 +76,14 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a server answered: its status, the headers in lower case, and the body."""
+    """What a server answered: its status, the headers in lower case, and the body.
+
+    Its repr shows neither of them: a careless server sends back what it was sent.
+    """
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
 
 
 # One GET: what follows the service's address ("/intensity?x=1"), and headers, whose values are

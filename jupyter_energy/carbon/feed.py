@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 from ..errors import ProviderError, UnknownZone
 from ..signals import raise_if_users
 from .answers import checked, empty
-from .base import Get, Interval, Provider, Query, Secret, Signal
+from .asked_as import asked_as, grid_of, of_file
+from .base import Get, Interval, Provider, Query, Reply, Secret, Signal
 from .known import HELD_STEPS, KEPT, PERSONAL, Known, from_text, newer, to_text
 
 if TYPE_CHECKING:
@@ -96,6 +97,9 @@ class Feed:
                 thread.start()
             except RuntimeError:  # no thread is to be had
                 self._thread = None
+            except BaseException:  # the user's Ctrl-C; if it runs already it sees that, and ends
+                self._thread = None
+                raise
 
     def between(
         self, zone: str, start: datetime, end: datetime
@@ -192,12 +196,19 @@ class Feed:
         grid zone. Raises UnknownZone."""
         asked = self._place(zone)
         try:
-            return self.provider.region(asked)
+            try:
+                return self.provider.region(asked)
+            except UnknownZone:
+                grid = grid_of(asked)
+                if grid is None:
+                    raise
+            return self.provider.region(grid)
         except UnknownZone:
-            grid = _grid_of(asked)
-            if grid is None:
-                raise
-        return self.provider.region(grid)
+            raise
+        except Exception as error:  # noqa: BLE001  a third party's code; its text may hold anything
+            raise_if_users(error)
+            what = f"{self.provider.title} cannot tell what {zone} is ({type(error).__name__})"
+        raise UnknownZone(what)
 
     def _is_due(self, region: str, now: datetime) -> bool:
         known = self._known.get(region, Known())
@@ -257,15 +268,19 @@ class Feed:
     def _run(self) -> None:
         """The thread: tends the places that are wanted, and ends when none is."""
         me = threading.current_thread()
-        while self._thread is me:
-            # Any code of the process may throw an exception into this thread: it is not meant for
-            # us, and its traceback would be printed into whatever cell runs then.
-            with suppress(BaseException):
-                self._work()
+        try:
+            while self._thread is me:
+                # Any code of the process may throw an exception into this thread: it is not meant
+                # for us, and its traceback would be printed into whatever cell runs then.
+                with suppress(BaseException):
+                    self._work()
+                    self._thread = None
+                    # Whoever woke it before that saw a thread, and began none.
+                    if not (self._closed or self._wake.empty() or self._has_thread()):
+                        self._thread = me
+        finally:
+            if self._thread is me:
                 self._thread = None
-                # Whoever woke it before that saw a thread, and began none.
-                if not (self._closed or self._wake.empty() or self._has_thread()):
-                    self._thread = me
 
     def _has_thread(self) -> bool:
         return self._thread is not None
@@ -312,83 +327,42 @@ def feed_for(settings: Energy, environ: Mapping[str, str]) -> Feed | None:
     if not found.url:
         from .csv_trace import file_reader
 
-        return Feed(found, file_reader(settings.csv_trace), place=_of_file(settings, environ))
+        return Feed(found, file_reader(settings.csv_trace), place=of_file(settings, environ))
     return Feed(
         found,
-        web_of(found, settings),
+        _Web(found.title, settings.provider_url or found.url),
         Cache(settings.cache_folder(), found.name),
         lambda: secrets_of(found, environ, _settings_folder() / FILE),
-        _places(settings, environ),
+        asked_as(settings, environ),
     )
 
 
-def web_of(provider: Provider, settings: Energy) -> Web:
-    """Asks the provider at its own address, or the one that the user gave."""
-    from .web import Web
+class _Web:
+    """Asks a service by HTTP, whose library is imported on the thread that asks: a cell has begun
+    meanwhile, and that takes a tenth of a second."""
 
-    return Web(provider.title, settings.provider_url or provider.url)
+    def __init__(self, title: str, address: str) -> None:
+        self._title, self._address = title, address
+        self._web: Web | None = None
+
+    def __call__(self, path: str, headers: Mapping[str, str]) -> Reply:
+        """What the service answers. Raises ProviderError."""
+        from .web import Web
+
+        if self._web is None:
+            self._web = Web(self._title, self._address)
+        return self._web(path, headers)
+
+    def abort(self) -> None:
+        """End the question that is under way."""
+        if self._web is not None:
+            self._web.abort()
 
 
 def _settings_folder() -> Path:
     from ..settings import default_file
 
     return default_file().parent
-
-
-def _places(settings: Energy, environ: Mapping[str, str]) -> Callable[[str], str]:
-    """What a zone is asked as: the user's word for the place in the settings, else itself."""
-    is_home = _home(settings, environ)
-
-    def place(zone: str) -> str:
-        named = settings.provider_zone
-        return named if named and is_home(zone) else zone
-
-    return place
-
-
-def _of_file(settings: Energy, environ: Mapping[str, str]) -> Callable[[str], str]:
-    """The same of a file, which is of the place in the settings and of no other."""
-    is_home = _home(settings, environ)
-
-    def place(zone: str) -> str:
-        if not is_home(zone):
-            raise UnknownZone(
-                f"the file of Energy.csv_trace is not of {zone}, but of your own zone"
-            )
-        return settings.provider_zone
-
-    return place
-
-
-def _home(settings: Energy, environ: Mapping[str, str]) -> Callable[[str], bool]:
-    """Whether a zone is the one that the settings or the time zone name: what they say of it holds
-    for no other, such as one by `--zone`."""
-    from . import intensity
-
-    homes: dict[str | None, str | None] = {}  # by what the settings say
-
-    def is_home(zone: str) -> bool:
-        said = settings.zone
-        if said not in homes:
-            homes[said] = None
-            with suppress(UnknownZone):
-                homes[said] = intensity(
-                    said, settings.origin("zone"), environ, machine=settings.machine(environ)
-                ).zone
-        return zone in (said, homes[said])
-
-    return is_home
-
-
-def _grid_of(zone: str) -> str | None:
-    """The grid zone of a cloud region; None where there is none, or another one may be meant."""
-    from .regions import other_grid_zone
-    from .zones import zones
-
-    region = zones().tables.regions.get(zone.strip().lower())
-    if region is None or not region.zone or other_grid_zone(region, zones().tables) is not None:
-        return None
-    return f"EM:{region.zone.removeprefix('EM:')}"
 
 
 def _held(last: Interval, step_s: float) -> Interval:

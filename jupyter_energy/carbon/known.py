@@ -39,7 +39,8 @@ class Trouble:
     remedy: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.text} since {self.since:%H:%M} UTC"
+        day = "" if self.since.date() == self.again.date() else f"{self.since:%Y-%m-%d} "
+        return f"{self.text} since {day}{self.since:%H:%M} UTC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,7 @@ def to_text(known: Known) -> str:
             "url": signal.url,
             "fetched": _text(signal.fetched),
             "intervals": [
-                [_text(i.start), _text(i.end), i.g_per_kwh, i.quality, _text(i.fetched)]
+                [_s(i.start), _s(i.end), i.g_per_kwh, i.quality, i.fetched and _s(i.fetched)]
                 for i in signal.intervals
             ],
         }
@@ -185,8 +186,8 @@ def _signal(found: Any) -> Signal:
     if found["scope"] not in ("lifecycle", "direct"):
         raise ValueError
     intervals = tuple(
-        Interval(_moment(start), _moment(end), float(g_per_kwh), _quality(q), foreign.moment(at))
-        for start, end, g_per_kwh, q, at in found["intervals"]
+        Interval(_at(start), _at(end), float(g), _quality(q), None if at is None else _at(at))
+        for start, end, g, q, at in found["intervals"]
     )
     made = Signal(
         **words,
@@ -225,6 +226,18 @@ def _moment(found: object) -> datetime:
     if read is None:
         raise ValueError
     return read
+
+
+def _s(moment: datetime) -> float:
+    """Seconds since 1970: thousands of moments are read and written with each answer."""
+    return moment.timestamp()
+
+
+def _at(found: object) -> datetime:
+    read = foreign.seconds(found)
+    if read is None:
+        raise ValueError
+    return datetime.fromtimestamp(read, UTC)
 
 
 def _text(moment: datetime | None) -> str | None:

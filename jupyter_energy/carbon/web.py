@@ -27,7 +27,7 @@ from urllib.request import (
 )
 
 from ..answer import Answer
-from ..errors import ProviderError, WrongUse
+from ..errors import ProviderError
 from ..version import version
 from .base import Reply
 
@@ -145,7 +145,7 @@ class _Question:
             "User-Agent": f"jupyter-energy/{version()}",
             **self._headers,
         }
-        # The scheme is checked where the setting is made (`checked_address`).
+        # The scheme is checked where the setting is made (address.py).
         request = Request(self._address, headers=headers)  # noqa: S310
         with opener.open(request, timeout=self._limit_s) as response:
             return Reply(
@@ -186,23 +186,6 @@ class _Question:
 
     def _error(self, what: str, kind: str, retry_after_s: float | None = None) -> ProviderError:
         return ProviderError(f"{self._title} {what}", kind, retry_after_s)
-
-
-def checked_address(address: str) -> str:
-    """An address that a service may be asked at, without a slash at its end. Raises WrongUse."""
-    try:
-        parts = urlsplit(address)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number
-        usable = False
-    if not usable or not address.isascii() or any(c.isspace() for c in address):
-        raise WrongUse("provider_url is no address: write one such as https://proxy.example/carbon")
-    if "@" in parts.netloc or parts.query or parts.fragment:
-        # It is shown, and tokens have places of their own.
-        raise WrongUse(
-            "provider_url holds more than a host and a path: leave out name, password, ?"
-        )
-    return address.rstrip("/")
 
 
 class _Elsewhere(Exception):

@@ -1,4 +1,4 @@
-"""Every sensor: works, or why not and the one remedy; then store, place and settings."""
+"""Every sensor and provider: works, or why not and the one remedy; then store, place, settings."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import TypedDict
 
 from ..errors import EnergyError, SensorError
 from ..model import Domain
+from ..monitor import Monitor
 from ..sensors.base import Sensor
 from ..sensors.rapl_access import RECIPE, REMEDY, surroundings
 from ..version import version
 from .base import Context
+from .provider_state import look_at_provider, told_of_network, told_of_provider
 from .store_state import look_at, told
 
 IN_NOTEBOOK = IN_SHELL = True
@@ -52,14 +54,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
             )
         )
     store = look_at(monitor.store_path)
-    try:
-        found = monitor.intensity()
-        place = (
-            f"{found.place}, {found.g_per_kwh:g} g CO2e/kWh ({found.source}, {found.year}; "
-            f"{found.how})"
-        )
-    except EnergyError as error:
-        place = str(error)
+    place = _place(monitor)
+    provider = look_at_provider(context)
     if arguments.json:
         document = {
             "schema": 1,
@@ -70,6 +66,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
             "sensors": lines,
             "store": store,
             "place": place,
+            "provider": provider,
             "settings": context.settings.complaints,
         }
         context.out(json.dumps(document, indent=2))
@@ -86,9 +83,11 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     for told_line in told(store, len(context.pending())):
         context.out(told_line)
     context.out(f"Place: {place}")
+    for provider_line in told_of_provider(provider):
+        context.out(provider_line)
     for complaint in context.settings.complaints:
         context.out(f"Setting: {complaint}")
-    context.out("Network: not used")
+    context.out(told_of_network(provider))
     return 0
 
 
@@ -112,6 +111,16 @@ def findings(context: Context) -> list[Line]:
             for note in found.notes
         ]
     return lines
+
+
+def _place(monitor: Monitor) -> str:
+    """The place, its yearly factor, and how it was found."""
+    try:
+        found = monitor.intensity()
+    except EnergyError as error:
+        return str(error)
+    factor = f"{found.g_per_kwh:g} g CO2e/kWh"
+    return f"{found.place}, {factor} ({found.source}, {found.year}; {found.how})"
 
 
 def _of_sensor(context: Context, family: str, sensor: Sensor) -> Line:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .. import units
+from ..carbon.place import NO_PLACE
 from ..foreign import moment, number
 from ..plain_text import clean
 from ..schema import CarbonJson
@@ -16,6 +17,7 @@ from .words import COMMAND, REASON_LIMIT, Figure, Look
 YEAR = "year"  # the resolution of a table's figure
 _DISTANCE_KM: units.Scale = ((0.0, 1e-3, "m"), (1.0, 1.0, "km"))
 _NOTE_LIMIT = 240  # it may name two places and two figures
+_WORDS_LIMIT = 160  # of several sources: a licence wants each named
 # A range narrower than this has a second digit.
 _TWO_DIGITS = 1.5
 
@@ -107,7 +109,7 @@ def _factor_words(carbon: CarbonJson) -> tuple[str, ...]:
 
 def _carbon_look(carbon: CarbonJson) -> Look:
     """Grams are never measured; an estimate, an assumed place, a fall-back make them estimated."""
-    notes = [note for note in (carbon["note"] or "").split("; ") if not _is_restated(note)]
+    notes = [note for note in _said(carbon, "note").split("; ") if not _is_restated(note)]
     doubtful = carbon["estimated_share"] or carbon["assumed"] or any(notes)
     return "estimated" if doubtful or "forecast" in _said(carbon, "quality") else "computed"
 
@@ -140,7 +142,7 @@ def _said(carbon: Mapping[str, object], name: str) -> str:
 
 def _place(carbon: CarbonJson) -> str:
     """The place with its code, or all of several."""
-    zone, place = clean(carbon["zone"] or "", 30), clean(carbon["place"] or "", 40)
+    zone, place = clean(carbon["zone"] or "", 30), clean(carbon["place"] or "", 64)
     if _is_several(carbon):
         return f"several places ({place}), weighted by energy"
     is_named = place and zone.casefold() not in ("", place.casefold())
@@ -160,8 +162,11 @@ def _where(carbon: CarbonJson, command: str) -> str:
         return f"{where}, not all of them set by you ({command} zone FR)"
     if how.startswith("guessed"):
         zone = clean(carbon["zone"] or "", 30)
-        return f"place {clean(how, 60)} (pin it: {command} zone {zone or 'FR'}): {where}"
-    return f"place assumed (set yours: {command} zone FR): {where}"
+        return f"place {clean(how, 100)} (pin it: {command} zone {zone or 'FR'}): {where}"
+    # Why, where that is more than that nobody said: "on Colab, whose region is not told".
+    why = how.removeprefix("assumed: ") if how != NO_PLACE else ""
+    because = f"{clean(why, 100)}; " if why and why != how else ""
+    return f"place assumed ({because}set yours: {command} zone FR): {where}"
 
 
 def _factor(carbon: CarbonJson) -> str:
@@ -199,7 +204,7 @@ def pue_words(carbon: CarbonJson) -> str:
     """The PUE and whose figure it is: "PUE 1.15 (AWS's over all sites, 2023)"."""
     if carbon["pue"] is None:
         return ""
-    whose = clean(_said(carbon, "pue_source"), 80)
+    whose = clean(_said(carbon, "pue_source"), _WORDS_LIMIT)
     return f"PUE {units.plain(carbon['pue'])}{f' ({whose})' if whose else ''}"
 
 
@@ -209,7 +214,7 @@ def _source(carbon: CarbonJson) -> str:
         return ""
     is_yearly = YEAR in (_said(carbon, "resolution") or YEAR)
     year = f" {carbon['year']}" if carbon["year"] is not None and is_yearly else ""
-    return f"{clean(carbon['source'], 80)}{year}"
+    return f"{clean(carbon['source'], _WORDS_LIMIT)}{year}"
 
 
 def _estimated(share: float) -> str:

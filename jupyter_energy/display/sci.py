@@ -125,7 +125,8 @@ def _operational(report: SciJson, part: CarbonJson, command: str) -> Iterator[tu
 
 def _embodied(report: SciJson) -> str:
     said = [_device(device) for device in report["M_devices"] if device["g"] is not None]
-    unknown = f"not known of {'; of '.join(clean(d, _BASIS_LIMIT) for d in report['M_not_known'])}"
+    named = "; for ".join(clean(device, _BASIS_LIMIT) for device in report["M_not_known"])
+    unknown = f"not known for {named}"
     return "; ".join([*said, unknown])
 
 
