@@ -5,6 +5,7 @@ Where no provider is chosen nothing of the live providers is imported, and no th
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 # Signals hold for 5, 15, 30 or 60 minutes, which begin at the full hour.
 SHORTEST_STEP_S = 300.0
+# So long behind the end of a step is looked: before it would be in vain, and to be done again.
+BEHIND_S = 0.01
 
 
 class Factors:
@@ -39,6 +42,9 @@ class Factors:
         self._feed: Feed | None = None
         self._feed_of: tuple[str, ...] = ("",)  # the settings that it was made with
         self._trouble: str | None = None  # why there is none although a provider is chosen
+        self._closed = False
+        # A handler of a signal may measure as well, while its thread is in here (RLock).
+        self._making = threading.RLock()
 
     def zone(self, option: str | None = None) -> tuple[str | None, str]:
         """The zone that counts, and where it was said."""
@@ -56,6 +62,13 @@ class Factors:
         if asked not in self._pues:
             self._pues[asked] = pue_of(*asked, self._machine)
         return self._pues[asked]
+
+    def prepare(self) -> None:
+        """Have tables and provider read before a cell begins, whose begin would else wait for it:
+        some 30 ms, once."""
+        self._live()
+        with suppress(UnknownZone):
+            self.pue(self.yearly())
 
     # -- live ------------------------------------------------------------------------------
 
@@ -126,34 +139,42 @@ class Factors:
         """How long until a live signal may change, in s; without one it never does."""
         if not self.is_live():
             return float("inf")
-        return SHORTEST_STEP_S - datetime.now(UTC).timestamp() % SHORTEST_STEP_S
+        return SHORTEST_STEP_S - datetime.now(UTC).timestamp() % SHORTEST_STEP_S + BEHIND_S
 
     def close(self) -> None:
-        """Let go of the provider."""
+        """Let go of the provider; live values are asked for no more."""
+        self._closed = True
         feed, self._feed = self._feed, None
-        self._feed_of = ("",)
         if feed is not None:
             feed.close()
 
     def _live(self) -> Feed | None:
         """The feed of the provider that is chosen; another one where settings have changed."""
+        if self._closed:
+            return None
         settings = self._settings
         chosen: tuple[str, ...] = (settings.provider,)
         if settings.provider:
             chosen += (settings.provider_url, settings.csv_trace, settings.cache)
         if chosen == self._feed_of:
             return self._feed
-        before, self._feed, self._feed_of, self._trouble = self._feed, None, chosen, None
+        with self._making:
+            if chosen != self._feed_of:
+                self._make()
+                self._feed_of = chosen
+        return self._feed
+
+    def _make(self) -> None:
+        before, self._feed, self._trouble = self._feed, None, None
         if before is not None:
             before.close()
-        if settings.provider:
+        if self._settings.provider:
             from .carbon.feed import feed_for
 
             try:
-                self._feed = feed_for(settings, self._environ)
+                self._feed = feed_for(self._settings, self._environ)
             except EnergyError as error:
                 self._trouble = str(error)
-        return self._feed
 
 
 def _fallen_back(found: CarbonIntensity, why: str | None) -> CarbonIntensity:

@@ -17,9 +17,11 @@ from standins.sensors import LIMIT_S, FakeSensor, family
 from standins.web_server import Service, Told
 
 from jupyter_energy.carbon import factor
+from jupyter_energy.carbon.emissions import SEEN
 from jupyter_energy.commands import dispatch
 from jupyter_energy.commands.kernel_context import KernelContext
 from jupyter_energy.config import Energy
+from jupyter_energy.devices import parse
 from jupyter_energy.figures import Figures
 from jupyter_energy.identity import NotebookRef
 from jupyter_energy.idle_book import HEARTBEAT_S
@@ -304,6 +306,41 @@ def test_a_service_that_hangs_keeps_no_cell_waiting(desk: MakeDesk) -> None:
         assert record.emissions.intensity.zone == "DE"
         assert "has not been asked yet: the yearly factor" in str(record.emissions.intensity.note)
         here.monitor.close()
+
+
+def test_no_pue_is_put_on_a_facilitys_own_meter(tmp_path: Path) -> None:
+    replay = tmp_path / "meter.csv"
+    rows = "t_s,domain,watts\n0,facility:0,5000\n0,gpu:0,700\n9,facility:0,5000\n9,gpu:0,700\n"
+    replay.write_text(rows)
+    environ = {
+        "JUPYTER_ENERGY_STORE": str(tmp_path / "energy.sqlite"),
+        "JUPYTER_ENERGY_REPLAY": str(replay),
+        "JUPYTER_ENERGY_ZONE": "DE",
+        "JUPYTER_ENERGY_PUE": "1.4",
+    }
+    monitor = Monitor(Energy(environ=environ), lambda _: NotebookRef(None, "a"), environ)
+    monitor.start()
+    try:
+        window = monitor.open_window(Options(), shown=True)
+        threading.Event().wait(0.05)
+        record = monitor.close_window(window, "ok")
+    finally:
+        monitor.close()
+    assert [d.domain.kind for d in record.measurement.counted()] == ["facility"]
+    assert record.emissions is not None
+    assert (record.emissions.pue, record.emissions.pue_source) == (1.0, SEEN)
+    gpu_alone = Options(choice=parse("gpu"))
+    monitor = Monitor(Energy(environ=environ), lambda _: NotebookRef(None, "a"), environ)
+    monitor.start()
+    try:
+        window = monitor.open_window(gpu_alone, shown=True)
+        threading.Event().wait(0.05)
+        record = monitor.close_window(window, "ok")
+    finally:
+        monitor.close()
+    assert record.emissions is not None
+    assert record.emissions.pue == 1.4
+    assert "JUPYTER_ENERGY_PUE" in record.emissions.pue_source
 
 
 def message(here: Desk, state: Literal["running", "idle"]) -> LiveJson:
