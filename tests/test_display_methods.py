@@ -13,6 +13,8 @@ from jupyter_energy.display import methods
 from jupyter_energy.errors import WrongUse
 from jupyter_energy.model import Record
 from jupyter_energy.schema import NotebookJson
+from jupyter_energy.sensors import perf_power, rapl
+from jupyter_energy.sensors.nvml_sensor import COUNTER, POWER
 from jupyter_energy.summary import summarise
 
 NOTEBOOK: NotebookJson = {"id": "n1", "path": "/a/b.ipynb", "name": "b.ipynb"}
@@ -44,6 +46,21 @@ def test_what_is_measured_and_what_is_estimated_are_two_sentences_that_say_so() 
     assert "energy counter of NVIDIA's driver; measured" in told
     assert "Estimated without a sensor, as a range: ≈ 24 J (12–48 J)" in told
     assert "it is not added to what was measured" in told
+
+
+def test_a_device_that_was_read_in_two_ways_names_both() -> None:
+    gpu = examples.gpu() | {"source": "nvml-counter, nvml-power-integrated"}
+    made = examples.cell(measured_j=examples.value(1e3, 50), domains=[gpu])
+    told = methods.paragraph(examples.summary([made], measured_j=examples.value(1e3, 50)), 1)
+    assert "energy counter of NVIDIA's driver, power told by NVIDIA's driver, integrated" in told
+
+
+@pytest.mark.parametrize("name", [COUNTER, POWER, rapl.SOURCE, perf_power.SOURCE])
+def test_every_sensor_has_its_words(name: str) -> None:
+    gpu = examples.gpu() | {"source": name}
+    made = examples.cell(measured_j=examples.value(1e3, 50), domains=[gpu])
+    told = methods.paragraph(examples.summary([made], measured_j=examples.value(1e3, 50)), 1)
+    assert f"({name};" not in told
 
 
 def test_a_device_without_a_figure_is_named_with_its_reason() -> None:
