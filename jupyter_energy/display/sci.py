@@ -78,8 +78,8 @@ def _grams(found: RangeJson | None) -> str:
 def _score(report: SciJson) -> str:
     embodied = report["M_g"]
     if report["SCI_g"] is not None:
-        return f"{bounds(report['SCI_g'])} CO2e a run = O + M; of M, the GPUs' alone is known"
-    of_gpus = "" if embodied is None else f"M {bounds(embodied)} CO2e a run of the GPUs"
+        return f"{bounds(report['SCI_g'])} CO2e a run = O + what is known of M"
+    of_gpus = "" if embodied is None else f"what is known of M, {bounds(embodied)} CO2e a run"
     rest = of_gpus or "M, which is not known"
     if report["dual"]:
         return f"an O of each kind of I, which do not add, + {rest}"
