@@ -79,8 +79,9 @@ def _score(report: SciJson) -> str:
     embodied = report["M_g"]
     if report["SCI_g"] is not None:
         return f"{bounds(report['SCI_g'])} CO2e a run = O + what is known of M"
-    of_gpus = "" if embodied is None else f"what is known of M, {bounds(embodied)} CO2e a run"
-    rest = of_gpus or "M, which is not known"
+    rest = "M, which is not known"
+    if embodied is not None:
+        rest = f"what is known of M, {bounds(embodied)} CO2e a run"
     if report["dual"]:
         return f"an O of each kind of I, which do not add, + {rest}"
     operational = report["O_g"]
