@@ -162,7 +162,7 @@ def weighted(
         replace(
             yearly,
             g_per_kwh=mean_factor(spans),
-            place=signal.place or yearly.place,
+            place=_place(signal, yearly),
             kind=signal.kind,
             boundary=signal.boundary,
             scope=signal.scope,
@@ -174,6 +174,12 @@ def weighted(
         ),
         joined(spans),
     )
+
+
+def _place(signal: Signal, yearly: CarbonIntensity) -> str:
+    """What the service calls the place; a file, which is called by its name, is of the user's."""
+    is_name_of_it = signal.place and signal.place not in signal.source
+    return signal.place if is_name_of_it else yearly.place
 
 
 def mean_factor(spans: Sequence[Span]) -> float:

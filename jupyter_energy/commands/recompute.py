@@ -2,8 +2,9 @@
 
 `recompute --zone DE` has all runs of this notebook restated with the yearly factor of that place;
 without --zone with the place as it is set now, and a live provider's values where they are known
-of the time of a run. A run that has live values of its place keeps them. `--pue 1.2` alone changes
-the PUE and nothing else. What was said at the time is kept: `recompute --undo` brings it back.
+of the time of a run. A run that has live values of its place keeps them, and so does a cell the
+place that was said in it (`%%energy --zone`). `--pue 1.2` alone changes the PUE and nothing else.
+What was said at the time is kept: `recompute --undo` brings it back.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     """Restate, and say what it was and is; 0. Raises WrongUse, NoSuchNotebook, StoreError."""
     from ..errors import NoSuchNotebook, StoreError, WrongUse
     from ..history_rows import pruned_of
-    from ..restating import taken_back
+    from ..restating import is_restated, taken_back
     from ..store import Store
     from ..version import version
     from .gathered import asked_for
@@ -78,7 +79,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         context.out(json.dumps(document, indent=2, allow_nan=False))
         return 0
     context.out("\n".join(_lines(notebook.name, len(pairs), restated, before, after)))
-    if restated and not arguments.undo:
+    if restated and any(is_restated(after) for _, after in pairs):
         context.out(f"What was said at the time is kept: {context.command} recompute --undo")
     return 0
 
@@ -88,7 +89,7 @@ def _change(arguments: argparse.Namespace, context: Context) -> Callable[[Record
     from ..carbon import factor
     from ..carbon.emissions import checked_pue
     from ..factors import Factors
-    from ..restating import course_of, restated
+    from ..restating import course_of, restated, zone_of_the_cell
 
     factors = Factors(context.settings, context.environ)
     said_pue = None if arguments.pue is None else (checked_pue(arguments.pue), "--pue")
@@ -106,13 +107,13 @@ def _change(arguments: argparse.Namespace, context: Context) -> Callable[[Record
         of = record.emissions
         if said_pue is not None and arguments.zone is None and of is not None:
             return (_without_note(of), *said_pue, of.spans)
-        pue = said_pue or factors.pue(place)
         if arguments.zone is not None:
-            return (place, *pue, ())
-        found, spans = factors.of_run(course_of(record))
+            return (place, *(said_pue or factors.pue(place)), ())
+        own = zone_of_the_cell(record)
+        found, spans = factors.of_run(course_of(record), own)
         if not spans and of is not None and of.spans and of.intensity.zone == found.zone:
             return None
-        return (found, *pue, spans)
+        return (found, *(said_pue or factors.pue(found)), spans)
 
     def change(record: Record) -> Record:
         found = basis(record)
