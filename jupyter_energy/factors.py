@@ -56,6 +56,11 @@ class Factors:
         """The yearly factor of the place that counts. Raises UnknownZone."""
         return self._here.intensity(*self.zone(option))
 
+    def wait(self) -> None:
+        """Wait for a cloud's word of where this is, half a second at most. Raises UnknownZone."""
+        self.yearly()
+        self._here.wait()
+
     def pue(self, found: CarbonIntensity) -> tuple[float, str]:
         """The PUE that counts at a place, and whose figure it is, in words."""
         asked = found.zone, self._settings.pue, self._settings.origin("pue")

@@ -79,9 +79,9 @@ def energy_shares(course: Sequence[Drawn], edges: Sequence[datetime]) -> list[fl
         points = [(one.at, one.energy_j[key]) for one in course if key in one.energy_j]
         if points[0][0] > course[0].at:
             points.insert(0, (course[0].at, 0.0))
-        curve = _Curve(points)
-        for part, (begin, end) in zip(parts, pairwise(edges), strict=True):
-            part.append(curve.at(end) - curve.at(begin))
+        heights_j = [*map(_Curve(points).at, edges)]
+        for part, (begin_j, end_j) in zip(parts, pairwise(heights_j), strict=True):
+            part.append(end_j - begin_j)
     sums = [fsum(part) for part in parts]
     whole = fsum(sums)
     if whole <= 0:
