@@ -16,6 +16,9 @@ from functools import cache
 LEAST_G = 1.0
 # A grid that is nearly free of CO2e: so many phones are no comparison.
 LEAST_CHARGE_G = 0.01
+# Of a phone: (14.46 Wh a day - 22 h x 0.13 W while full) of the US Department of Energy's test, as
+# EPA's Greenhouse Gas Equivalencies Calculator takes it.
+CHARGE_KWH, CHARGE_SOURCE = 0.0116, "US EPA"
 _CODE = re.compile(r"(?:EM:)?([A-Z]{2})(?:-|$)")
 _EUROPEAN, _ELSEWHERE = "car_eu_new_2024", "car_us"
 # The countries of the European figure: the EU, Iceland and Norway, by ISO 3166 code.
@@ -37,23 +40,11 @@ class Car:
         return carbon_g / self.g_per_km
 
 
-@dataclass(frozen=True, slots=True)
-class Phone:
-    """What charging a phone draws, in kWh from the socket, and who says so."""
-
-    charge_kwh: float
-    source: str
-
-    def charge_g(self, g_per_kwh: float | None, pue: float | None) -> float | None:
-        """The grams of CO2e of a charge where a kWh stands for so much; None where that is unknown
-        or too little to divide by."""
-        grams = self.charge_kwh * (g_per_kwh or 0.0) * (pue or 0.0)
-        return grams if grams > LEAST_CHARGE_G else None
-
-
-# (14.46 Wh a day - 22 h x 0.13 W while full) of the US Department of Energy's test, as EPA's
-# Greenhouse Gas Equivalencies Calculator takes it.
-PHONE = Phone(charge_kwh=0.0116, source="US EPA")
+def charge_g(g_per_kwh: float | None, pue: float | None) -> float | None:
+    """The grams of CO2e of charging a phone where a kWh stands for so much; None where that is
+    unknown, or too little to divide by."""
+    grams = CHARGE_KWH * (g_per_kwh or 0.0) * (pue or 0.0)
+    return grams if grams > LEAST_CHARGE_G else None
 
 
 def car_for(zone: str | None) -> Car:
