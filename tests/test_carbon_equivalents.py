@@ -74,7 +74,7 @@ def test_less_than_a_kilometre_is_told_in_phones_charged_at_the_same_place() -> 
 def test_a_phone_charges_as_many_grams_as_its_energy_stands_for_here() -> None:
     assert charge_g(100.0, 1.2) == pytest.approx(0.0116 * 100 * 1.2)
     assert charge_g(None, 1.0) is None
-    assert CHARGE_KWH == pytest.approx((14.46 - 22 * 0.13) / 1000)
+    assert pytest.approx((14.46 - 22 * 0.13) / 1000) == CHARGE_KWH
 
 
 def test_a_wide_range_has_one_digit_and_a_narrow_one_two() -> None:
