@@ -110,7 +110,7 @@ class Factors:
                 raise_if_users(error)
                 # Without its text, which may hold anything, a token too.
                 why = f"the live values cannot be read ({type(error).__name__})"
-        return replace(found, note=f"{why or 'no live value yet'}: the yearly factor"), ()
+        return _fallen_back(found, why), ()
 
     def recall(self, option: str | None = None) -> None:
         """Have `of_run` know what this machine has of live values at a place: reads a file."""
@@ -126,16 +126,19 @@ class Factors:
         Raises UnknownZone.
         """
         found, now = self.yearly(option), datetime.now(UTC)
-        feed = self._live()
+        if not self.is_live():
+            return found, None
+        feed, why = self._live(), self._trouble
         if feed is not None:
             from .carbon.weighting import Drawn, weighted
 
             with suppress(Exception):  # nobody has seen a third party's provider
-                signal, said = feed.between(found.zone, now, now)
+                signal, why = feed.between(found.zone, now, now)
                 if signal is not None:
-                    live, spans = weighted([Drawn(now, {})] * 2, signal, found, said)
-                    return live, spans[0].start if spans else None
-        return found, None
+                    live, _ = weighted([Drawn(now, {})] * 2, signal, found, why)
+                    held = (i.start for i in signal.intervals if i.start <= now < i.end)
+                    return live, next(held, None)
+        return _fallen_back(found, why), None
 
     def to_next_step_s(self) -> float:
         """How long until a live signal may change, in s; without one it never does."""
@@ -177,3 +180,8 @@ class Factors:
                 self._feed = feed_for(self._settings, self._environ)
             except EnergyError as error:
                 self._trouble = str(error)
+
+
+def _fallen_back(found: CarbonIntensity, why: str | None) -> CarbonIntensity:
+    """The yearly factor, which says why it is not a live one."""
+    return replace(found, note=f"{why or 'no live value yet'}: the yearly factor")

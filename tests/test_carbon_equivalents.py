@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_energy.carbon.equivalents import car_for, cars
+from jupyter_energy.carbon.equivalents import CHARGE_KWH, car_for, cars, charge_g
 from jupyter_energy.display import grams, html, text
 
 
@@ -61,6 +61,20 @@ def test_a_comparison_names_the_car_its_figure_and_its_source() -> None:
         "about as much as 4.7 km by car "
         "(average new car of 2024 in the EU, 107 g/km: European Environment Agency)"
     )
+
+
+def test_less_than_a_kilometre_is_told_in_phones_charged_at_the_same_place() -> None:
+    # 44.3 g/kWh and a charge of 11.6 Wh: 0.514 g each
+    said = grams.equivalent(examples.carbon(50.0))
+    assert said == "about as much as charging 97 phones there (12 Wh each: US EPA)"
+    assert "m by car" in str(grams.equivalent(examples.carbon(50.0, g_per_kwh=None)))
+    assert "m by car" in str(grams.equivalent(examples.carbon(50.0, g_per_kwh=0.5)))
+
+
+def test_a_phone_charges_as_many_grams_as_its_energy_stands_for_here() -> None:
+    assert charge_g(100.0, 1.2) == pytest.approx(0.0116 * 100 * 1.2)
+    assert charge_g(None, 1.0) is None
+    assert CHARGE_KWH == pytest.approx((14.46 - 22 * 0.13) / 1000)
 
 
 def test_a_wide_range_has_one_digit_and_a_narrow_one_two() -> None:

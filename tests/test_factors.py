@@ -353,13 +353,14 @@ def test_the_live_message_tells_the_live_value_and_since_when_it_holds(desk: Mak
     yearly = message(here, "idle")["place"]
     assert yearly is not None
     assert "held" not in yearly
+    assert yearly["note"].endswith(": the yearly factor")
     minutes = (datetime.now(UTC) - NOON).total_seconds() // 60
-    here.says((minutes - 60, 90), (minutes, 123), (minutes + 60, 90))
+    here.says((minutes - 60, 90), (minutes - 10, 123), (minutes + 60, 90))
     window = here.open()
     live = message(here, "running")["place"]
     assert live is not None
     assert (live["g_per_kwh"], live["zone"]) == (123, "DE")
-    assert live["held"] == f"live, since {at(minutes):%H:%M} UTC"
+    assert live["held"] == f"live, since {at(minutes - 10):%H:%M} UTC"
     here.monitor.close_window(window, "ok")
 
 

@@ -72,9 +72,10 @@ def in_grams(carbon_g: Range) -> str:
 def equivalent(carbon: CarbonJson | None) -> str | None:
     """What the grams are like, with its source; None below 1 g, of no grams, and of two kinds.
 
-    "as much as 0.46 km by car (average new car of 2024 in the EU, 107 g/km, European …)"
+    "about as much as 4.6 km by car (average new car of 2024 in the EU, 107 g/km: European …)"; of
+    what is less than a kilometre, "about as much as charging 5 phones there (12 Wh each: US EPA)".
     """
-    from ..carbon.equivalents import LEAST_G, car_for
+    from ..carbon.equivalents import CHARGE_KWH, CHARGE_SOURCE, LEAST_G, car_for, charge_g
 
     if carbon is None or carbon["mid"] is None or carbon["mid"] < LEAST_G:
         return None
@@ -83,6 +84,11 @@ def equivalent(carbon: CarbonJson | None) -> str | None:
     # A range of twice and half has no second digit to show.
     low, high = carbon["low"] or 0.0, carbon["high"] or math.inf
     digits = 2 if high < _TWO_DIGITS * low else 1
+    each_g = charge_g(carbon["g_per_kwh"], carbon["pue"])
+    if car.distance_km(carbon["mid"]) < 1 and each_g is not None:
+        count = units.quantity(carbon["mid"] / each_g, ((0.0, 1.0, "phones"),), digits)
+        each = f"{1000 * CHARGE_KWH:.0f} Wh each: {CHARGE_SOURCE}"
+        return f"about as much as charging {count} there ({each})"
     distance = units.quantity(car.distance_km(carbon["mid"]), _DISTANCE_KM, digits)
     return (
         f"about as much as {distance} by car ({car.words}, {car.g_per_km:.0f} g/km: {car.source})"

@@ -24,9 +24,12 @@ LIMITS = (
 )
 _SENSORS = {
     "nvml-counter": "energy counter of NVIDIA's driver",
-    "nvml-power": "power told by NVIDIA's driver, integrated over time",
+    "nvml-power-integrated": "power told by NVIDIA's driver, integrated over time",
     "rapl": "RAPL counter of the processor, through Linux powercap",
     "perf": "RAPL counter of the processor, through perf events",
+    "estimate:cpu-time": "from CPU time and the processor's family",
+    "estimate:calibrated": "from CPU time, calibrated on this machine",
+    "estimate:memory-capacity": "from its capacity",
 }
 
 
@@ -203,8 +206,8 @@ def _listed(domains: Iterable[DomainJson]) -> str:
 
 
 def _device(domain: DomainJson) -> str:
-    source = domain["source"]
-    sensor = clean(_SENSORS.get(source, source.removeprefix("estimate:")), 60)
+    each = (_SENSORS.get(source, source) for source in domain["source"].split(", "))
+    sensor = clean(", ".join(each), REASON_LIMIT)
     return f"{_label(domain)} ({sensor}; {clean(domain['provenance'], 20)})"
 
 

@@ -78,9 +78,10 @@ def _grams(found: RangeJson | None) -> str:
 def _score(report: SciJson) -> str:
     embodied = report["M_g"]
     if report["SCI_g"] is not None:
-        return f"{bounds(report['SCI_g'])} CO2e a run = O + M; of M, the GPUs' alone is known"
-    of_gpus = "" if embodied is None else f"M {bounds(embodied)} CO2e a run of the GPUs"
-    rest = of_gpus or "M, which is not known"
+        return f"{bounds(report['SCI_g'])} CO2e a run = O + what is known of M"
+    rest = "M, which is not known"
+    if embodied is not None:
+        rest = f"what is known of M, {bounds(embodied)} CO2e a run"
     if report["dual"]:
         return f"an O of each kind of I, which do not add, + {rest}"
     operational = report["O_g"]
@@ -125,9 +126,8 @@ def _operational(report: SciJson, part: CarbonJson, command: str) -> Iterator[tu
 
 def _embodied(report: SciJson) -> str:
     said = [_device(device) for device in report["M_devices"] if device["g"] is not None]
-    named = "; for ".join(clean(device, _BASIS_LIMIT) for device in report["M_not_known"])
-    unknown = f"not known for {named}"
-    return "; ".join([*said, unknown])
+    unknown = "; for ".join(clean(device, _BASIS_LIMIT) for device in report["M_not_known"])
+    return "; ".join([*said, f"not known for {unknown}"])
 
 
 def _device(device: DeviceJson) -> str:
