@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -236,12 +237,14 @@ def test_a_child_that_was_forked_while_its_parent_asked_keeps_nobody_out(
             os.read(go_on[0], 1)
             os._exit(0)
         os.read(ready[0], 1)
-    with cache.turn("fr") as ours_again:
-        assert ours_again
-    os.write(go_on[1], b"x")
-    os.waitpid(child, 0)
-    for end in (*ready, *go_on):
-        os.close(end)
+    try:
+        with cache.turn("fr") as ours_again:
+            assert ours_again
+    finally:
+        os.write(go_on[1], b"x")
+        os.waitpid(child, 0)
+        for end in (*ready, *go_on):
+            os.close(end)
 
 
 def test_a_forked_child_starts_no_thread_and_still_tells_what_was_known(
@@ -479,6 +482,38 @@ def test_a_cloud_region_is_asked_as_its_grid(zone: str, country: str, tmp_path: 
         assert feed is not None
         feed.refresh(zone)
         assert [asked.parameters["country"] for asked in service.asked] == [country]
+
+
+class OfGrids(Grid):
+    """A provider that knows grid zones, and no region of a cloud."""
+
+    def region(self, zone: str) -> str:
+        if not zone.startswith("EM:"):
+            raise UnknownZone(f"The grid has no figures for {zone}")
+        return zone
+
+
+@pytest.mark.parametrize(
+    ("zone", "regions"), [("aws:eu-north-1", ["EM:SE-SE3"]), ("aws:us-west-2", [])]
+)
+def test_a_region_that_two_grids_may_feed_is_asked_as_neither(
+    zone: str, regions: list[str], clock: Clock
+) -> None:
+    grids = OfGrids()
+    feed = Feed(grids, never, now=clock)
+    with suppress(UnknownZone):
+        feed.refresh(zone)
+    assert [query.region for query in grids.queries] == regions
+
+
+def test_a_third_partys_region_that_fails_is_told_without_its_text(clock: Clock) -> None:
+    class Broken(Grid):
+        def region(self, zone: str) -> str:
+            raise RuntimeError("geheim")
+
+    feed = Feed(Broken(), never, now=clock)
+    said = feed.between("FR", NOON, NOON + STEP)
+    assert said == (None, "The grid cannot tell what FR is (RuntimeError)")
 
 
 def test_a_region_whose_grid_is_not_sure_is_not_asked_for(tmp_path: Path) -> None:

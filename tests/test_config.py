@@ -30,6 +30,15 @@ def test_environment_beats_profile_beats_file_beats_default() -> None:
         ("JUPYTER_ENERGY_SYNC", "Off", "sync", False),
         ("JUPYTER_ENERGY_STORE", "/tmp/x.sqlite", "store", "/tmp/x.sqlite"),
         ("JUPYTER_ENERGY_CPU_TDP_W", "45", "cpu_tdp_w", 45.0),
+        ("JUPYTER_ENERGY_PROVIDER", "uk_grid", "provider", "uk_grid"),
+        ("JUPYTER_ENERGY_PROVIDER_ZONE", "RG10", "provider_zone", "RG10"),
+        (
+            "JUPYTER_ENERGY_PROVIDER_URL",
+            "https://x.example/a/",
+            "provider_url",
+            "https://x.example/a",
+        ),
+        ("JUPYTER_ENERGY_CACHE", "/tmp/answers", "cache", "/tmp/answers"),
     ],
 )
 def test_each_setting_has_a_variable(variable: str, text: str, name: str, value: object) -> None:
@@ -44,6 +53,8 @@ def test_each_setting_has_a_variable(variable: str, text: str, name: str, value:
         ("JUPYTER_ENERGY_INTERVAL_S", "0.001"),
         ("JUPYTER_ENERGY_INTERVAL_S", "5"),
         ("JUPYTER_ENERGY_ESTIMATE", "perhaps"),
+        ("JUPYTER_ENERGY_PROVIDER", "ukgrid"),
+        ("JUPYTER_ENERGY_PROVIDER_URL", "ftp://x.example"),
     ],
 )
 def test_a_value_that_cannot_be_is_left_out_and_told(variable: str, text: str) -> None:

@@ -93,8 +93,9 @@ class Cache:
                 yield True
                 return
             try:
-                # Whoever wrote since it was opened has put another file in its place: has asked.
-                yield self._is(region, descriptor)
+                # Whoever wrote since it was opened has put another file in its place; the caller
+                # reads that, and has nothing to ask.
+                yield True
             finally:
                 # Not by closing alone: a forked child has the descriptor too, and so the lock.
                 with suppress(OSError):
@@ -109,10 +110,3 @@ class Cache:
             return os.open(self.file(region), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
         except OSError:
             return None
-
-    def _is(self, region: str, descriptor: int) -> bool:
-        try:
-            there, held = self.file(region).stat(), os.fstat(descriptor)
-        except OSError:
-            return True
-        return (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino)

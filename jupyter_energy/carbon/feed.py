@@ -12,7 +12,8 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -122,7 +123,7 @@ class Feed:
         end = max(end, start + timedelta.resolution)
         last = known.signal.intervals[-1]
         held = _held(last, known.signal.step_s)
-        inside = [i for i in (*known.signal.intervals, held) if i.start < end and i.end > start]
+        inside = _inside((*known.signal.intervals, held), start, end)
         if not inside:
             why = f"{title} has no value for {start:%Y-%m-%d %H:%M} UTC"
             return None, why if trouble is None or end <= held.end else str(trouble)
@@ -371,7 +372,13 @@ def _held(last: Interval, step_s: float) -> Interval:
     return replace(last, start=last.end, end=until, quality="estimated")
 
 
-def _gaps(intervals: list[Interval], start: datetime, end: datetime) -> bool:
+def _inside(intervals: Sequence[Interval], start: datetime, end: datetime) -> Sequence[Interval]:
+    """Those of intervals in order that a time touches: a few of up to a year's."""
+    first = bisect_right(intervals, start, key=lambda interval: interval.end)
+    return intervals[first : bisect_left(intervals, end, key=lambda interval: interval.start)]
+
+
+def _gaps(intervals: Sequence[Interval], start: datetime, end: datetime) -> bool:
     """Whether intervals in order leave a part of a time out."""
     at = start
     for interval in intervals:

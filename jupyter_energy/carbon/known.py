@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from .. import foreign
 from ..errors import ProviderError
+from ..plain_text import clean
 from .answers import in_order
 from .base import Interval, Quality, Signal
 
@@ -25,6 +26,7 @@ _LONGEST_RETRY = timedelta(days=1)
 # These are about whoever asks, not about the service: other kernels may have other tokens.
 PERSONAL = frozenset({"no token", "denied", "forbidden"})
 _FORMAT = 1
+_LONGEST_WORDS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +180,7 @@ def from_text(text: str) -> Known | None:
 def _signal(found: Any) -> Signal:
     from .answers import checked
 
-    words = {name: str(found[name]) for name in ("zone", "place", "source", "url")}
+    words = {name: _words(found[name]) for name in ("zone", "place", "source", "url")}
     if found["kind"] not in ("average", "marginal"):
         raise ValueError
     if found["boundary"] not in ("consumption", "production"):
@@ -206,12 +208,16 @@ def _trouble(found: Any) -> Trouble:
     if failures is None or failures < 1:
         raise ValueError
     return Trouble(
-        str(found["text"]),
-        str(found["kind"]),
+        _words(found["text"]),
+        _words(found["kind"]),
         _moment(found["since"]),
         failures,
         _moment(found["again"]),
     )
+
+
+def _words(found: object) -> str:
+    return clean(str(found), _LONGEST_WORDS)
 
 
 def _quality(found: object) -> Quality:

@@ -12,11 +12,14 @@ from functools import cache
 from typing import Any
 
 import display_examples as examples
+from standins.carbon_services import NOW, documents
 from strategies import a_record, in_zone
 
 from jupyter_energy import foreign
 from jupyter_energy.attribution import Baseline
 from jupyter_energy.calibration import Calibration, IdlePower
+from jupyter_energy.carbon.base import Interval, Signal
+from jupyter_energy.carbon.known import Known, Trouble, to_text
 from jupyter_energy.documents import record_to_document
 from jupyter_energy.model import Domain, Record, Repeats, Span
 from jupyter_energy.power.document import Curve, PowerTrace
@@ -129,6 +132,8 @@ def example(kind: str) -> Any:
             "domains": run["domains"],
         },
         "power": _trace(),
+        "live": documents(),
+        "known": json.loads(to_text(_KNOWN)),
         "hello": {"op": "hello", "v": 1, "path": "a/b.ipynb", "was": None, "cells": ["0123abcd"]},
         "settings": {"Energy": {"zone": "FR", "pue": 1.2, "interval_s": 1, "store": "~/s.sqlite"}},
         "baselines": {
@@ -139,6 +144,11 @@ def example(kind: str) -> Any:
     return json.loads(json.dumps(made[kind]))
 
 
+_SIGNAL = Signal(
+    *("fr", "France", "average", "production", "lifecycle", 900.0, "Us", "", NOW),
+    (Interval(NOW, NOW + timedelta(minutes=15), 43.0, "measured", NOW),),
+)
+_KNOWN = Known(_SIGNAL, NOW, NOW, Trouble("It fails", "failed", NOW, 2, NOW + timedelta(hours=1)))
 _IDLE = IdlePower("gpu:0", "NVIDIA T4", "GPU-1", "nvml-counter", 9.5, 0.1, 15.0, "2026")
 
 

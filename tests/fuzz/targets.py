@@ -16,7 +16,7 @@ from datetime import UTC
 from functools import cache
 from pathlib import Path
 
-from fuzz import inputs, oracles
+from fuzz import inputs, live, oracles
 from jupyter_energy import calibration, foreign, json_file, settings, units
 from jupyter_energy.carbon import factor
 from jupyter_energy.carbon.weighting import energy_shares
@@ -279,11 +279,13 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     for target in (
         *(magic_line, devices, zone, limit, settings_file, baselines_file, recording),
         *(cell, notebook, record, idle, power_trace, hello, words, any_json, journal),
+        *(live.live_answers, live.live_cache, live.csv_trace),
     )
 }
 # Those that read documents: bytes behind a NUL are changes to one of ours.
 STRUCTURED = frozenset(
-    "settings_file baselines_file cell notebook record idle power_trace hello".split()
+    "settings_file baselines_file cell notebook record idle power_trace hello "
+    "live_answers live_cache".split()
 )
 
 

@@ -282,3 +282,19 @@ SERVICES = {
         {"user": USER, "password": PASSWORD},
     ),
 }
+
+
+def documents() -> dict[str, Any]:
+    """The first answer with figures of each service, by its name here."""
+    maps = {"zone": "DK-DK1", "disableCallerLookup": "true"}
+    moer_of = {"region": "CAISO_NORTH", "signal_type": "co2_moer"}
+    asked = {
+        "energy_charts": Asked("/co2eq", {"country": "fr"}, {}),
+        "uk_grid": Asked("/intensity/2026-11-23", {}, {}),
+        "uk_region": Asked("/postcode/RG10", {}, {}),
+        "eco2mix": Asked("/eco2mix-national-tr/records", {"where": "date_heure"}, {}),
+        "electricity_maps": Asked("/carbon-intensity/history", maps, {"auth-token": TOKEN}),
+        "electricity_maps_paid": Asked("/carbon-intensity/forecast", maps, {"auth-token": TOKEN}),
+        "watttime": Asked("/v3/historical", moer_of, {"authorization": f"Bearer {LOGIN}"}),
+    }
+    return {name: service.answer(asked[name]).body for name, service in SERVICES.items()}
