@@ -84,6 +84,14 @@ def test_direct_emissions_are_named_since_most_sources_count_more() -> None:
     assert "44.3 g/kWh average, direct emissions only" in line(scope="direct").basis
 
 
+def test_a_sum_of_direct_and_lifecycle_figures_says_that_they_do_not_compare() -> None:
+    one = line(scope="lifecycle, direct", boundary="production, consumption")
+    said = "partly of direct emissions only, partly lifecycle (not comparable)"
+    assert f"44.3 g/kWh average, {said}, " in one.basis
+    assert "production and consumption based, lifecycle and direct" in one.figure.detail
+    assert said in line(scope="direct, lifecycle").basis
+
+
 def test_an_assumed_place_says_so_with_the_one_command() -> None:
     one = line(assumed=True, how="assumed: no place is set")
     assert one.basis.startswith("place assumed (set yours: %energy zone FR): ")
