@@ -114,6 +114,13 @@ def add_carbon(items: Sequence[Weighed]) -> CarbonJson | None:
     }
 
 
+def doubts(note: str | None) -> list[str]:
+    """The notes that tell of a fall-back, and not those of `recompute`, which are no doubt."""
+    found = (note or "").split(BETWEEN)
+    # What is behind MORE is as the notes before it: doubts come first.
+    return [one for one in found if one not in ("", MORE) and not one.startswith(RESTATED)]
+
+
 def weight_j(carbon: CarbonJson) -> float:
     """The energy in J that a figure was made of, worked back from its grams; 0 where unknown."""
     factor = (carbon["g_per_kwh"] or 0.0) * (carbon["pue"] or 0.0)
@@ -202,10 +209,10 @@ def _said_g(parts: Sequence[CarbonJson]) -> float | None:
 
 
 def _notes(parts: Sequence[CarbonJson]) -> str | None:
-    """The notes that occur, each once; of many the first few of the alphabet, however the parts
-    were added up before."""
+    """The notes that occur, each once, doubts before those of `recompute`; of many the first few
+    in this order of words, however the parts were added up before."""
     notes = {note for c in parts for note in (c["note"] or "").split(BETWEEN) if note}
-    told = sorted(notes - {MORE})
+    told = sorted(notes - {MORE}, key=lambda note: (note.startswith(RESTATED), note))
     cut = len(told) > MOST_NOTES or MORE in notes
     return BETWEEN.join([*told[:MOST_NOTES], *([MORE] if cut else ())]) or None
 

@@ -56,6 +56,7 @@ __all__ = [
     "estimated_from_records",
     "grams_of_a_part",
     "idle_json",
+    "is_of_a_part",
     "measured_from_records",
     "range_json",
     "record_from_document",
@@ -69,6 +70,7 @@ __all__ = [
 SCHEMA = 1
 MIME_TYPE = "application/vnd.jupyter-energy+json"
 OVERLAPPED = "{} runs overlapped; the time they share is counted once, at mean power"
+OF_A_PART = "energy but no CO2e: the grams are of the others"
 
 
 def cell_key(record: Record) -> tuple[str, str]:
@@ -173,7 +175,12 @@ def grams_of_a_part(without: int, known: int, noun: str) -> list[str]:
     if not 0 < without < known:
         return []
     have = "has" if without == 1 else "have"
-    return [f"{without} of {known} {noun} {have} energy but no CO2e: the grams are of the others"]
+    return [f"{without} of {known} {noun} {have} {OF_A_PART}"]
+
+
+def is_of_a_part(warnings: Iterable[str]) -> bool:
+    """Whether they tell that grams are of a part of the energy alone."""
+    return any(warning.endswith(OF_A_PART) for warning in warnings)
 
 
 def totals_from_records(records: Iterable[Record], idles: Iterable[Idle] = ()) -> TotalsJson:

@@ -8,12 +8,22 @@ figure. What is not known stays so: an M that nobody has a figure for is not 0.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
 from .carbon.embodied import LIFE_YEARS, of_gpu, share_g
 from .carbon_sums import weight_j
-from .schema import SCHEMA, CarbonJson, NotebookJson, RangeJson, SummaryJson, TotalsJson, ValueJson
+from .schema import (
+    SCHEMA,
+    CarbonJson,
+    NotebookJson,
+    RangeJson,
+    SummaryJson,
+    TotalsJson,
+    ValueJson,
+    is_of_a_part,
+)
 from .units import J_PER_KWH, carbon_g
 
 STANDARD = "ISO/IEC 21031:2024 (GSF SCI specification 1.1)"
@@ -48,7 +58,8 @@ class BoundsJson(TypedDict):
 
 
 class DeviceJson(TypedDict):
-    """A kind of device: how many of it, `total_kg` embodied in one (TE), and its grams of a run."""
+    """A kind of device: how many of it a run had at most, `total_kg` embodied in one (TE), and its
+    grams of a run."""
 
     device: str
     count: int
@@ -72,7 +83,7 @@ class OperationalJson(TypedDict):
     I_zone: str | None
     I_place: str | None
     I_how: str | None
-    I_assumed: bool
+    I_assumed: bool | None
     I_note: str | None
 
 
@@ -106,9 +117,11 @@ class RunJson(TypedDict):
 class SciJson(OperationalJson):
     """What `sci --json` prints: means of a run, and in `each` the runs one by one.
 
-    `SCI_g` is null where O or M is not known. `M_g` is of those `M_devices` that have a figure, and
-    `M_not_known` says of what it is not. Where some cells were computed with an average and some
-    with a marginal intensity, `dual` has O by kind, and no figure is of both.
+    `O_g` is the mean of the `O_runs` that have grams; `O_is_part` where cells of theirs or of other
+    runs have energy and none. `SCI_g` is null where O, of every cell, or M is not known. `M_g` is
+    of those `M_devices` that have a figure, and `M_not_known` says of what it is not. Where some
+    cells were computed with an average and some with a marginal intensity, `dual` has O by kind,
+    and no figure is of both.
     """
 
     schema: int
@@ -117,6 +130,8 @@ class SciJson(OperationalJson):
     R: str
     R_means: str
     runs: int
+    O_runs: int
+    O_is_part: bool
     SCI_g: BoundsJson | None
     E_kwh: EnergyJson
     M_g: BoundsJson | None
@@ -143,7 +158,9 @@ def report(whole: SummaryJson, sessions: Sequence[SummaryJson]) -> SciJson:
     many, totals = len(ran), whole["totals"]
     carbon = totals["carbon_g"]
     parts = None if carbon is None else carbon["parts"]
-    operational = _operational(None if parts else carbon, many)
+    with_grams = sum(s["totals"]["carbon_g"] is not None for s in ran)
+    is_part = 0 < with_grams < many or any(map(_lacks_grams, ran))
+    operational = _operational(carbon, with_grams)
     devices = _devices(ran)
     embodied = _added(d["g"] for d in devices)
     not_known = [f"{d['device']}: {d['basis']}" for d in devices if d["g"] is None]
@@ -154,13 +171,15 @@ def report(whole: SummaryJson, sessions: Sequence[SummaryJson]) -> SciJson:
         "R": R,
         "R_means": FROM_STORE if sessions else FROM_OUTPUTS,
         "runs": many,
-        "SCI_g": _score(operational["O_g"], embodied),
+        "O_runs": with_grams,
+        "O_is_part": is_part,
+        "SCI_g": None if is_part else _score(operational["O_g"], embodied),
         "E_kwh": _energy(totals["measured_j"], totals["estimated_j"], many),
         **operational,
         "M_g": embodied,
         "M_devices": devices,
         "M_not_known": [*not_known, REST],
-        "idle": _between(totals, devices, many),
+        "idle": _between(totals, ran),
         "dual": None if not parts else _dual(parts, ran),
         "each": [_run(s["totals"]) for s in ran],
         "boundary": BOUNDARY,
@@ -172,6 +191,12 @@ def report(whole: SummaryJson, sessions: Sequence[SummaryJson]) -> SciJson:
 
 def _has_energy(totals: TotalsJson) -> bool:
     return totals["measured_j"] is not None or totals["estimated_j"] is not None
+
+
+def _lacks_grams(run: SummaryJson) -> bool:
+    """Whether some cells of a run have grams and others, or other runs of them, do not."""
+    cells = [cell for cell in run["cells"] if not cell["inside"]]
+    return any(map(is_of_a_part, [run["totals"]["warnings"], *(c["warnings"] for c in cells)]))
 
 
 def _energy(measured: ValueJson | None, estimated: RangeJson | None, many: int) -> EnergyJson:
@@ -221,7 +246,7 @@ def _operational(carbon: CarbonJson | None, many: int) -> OperationalJson:
     grams = _grams(carbon)
     said: Mapping[str, Any] = carbon or {}
     return {
-        "O_g": None if grams is None else _range(grams, 1 / many),
+        "O_g": None if grams is None else _range(grams, 1 / max(1, many)),
         "pue": said.get("pue"),
         "pue_source": said.get("pue_source"),
         "I": said.get("g_per_kwh"),
@@ -233,7 +258,7 @@ def _operational(carbon: CarbonJson | None, many: int) -> OperationalJson:
         "I_zone": said.get("zone"),
         "I_place": said.get("place"),
         "I_how": said.get("how"),
-        "I_assumed": said.get("assumed") is not False,
+        "I_assumed": None if carbon is None else carbon["assumed"] is not False,
         "I_note": said.get("note"),
     }
 
@@ -286,23 +311,28 @@ def _added(bounds: Iterable[BoundsJson | None]) -> BoundsJson | None:
 def _devices(ran: Sequence[SummaryJson]) -> list[DeviceJson]:
     """The GPUs by name: their M of a run, for the time that cells ran with them."""
     reserved_s: dict[str, float] = {}
-    seen: dict[str, set[str]] = {}
+    most: dict[str, int] = {}
     for summary in ran:
         cells = [cell for cell in summary["cells"] if not cell["inside"]]
         # Cells that overlapped held one device for the time that they shared: that counts once.
         all_s = math.fsum(cell["duration_s"] for cell in cells)
         once = min(1.0, summary["totals"]["duration_s"] / all_s) if all_s > 0 else 0.0
         for cell in cells:
-            for domain in cell["domains"]:
-                if domain["kind"] != "gpu":
-                    continue
-                name = domain["name"]
-                seen.setdefault(name, set()).add(domain["uuid"] or str(domain["index"]))
+            for name in (d["name"] for d in cell["domains"] if d["kind"] == "gpu"):
                 reserved_s[name] = reserved_s.get(name, 0.0) + cell["duration_s"] * once
+        for name, count in _gpus(summary).items():
+            most[name] = max(most.get(name, 0), count)
     return [
-        _device(name, len(seen[name]), seconds / len(ran))
+        _device(name, most[name], seconds / len(ran))
         for name, seconds in sorted(reserved_s.items())
     ]
+
+
+def _gpus(run: SummaryJson) -> dict[str, int]:
+    """How many GPUs of each name a run had."""
+    domains = [d for cell in run["cells"] if not cell["inside"] for d in cell["domains"]]
+    gpus = {(d["name"], d["uuid"] or str(d["index"])) for d in domains if d["kind"] == "gpu"}
+    return Counter(name for name, _ in gpus)
 
 
 def _device(name: str, count: int, reserved_s: float) -> DeviceJson:
@@ -322,8 +352,10 @@ def _device(name: str, count: int, reserved_s: float) -> DeviceJson:
     }
 
 
-def _between(totals: TotalsJson, devices: Sequence[DeviceJson], many: int) -> BetweenJson | None:
-    """What was drawn between cells, with the I and the PUE of the cells; None where not known."""
+def _between(totals: TotalsJson, ran: Sequence[SummaryJson]) -> BetweenJson | None:
+    """What was drawn between cells, with the I and the PUE of the cells, and the M of the GPUs
+    that each run had; None where not known."""
+    many = len(ran)
     idle, carbon = totals["idle"], totals["carbon_g"]
     if idle is None or (idle["measured_j"] is None and idle["estimated_j"] is None):
         return None
@@ -334,18 +366,18 @@ def _between(totals: TotalsJson, devices: Sequence[DeviceJson], many: int) -> Be
         grams = _range(
             _joules(idle["measured_j"], idle["estimated_j"]), carbon_g(1, factor, pue) / many
         )
-    seconds = idle["duration_s"] / many
+    reserved_s: dict[str, float] = {}
+    for run in ran:
+        between = run["totals"]["idle"]
+        for name, count in _gpus(run).items():
+            seconds = 0.0 if between is None else between["duration_s"] * count
+            reserved_s[name] = reserved_s.get(name, 0.0) + seconds
     return {
-        "duration_s": seconds,
+        "duration_s": idle["duration_s"] / many,
         "coverage": idle["coverage"],
         "E_kwh": _energy(idle["measured_j"], idle["estimated_j"], many),
         "O_g": grams,
         "M_g": _added(
-            {
-                "low": share_g(d["total_kg"]["low"], seconds * d["count"]),
-                "high": share_g(d["total_kg"]["high"], seconds * d["count"]),
-            }
-            for d in devices
-            if d["total_kg"] is not None
+            _device(name, 1, seconds / many)["g"] for name, seconds in reserved_s.items() if seconds
         ),
     }

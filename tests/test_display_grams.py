@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
 import display_examples as examples
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import a_record, in_zone
 
 from jupyter_energy.display import grams
+from jupyter_energy.restating import restated
+from jupyter_energy.schema import totals_from_records
+from jupyter_energy.uncertainty import Uncertain
 
 
 def line(**fields: object) -> grams.CarbonLine:
@@ -121,6 +128,21 @@ def test_a_guess_on_a_clouds_machine_says_what_asks_it() -> None:
 
 def test_a_restated_figure_says_what_was_said_at_the_time() -> None:
     assert line(said_g=12.4).basis.endswith("restated; 12 g were said at the time")
+
+
+@pytest.mark.parametrize("why", [None, "the grid does not answer: the yearly factor"])
+def test_many_restated_runs_are_no_estimate_and_hide_no_doubt(why: str | None) -> None:
+    runs = []
+    for n in range(5):
+        run = a_record(f"r{n}", energies={"gpu": Uncertain(3.6e6)}, after_s=9.0 * n)
+        factor = in_zone("DE", 300.0, 3.6e6).intensity
+        factor = replace(factor, note=why if n == 4 else None)
+        run = replace(run, emissions=in_zone("FR", 50.0 + n, 3.6e6))
+        runs.append(restated(run, (factor, 1.0, "", ()), datetime(2026, 11, 23, tzinfo=UTC)))
+    (one,) = grams.carbon_lines(totals_from_records(runs)["carbon_g"], energy_known=True)
+    assert one.figure.look == ("computed" if why is None else "estimated")
+    assert why is None or why in one.basis
+    assert one.basis.endswith(", 260 g were said at the time")
 
 
 def test_two_kinds_are_two_lines_and_each_names_its_own() -> None:

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import records
+from strategies import a_record, in_zone, records
 
 from jupyter_energy.display import methods
 from jupyter_energy.errors import WrongUse
@@ -16,6 +16,7 @@ from jupyter_energy.schema import NotebookJson
 from jupyter_energy.sensors import perf_power, rapl
 from jupyter_energy.sensors.nvml_sensor import COUNTER, POWER
 from jupyter_energy.summary import summarise
+from jupyter_energy.uncertainty import Uncertain
 
 NOTEBOOK: NotebookJson = {"id": "n1", "path": "/a/b.ipynb", "name": "b.ipynb"}
 
@@ -74,6 +75,22 @@ def test_several_gpus_of_a_name_are_counted_in_a_model_card() -> None:
         [examples.RUNS], measured_j=examples.value(1e3, 50), carbon_g=examples.carbon(1.0)
     )
     assert methods.card(summary)["hardware_used"] == "2 x NVIDIA H100 80GB HBM3"
+
+
+def test_a_model_card_tells_that_its_number_leaves_runs_out() -> None:
+    known, unknown = (
+        a_record(
+            name,
+            energies={"gpu": Uncertain(3.6e6)},
+            emitted=emitted,
+            after_s=after_s,
+        )
+        for name, emitted, after_s in (("a", in_zone("FR", 50.0, 3.6e6), 0), ("b", None, 60))
+    )
+    summary = summarise(NOTEBOOK, [known, unknown], "1.0")
+    told = "1 of 2 runs has energy but no CO2e: the grams are of the others"
+    assert told in methods.card(summary)["source"]
+    assert told not in methods.card(summarise(NOTEBOOK, [known], "1.0"))["source"]
 
 
 def test_a_citation_has_an_address_only_where_the_project_names_one() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from strategies import a_record, in_zone, one_after_another, records
 
 from jupyter_energy.carbon.embodied import LIFE_S
+from jupyter_energy.commands.gathered import Gathered
 from jupyter_energy.display import sci as words
 from jupyter_energy.model import Domain, DomainEnergy, Idle, Measurement, Record
 from jupyter_energy.schema import NotebookJson, SummaryJson, to_json
@@ -23,13 +24,15 @@ NOTEBOOK: NotebookJson = {"id": "n1", "path": "/a/b.ipynb", "name": "b.ipynb"}
 KWH = 3.6e6
 
 
-def sessions_of(runs: list[Record]) -> list[SummaryJson]:
-    names = dict.fromkeys(run.session_id for run in runs)
-    return [summarise(NOTEBOOK, [r for r in runs if r.session_id == n], "1.0") for n in names]
-
-
 def report_of(*runs: Record, idles: tuple[Idle, ...] = ()) -> SciJson:
-    return report(summarise(NOTEBOOK, runs, "1.0", idles), sessions_of(list(runs)))
+    return report(*of_records(runs, idles))
+
+
+def of_records(
+    runs: tuple[Record, ...], idles: tuple[Idle, ...] = ()
+) -> tuple[SummaryJson, tuple[SummaryJson, ...]]:
+    found = Gathered(summarise(NOTEBOOK, runs, "1.0", idles), runs, idles)
+    return found.summary, found.sessions()
 
 
 def on_gpu(record: Record, name: str) -> Record:
@@ -130,6 +133,57 @@ def test_without_an_intensity_o_is_not_known() -> None:
     assert "O, which is not known" in said(made, a_record())
 
 
+def test_a_run_without_grams_is_no_run_of_no_grams() -> None:
+    runs = a_run("a", "s1", 1.0), replace(a_run("b", "s2", 1.0, after_s=9000), emissions=None)
+    made = report_of(*runs)
+    assert (made["runs"], made["O_runs"], made["O_is_part"]) == (2, 1, True)
+    assert made["O_g"]["mid"] == pytest.approx(50.0)
+    assert made["SCI_g"] is None
+    told = " ".join(said(made, *runs).split())
+    assert told.startswith("SCI O ≈ 50 g (45–55 g) CO2e a run, of the cells alone that have grams,")
+    assert "mean of the 1 of 2 runs that have grams" in told
+    assert "1 of 2 runs has energy but no CO2e" in told
+
+
+@pytest.mark.parametrize("cell", ["0123abcd", "4567cdef"])
+def test_a_run_of_which_some_cells_have_no_grams_has_no_score(cell: str) -> None:
+    lacks = replace(a_run("b", "s1", 1.0, after_s=9000, cell_id=cell), emissions=None)
+    runs = a_run("a", "s1", 1.0), lacks
+    made = report_of(*runs)
+    assert (made["runs"], made["O_runs"], made["O_is_part"]) == (1, 1, True)
+    assert made["SCI_g"] is None
+    # the same of what is saved in a notebook, where there are no sessions
+    assert report(summarise(NOTEBOOK, runs, "1.0"), ())["SCI_g"] is None
+    assert "of the cells alone that have grams" in said(made, *runs)
+
+
+@pytest.mark.parametrize("assumed", [False, True])
+def test_an_intensity_of_two_kinds_is_assumed_where_one_of_them_is(assumed: bool) -> None:
+    second = a_run("b", "s2", 3.0, "marginal", after_s=9000)
+    of = replace(second.emissions.intensity, assumed=assumed)
+    second = replace(second, emissions=replace(second.emissions, intensity=of))
+    made = report_of(a_run("a", "s1", 1.0), second)
+    assert made["I_assumed"] is assumed
+    assert report_of(replace(second, emissions=None))["I_assumed"] is None
+
+
+def test_the_hardware_between_cells_is_what_each_run_had_and_not_what_all_had() -> None:
+    """A rented machine gives every session another card: each run reserved one."""
+    runs, idles = [], []
+    for n in range(4):
+        run = a_run(f"r{n}", f"s{n}", 1.0, after_s=n * 9000.0)
+        (gpu,) = run.domains
+        gpu = replace(gpu, domain=replace(gpu.domain, uuid=f"GPU-{n}"))
+        run = replace(run, measurement=replace(run.measurement, domains=(gpu,)))
+        runs.append(run)
+        between = replace(run.measurement, duration_s=3600.0)
+        idles.append(Idle(f"i{n}", "n1", f"s{n}", "here", between))
+    made = report_of(*runs, idles=tuple(idles))
+    assert [device["count"] for device in made["M_devices"]] == [1]
+    assert made["idle"]["M_g"]["high"] == pytest.approx(575.1e3 * 3600 / LIFE_S)
+    assert made["M_g"]["high"] == pytest.approx(575.1e3 * 3600 / LIFE_S)
+
+
 def test_what_was_drawn_between_cells_is_told_apart_with_its_energy_and_in_no_term() -> None:
     run = a_run("a", "s1", 1.0)
     gpu = DomainEnergy(Domain("gpu", 0, "gpu"), Uncertain(KWH / 2), "measured", "test", 1.0)
@@ -138,6 +192,7 @@ def test_what_was_drawn_between_cells_is_told_apart_with_its_energy_and_in_no_te
     assert made["idle"]["E_kwh"]["measured"]["value"] == pytest.approx(0.5)
     assert made["idle"]["O_g"]["mid"] == pytest.approx(25.0)
     assert made["idle"]["M_g"]["low"] == pytest.approx(2 * made["M_g"]["low"])
+    assert made["idle"]["M_g"]["high"] == pytest.approx(2 * made["M_g"]["high"])
     for name in ("E_kwh", "O_g", "M_g", "SCI_g"):
         assert made[name] == without[name]
     assert "in no figure above" in " ".join(said(made, run).split())
@@ -183,8 +238,10 @@ def test_the_means_of_a_run_times_the_runs_are_the_totals(runs: list[Record]) ->
             assert found[whole] * many * KWH == pytest.approx(total[whole])
     carbon = totals["carbon_g"]
     if made["O_g"] is not None:
-        assert made["O_g"]["mid"] * many == pytest.approx(carbon["mid"])
+        assert made["O_g"]["mid"] * max(1, made["O_runs"]) == pytest.approx(carbon["mid"])
     if made["SCI_g"] is not None:
+        assert made["O_runs"] == many
+        assert not made["O_is_part"]
         assert made["SCI_g"]["low"] <= made["SCI_g"]["high"]
         assert made["SCI_g"]["low"] >= made["O_g"]["low"]
     assert (made["dual"] is not None) == bool(carbon and carbon["parts"])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from .. import units
 from ..carbon.place import NO_PLACE
+from ..carbon_sums import RESTATED, doubts
 from ..foreign import moment, number
 from ..plain_text import clean
 from ..schema import CarbonJson
@@ -116,8 +117,7 @@ def _factor_words(carbon: CarbonJson) -> tuple[str, ...]:
 
 def _carbon_look(carbon: CarbonJson) -> Look:
     """Grams are never measured; an estimate, an assumed place, a fall-back make them estimated."""
-    notes = [note for note in _said(carbon, "note").split("; ") if not _is_restated(note)]
-    doubtful = carbon["estimated_share"] or carbon["assumed"] or any(notes)
+    doubtful = carbon["estimated_share"] or carbon["assumed"] or doubts(_said(carbon, "note"))
     return "estimated" if doubtful or "forecast" in _said(carbon, "quality") else "computed"
 
 
@@ -247,9 +247,4 @@ def _restated(carbon: CarbonJson) -> str:
     if said_g is None:
         return ""
     told = f"{units.quantity(said_g, units.MASS_G, 2)} were said at the time"
-    return told if _is_restated(_said(carbon, "note")) else f"restated; {told}"
-
-
-def _is_restated(note: str) -> bool:
-    """Whether a note tells of `recompute`, which is no doubt."""
-    return note.startswith("restated")
+    return told if RESTATED in _said(carbon, "note") else f"restated; {told}"

@@ -90,13 +90,16 @@ def card(summary: SummaryJson) -> CardJson:
         )
     if carbon is None or carbon["mid"] is None:
         raise WrongUse("no grams of CO2e are known, so there is no number for a model card")
-    found = f"{SOFTWARE} {summary['version']}: {_kinds_of_energy(summary)}; {_of_factor(carbon)}"
+    # The number alone would pass a part off as the whole: what it leaves out goes with it.
+    warnings = [clean(warning, REASON_LIMIT) for warning in summary["totals"]["warnings"]]
+    told = "; ".join([_kinds_of_energy(summary), _of_factor(carbon), *warnings])
+    found = f"{SOFTWARE} {summary['version']}: {told}"
     where = f"{carbon['place'] or carbon['zone'] or 'not known'}"
     if carbon["assumed"]:
         where = f"not known; {carbon['how'] or 'assumed'}: {where}"
     return {
         "emissions": float(f"{carbon['mid']:.3g}"),
-        "source": clean(found, REASON_LIMIT * 3),
+        "source": clean(found, REASON_LIMIT * (3 + len(warnings))),
         "geographical_location": clean(where, REASON_LIMIT),
         "hardware_used": clean(", ".join(_hardware(summary)) or "not known", REASON_LIMIT * 2),
     }

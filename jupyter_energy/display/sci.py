@@ -87,7 +87,8 @@ def _score(report: SciJson) -> str:
     operational = report["O_g"]
     if operational is None:
         return f"O, which is not known, + {rest}"
-    return f"O {_grams(operational)} CO2e a run + {rest}"
+    of = ", of the cells alone that have grams," if report["O_is_part"] else ""
+    return f"O {_grams(operational)} CO2e a run{of} + {rest}"
 
 
 def _runs(report: SciJson) -> str:
@@ -111,6 +112,8 @@ def _operational(report: SciJson, part: CarbonJson, command: str) -> Iterator[tu
     """O and the I behind it; where there are two kinds, of which share of the energy."""
     found = report["O_g"]
     of = ""
+    if report["O_runs"] < report["runs"]:
+        of = f", mean of the {report['O_runs']} of {report['runs']} runs that have grams"
     for kind in report["dual"] or ():
         if kind["I_kind"] == part["kind"]:
             found = kind["O_g"]
