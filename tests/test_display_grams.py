@@ -9,6 +9,7 @@ import display_examples as examples
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from standins.carbon_services import ENERGY_CHARTS_LICENCE
 from strategies import a_record, in_zone
 
 from jupyter_energy.display import grams
@@ -39,6 +40,14 @@ def test_a_yearly_factor_is_told_with_place_kind_source_licence_and_year() -> No
     assert one.basis == "France (FR), 44.3 g/kWh average, Ember (CC BY 4.0) 2024"
     assert one.figure.look == "computed"
     assert "production based, lifecycle" in one.figure.detail
+
+
+def test_the_attributions_of_several_sources_are_told_to_their_end() -> None:
+    sources = (
+        f"Energy-Charts ({ENERGY_CHARTS_LICENCE}), Ember (CC BY 4.0), Electricity Maps (ODbL 1.0), "
+        "NESO Carbon Intensity API (CC BY 4.0), US EPA eGRID2023 (public domain)"
+    )
+    assert f", {sources}" in line(source=sources).basis
 
 
 def test_a_live_value_is_told_with_its_time_and_without_a_year_of_its_own() -> None:

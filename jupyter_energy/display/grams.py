@@ -18,7 +18,7 @@ from .words import COMMAND, REASON_LIMIT, Figure, Look
 YEAR = "year"  # the resolution of a table's figure
 _DISTANCE_KM: units.Scale = ((0.0, 1e-3, "m"), (1.0, 1.0, "km"))
 _NOTE_LIMIT = 240  # it may name two places and two figures
-_WORDS_LIMIT = 160  # of several sources: a licence wants each named
+_WORDS_LIMIT = 600  # of several sources: a licence wants each named, to its end
 DIRECT_AND_LIFECYCLE = "partly of direct emissions only, partly lifecycle (not comparable)"
 # A range narrower than this has a second digit.
 _TWO_DIGITS = 1.5
