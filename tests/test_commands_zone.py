@@ -121,6 +121,8 @@ def test_json_is_one_document_and_nothing_else(session: Session) -> None:
     assert (document["schema"], document["zone"], document["g_per_kwh"]) == (1, "FR", 44.18)
     assert (document["year"], document["assumed"], document["pue"]) == (2024, False, 1.0)
     assert document["how"] == "set by the settings file"
+    assert document["factor_quality"] == "measured"
+    assert "quality" not in document
 
 
 @pytest.mark.parametrize("words", [["Frnace"], ["US-CX"], ["Georgia"], ["FR", "--pue", "0.5"]])

@@ -26,7 +26,7 @@ def line(**fields: object) -> grams.CarbonLine:
 def live(**fields: object) -> grams.CarbonLine:
     held = {
         "resolution": "30min",
-        "quality": "measured",
+        "factor_quality": "measured",
         "source": "NESO Carbon Intensity API (CC BY 4.0)",
         "year": 2026,
         "start": "2026-11-22T14:00:00Z",
@@ -72,11 +72,11 @@ def test_the_time_of_a_live_value_is_as_long_as_it_needs_to_be(end: object, said
 
 
 def test_a_forecast_says_forecast_and_looks_estimated() -> None:
-    one = live(quality="forecast")
+    one = live(factor_quality="forecast")
     assert "UTC, forecast," in one.basis
     assert "live" not in one.basis
     assert one.figure.look == "estimated"
-    assert "live and forecast" in live(quality="measured, forecast").basis
+    assert "live and forecast" in live(factor_quality="measured, forecast").basis
 
 
 def test_a_total_of_live_and_yearly_says_that_it_is_both() -> None:
@@ -166,7 +166,7 @@ ANY = st.none() | st.text(max_size=8) | st.sampled_from(["year", "30min", "year,
 
 
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(
-    ("resolution", "quality", "start", "end", "note", "scope", "boundary", "pue_source"), ANY
+    ("resolution", "factor_quality", "start", "end", "note", "scope", "boundary", "pue_source"), ANY
 )))  # fmt: skip
 def test_whatever_an_output_holds_there_is_one_line_that_names_the_kind(
     fields: dict[str, object],

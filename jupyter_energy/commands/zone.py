@@ -210,9 +210,11 @@ def _document(found: CarbonIntensity, pue: tuple[float, str]) -> dict[str, objec
     from ..schema import SCHEMA
 
     name, table = _table(found)
+    words = asdict(found)
+    words["factor_quality"] = words.pop("quality")
     return {
         "schema": SCHEMA,
-        **asdict(found),
+        **words,
         "pue": pue[0],
         "pue_source": pue[1],
         "table": name,

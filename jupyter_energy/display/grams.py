@@ -118,7 +118,7 @@ def _factor_words(carbon: CarbonJson) -> tuple[str, ...]:
 def _carbon_look(carbon: CarbonJson) -> Look:
     """Grams are never measured; an estimate, an assumed place, a fall-back make them estimated."""
     doubtful = carbon["estimated_share"] or carbon["assumed"] or doubts(_said(carbon, "note"))
-    return "estimated" if doubtful or "forecast" in _said(carbon, "quality") else "computed"
+    return "estimated" if doubtful or "forecast" in _said(carbon, "factor_quality") else "computed"
 
 
 def _carbon_line(carbon: CarbonJson, title: str, command: str) -> CarbonLine:
@@ -201,7 +201,7 @@ def _period(carbon: CarbonJson) -> str:
     resolutions = set((_said(carbon, "resolution") or YEAR).split(", "))
     if resolutions == {YEAR}:
         return ""
-    qualities = _said(carbon, "quality").split(", ")
+    qualities = _said(carbon, "factor_quality").split(", ")
     live = "forecast" if qualities == ["forecast"] else "live"
     if live == "live" and "forecast" in qualities:
         live = "live and forecast"
