@@ -89,6 +89,22 @@ def test_a_fall_back_stands_with_its_reason_in_the_line_and_looks_estimated() ->
     assert one.figure.look == "estimated"
 
 
+def test_one_place_of_two_names_is_told_once_with_its_code() -> None:
+    assert line(place="France, FR").basis.startswith("France (FR), ")
+    assert line(place="FR").basis.startswith("FR, ")
+    assert line(place="Oregon, grid EM:X", zone="gcp:y").basis.startswith(
+        "Oregon, grid EM:X (gcp:y), "
+    )
+
+
+def test_a_paper_is_told_that_there_was_a_fall_back_and_not_what_went_wrong() -> None:
+    why = "WattTime wants a token since 13:07 UTC: the yearly factor"
+    note = f"{why}; lb.csv has no column of times: the yearly factor; restated on 2026-11-23"
+    told = grams.factor_words(examples.carbon(12.0, note=note))
+    assert told[-1] == "the yearly factor where no live value was known; restated on 2026-11-23"
+    assert why in line(note=note).basis
+
+
 def test_a_pue_says_whose_it_is_and_is_left_out_where_it_is_1() -> None:
     assert "PUE 1.15 (AWS's over all sites, 2023)" in line(
         pue=1.15, pue_source="AWS's over all sites, 2023"

@@ -70,6 +70,20 @@ def test_a_device_without_a_figure_is_named_with_its_reason() -> None:
     assert "GPU NVIDIA RTX 3050 (the GPU is asleep and was left so)" in told
 
 
+def test_a_model_cards_bounds_are_in_the_unit_of_its_number() -> None:
+    carbon = examples.carbon(0.000102, spread=2.0)
+    summary = examples.summary([examples.RUNS], measured_j=examples.value(1e3, 50), carbon_g=carbon)
+    told = methods.card_yaml(methods.card(summary), carbon)
+    assert "  emissions: 0.000102  # g CO2e, within 0.000051 to 0.00020 g\n" in told
+
+
+def test_a_model_card_of_two_kinds_is_refused_with_the_command_that_makes_them_one() -> None:
+    parts = [examples.carbon(1.0), examples.carbon(2.0, kind="marginal")]
+    summary = examples.summary([examples.RUNS], carbon_g=examples.carbon(None, parts=parts))
+    with pytest.raises(WrongUse, match=r": jupyter energy recompute --zone FR$"):
+        methods.card(summary, "jupyter energy")
+
+
 def test_several_gpus_of_a_name_are_counted_in_a_model_card() -> None:
     summary = examples.summary(
         [examples.RUNS], measured_j=examples.value(1e3, 50), carbon_g=examples.carbon(1.0)

@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     if arguments.json:
         context.out(json.dumps(_document(summary, found.ran()), indent=2, allow_nan=False))
     elif arguments.model_card:
-        made = methods.card(summary)
+        made = methods.card(summary, context.command)
         carbon = summary["totals"]["carbon_g"]
         assert carbon is not None  # else there was no card
         context.out(methods.card_yaml(made, carbon))

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .base import Context
 
 IN_NOTEBOOK, IN_SHELL = True, True
+# Whose figure a PUE is that was said here.
+BY_PUE = "set by recompute --pue"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -96,7 +98,7 @@ def _change(arguments: argparse.Namespace, factors: Factors) -> Callable[[Record
     from ..errors import UnknownZone
     from ..restating import course_of, restated, zone_of_the_cell
 
-    said_pue = None if arguments.pue is None else (checked_pue(arguments.pue), "--pue")
+    said_pue = None if arguments.pue is None else (checked_pue(arguments.pue), BY_PUE)
     when, place = datetime.now(UTC), None
     if arguments.zone is not None:
         place = replace(factor(arguments.zone), how="set by recompute --zone", assumed=False)

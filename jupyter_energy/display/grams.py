@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from .. import units
 from ..carbon.place import NO_PLACE
-from ..carbon_sums import RESTATED, doubts
+from ..carbon_sums import BETWEEN, MORE, RESTATED, doubts
 from ..foreign import moment, number
 from ..plain_text import clean
 from ..schema import CarbonJson
@@ -20,6 +20,7 @@ _DISTANCE_KM: units.Scale = ((0.0, 1e-3, "m"), (1.0, 1.0, "km"))
 _NOTE_LIMIT = 240  # it may name two places and two figures
 _WORDS_LIMIT = 600  # of several sources: a licence wants each named, to its end
 DIRECT_AND_LIFECYCLE = "partly of direct emissions only, partly lifecycle (not comparable)"
+FALLEN_BACK = "the yearly factor where no live value was known"
 # A range narrower than this has a second digit.
 _TWO_DIGITS = 1.5
 
@@ -100,16 +101,20 @@ def equivalent(carbon: CarbonJson | None) -> str | None:
 def basis(carbon: CarbonJson, command: str = COMMAND) -> tuple[str, ...]:
     """What grams were made with: place, factor, kind, time, PUE, source, and what is doubtful."""
     doubts = (_estimated(carbon["estimated_share"] or 0.0), _restated(carbon))
-    return (_where(carbon, command), *_factor_words(carbon), *filter(None, doubts))
+    told = _factor_words(carbon, _said(carbon, "note"))
+    return (_where(carbon, command), *told, *filter(None, doubts))
 
 
 def factor_words(carbon: CarbonJson) -> tuple[str, ...]:
-    """The same without doubts and remedies, for a sentence: place, factor, kind, time, source."""
-    return (_place(carbon), *_factor_words(carbon))
+    """The same without doubts and remedies, for a paper: place, factor, kind, time, source; of a
+    fall-back, that there was one, and not what went wrong on which day."""
+    notes = _said(carbon, "note").split(BETWEEN)
+    plain = (FALLEN_BACK if n.endswith(": the yearly factor") else n for n in notes if n != MORE)
+    return (_place(carbon), *_factor_words(carbon, BETWEEN.join(dict.fromkeys(plain))))
 
 
-def _factor_words(carbon: CarbonJson) -> tuple[str, ...]:
-    note = clean(_said(carbon, "note"), _NOTE_LIMIT)
+def _factor_words(carbon: CarbonJson, said: str) -> tuple[str, ...]:
+    note = clean(said, _NOTE_LIMIT)
     pue = "" if carbon["pue"] == 1.0 else pue_words(carbon)
     told = (_factor(carbon), _period(carbon), pue, _source(carbon), note)
     return tuple(filter(None, told))
@@ -163,6 +168,9 @@ def _place(carbon: CarbonJson) -> str:
     zone, place = clean(carbon["zone"] or "", 30), clean(carbon["place"] or "", 64)
     if _is_several(carbon):
         return f"several places ({place}), weighted by energy"
+    if place and "," not in zone:  # a table's name and a provider's of one place: "France, FR"
+        names = [n for n in place.split(", ") if n.casefold() != zone.casefold()]
+        place = ", ".join(names) or place
     is_named = place and zone.casefold() not in ("", place.casefold())
     return f"{place} ({zone})" if is_named else place or zone or "?"
 

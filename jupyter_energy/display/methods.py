@@ -77,7 +77,7 @@ def bibtex(version: str, url: str | None) -> str:
     return "\n".join(["@software{jupyter_energy,", *lines, "}"])
 
 
-def card(summary: SummaryJson) -> CardJson:
+def card(summary: SummaryJson, command: str = words.COMMAND) -> CardJson:
     """A model card's `co2_eq_emissions`, of all that was measured of the notebook.
 
     Raises WrongUse where the grams are not known, or are of two kinds that do not add.
@@ -86,7 +86,8 @@ def card(summary: SummaryJson) -> CardJson:
     if carbon is not None and carbon["parts"]:
         raise WrongUse(
             "a model card has one number, and these cells were computed with average and with "
-            "marginal intensities, which do not add: recompute one kind first"
+            "marginal intensities, which do not add: restate all by one, such as with the yearly "
+            f"average of your place: {command} recompute --zone FR"
         )
     if carbon is None or carbon["mid"] is None:
         raise WrongUse("no grams of CO2e are known, so there is no number for a model card")
@@ -110,12 +111,11 @@ def card_yaml(found: CardJson, carbon: CarbonJson) -> str:
     import json
 
     low, high = carbon["low"] or 0.0, carbon["high"] or 0.0
-    size, symbol = units.scale_for(high, units.MASS_G)
-    between = f"{units.two_digits(low / size)} to {units.two_digits(high / size)} {symbol}"
+    between = f"{units.two_digits(low)} to {units.two_digits(high)}"
     number = format(Decimal(repr(found["emissions"])), "f")  # YAML 1.1 reads 1e-05 as a text
     lines = [
         "co2_eq_emissions:",
-        f"  emissions: {number}  # g CO2e; within {between}",
+        f"  emissions: {number}  # g CO2e, within {between} g",
         "  # training_type: pre-training or fine-tuning",
     ]
     for name in ("source", "geographical_location", "hardware_used"):
