@@ -53,7 +53,7 @@ class measure:  # noqa: N801  it is used as a function, like contextlib's suppre
     def __enter__(self) -> Self:
         """Begin the window."""
         from .devices import parse
-        from .errors import WrongUse
+        from .errors import UnknownZone, WrongUse
         from .open_window import Options, as_name
 
         name, devices, zone, sync, trace = self._asked
@@ -67,6 +67,11 @@ class measure:  # noqa: N801  it is used as a function, like contextlib's suppre
             monitor.check(options)
             self._window = window = monitor.open_window(options, shown=True)
             window.holder = ref(self, functools.partial(_left, monitor, window, self._pid))
+        except UnknownZone as error:
+            from .restating import BY_CELL
+
+            # A line of %%energy says it so; here it is an argument.
+            raise UnknownZone(str(error).removesuffix(f" ({BY_CELL})")) from None
         except WrongUse:
             raise
         except BaseException as error:

@@ -413,6 +413,7 @@ def test_a_wrong_zone_or_device_is_raised_before_the_block_begins(
     )
     assert found[0] == []
     assert said in found[1]
+    assert "--zone" not in found[1]  # nobody wrote an option
     done = program.shell("summary", program.path)
     assert done.returncode == 2
     assert "was never measured" in done.stderr
