@@ -281,6 +281,8 @@ def _totals(totals: Totals) -> LiveTotalsJson:
         "measured_j": None if measured is None else (_short(measured.value), _short(measured.u95)),
         "estimated_j": None if totals.estimated_j is None else _range(totals.estimated_j),
         "carbon_g": None if totals.carbon_g is None else _range(totals.carbon_g),
+        "kind": ", ".join(sorted(totals.grams)) or None,
+        "doubtful": totals.doubtful,
         "estimated_share": None if share is None else round(share, 3),
     }
 
