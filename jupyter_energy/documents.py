@@ -111,11 +111,12 @@ def record_from_document(document: Mapping[str, Any]) -> Record:
 
     Raises KeyError, TypeError or ValueError where the document is none of ours.
     """
+    emissions = _emissions(document["emissions"])  # first: what is no object has no items
     baseline = None
     if (found := document.get("baseline")) is not None:
         baseline = _made(Baseline, {**found, "taken": _moment(found["taken"])})
     rest = {
-        "emissions": _emissions(document["emissions"]),
+        "emissions": emissions,
         "said": _emissions(document.get("said")),
         "warnings": _texts(document.get("warnings", [])),
         "repeats": _repeats(document.get("repeats")),
@@ -141,9 +142,10 @@ def _emissions_fields(emissions: Emissions) -> dict[str, Any]:
 def _emissions(document: Mapping[str, Any] | None) -> Emissions | None:
     if document is None:
         return None
+    factor = _members(document["intensity"])  # first: what is no object has no items
     restated = document.get("restated")
     made = {
-        "intensity": _made_once(CarbonIntensity, _members(document["intensity"])),
+        "intensity": _made_once(CarbonIntensity, factor),
         "restated": None if restated is None else _moment(restated),
         "carbon_g": _made(Range, document["carbon_g"]),
         "spans": tuple(map(_span, foreign.items(document.get("spans") or []))),

@@ -5,6 +5,7 @@ Where no provider is chosen nothing of the live providers is imported, and no th
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -16,6 +17,7 @@ from .carbon.here import Here
 from .config import Energy
 from .errors import EnergyError, UnknownZone
 from .model import CarbonIntensity, Span
+from .signals import raise_if_users
 
 if TYPE_CHECKING:
     from .carbon.feed import Feed
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 # Signals hold for 5, 15, 30 or 60 minutes, which begin at the full hour.
 SHORTEST_STEP_S = 300.0
+# So long behind the end of a step is looked: before it would be in vain, and to be done again.
+BEHIND_S = 0.01
 
 
 class Factors:
@@ -38,6 +42,9 @@ class Factors:
         self._feed: Feed | None = None
         self._feed_of: tuple[str, ...] = ("",)  # the settings that it was made with
         self._trouble: str | None = None  # why there is none although a provider is chosen
+        self._closed = False
+        # A handler of a signal may measure as well, while its thread is in here (RLock).
+        self._making = threading.RLock()
 
     def zone(self, option: str | None = None) -> tuple[str | None, str]:
         """The zone that counts, and where it was said."""
@@ -49,12 +56,24 @@ class Factors:
         """The yearly factor of the place that counts. Raises UnknownZone."""
         return self._here.intensity(*self.zone(option))
 
+    def wait(self) -> None:
+        """Wait for a cloud's word of where this is, half a second at most. Raises UnknownZone."""
+        self.yearly()
+        self._here.wait()
+
     def pue(self, found: CarbonIntensity) -> tuple[float, str]:
         """The PUE that counts at a place, and whose figure it is, in words."""
         asked = found.zone, self._settings.pue, self._settings.origin("pue")
         if asked not in self._pues:
             self._pues[asked] = pue_of(*asked, self._machine)
         return self._pues[asked]
+
+    def prepare(self) -> None:
+        """Have tables and provider read before a cell begins, whose begin would else wait for it:
+        some 30 ms, once."""
+        self._live()
+        with suppress(UnknownZone):
+            self.pue(self.yearly())
 
     # -- live ------------------------------------------------------------------------------
 
@@ -83,17 +102,23 @@ class Factors:
 
         feed, why = self._live(), self._trouble
         if feed is not None:
-            signal, why = feed.between(found.zone, course[0].at, course[-1].at)
-            if signal is not None:
-                return weighted(course, signal, found, why)
-        return replace(found, note=f"{why or 'no live value yet'}: the yearly factor"), ()
+            try:
+                signal, why = feed.between(found.zone, course[0].at, course[-1].at)
+                if signal is not None:
+                    return weighted(course, signal, found, why)
+            except Exception as error:  # noqa: BLE001  nobody has seen a third party's provider
+                raise_if_users(error)
+                # Without its text, which may hold anything, a token too.
+                why = f"the live values cannot be read ({type(error).__name__})"
+        return _fallen_back(found, why), ()
 
     def recall(self, option: str | None = None) -> None:
-        """Have `of_run` know what this machine has kept of live values at a place: reads a file."""
+        """Have `of_run` know what this machine has of live values at a place: reads a file."""
         feed = self._live()
         if feed is not None:
+            is_file = not feed.provider.url
             with suppress(UnknownZone):
-                feed.recall(self.yearly(option).zone)
+                (feed.refresh if is_file else feed.recall)(self.yearly(option).zone)
 
     def now(self, option: str | None = None) -> tuple[CarbonIntensity, datetime | None]:
         """The factor that counts now, and since when it holds where it is a live one (UTC).
@@ -101,46 +126,62 @@ class Factors:
         Raises UnknownZone.
         """
         found, now = self.yearly(option), datetime.now(UTC)
-        feed = self._live()
+        if not self.is_live():
+            return found, None
+        feed, why = self._live(), self._trouble
         if feed is not None:
-            from .carbon.weighting import at_moment
+            from .carbon.weighting import Drawn, weighted
 
-            signal, _ = feed.between(found.zone, now, now)
-            live = None if signal is None else at_moment(signal, found, now)
-            if signal is not None and live is not None:
-                held = (i.start for i in signal.intervals if i.start <= now < i.end)
-                return live, next(held, None)
-        return found, None
+            with suppress(Exception):  # nobody has seen a third party's provider
+                signal, why = feed.between(found.zone, now, now)
+                if signal is not None:
+                    live, _ = weighted([Drawn(now, {})] * 2, signal, found, why)
+                    held = (i.start for i in signal.intervals if i.start <= now < i.end)
+                    return live, next(held, None)
+        return _fallen_back(found, why), None
 
     def to_next_step_s(self) -> float:
         """How long until a live signal may change, in s; without one it never does."""
         if not self.is_live():
             return float("inf")
-        return SHORTEST_STEP_S - datetime.now(UTC).timestamp() % SHORTEST_STEP_S
+        return SHORTEST_STEP_S - datetime.now(UTC).timestamp() % SHORTEST_STEP_S + BEHIND_S
 
     def close(self) -> None:
-        """Let go of the provider."""
+        """Let go of the provider; live values are asked for no more."""
+        self._closed = True
         feed, self._feed = self._feed, None
-        self._feed_of = ("",)
         if feed is not None:
             feed.close()
 
     def _live(self) -> Feed | None:
         """The feed of the provider that is chosen; another one where settings have changed."""
+        if self._closed:
+            return None
         settings = self._settings
         chosen: tuple[str, ...] = (settings.provider,)
         if settings.provider:
             chosen += (settings.provider_url, settings.csv_trace, settings.cache)
         if chosen == self._feed_of:
             return self._feed
-        before, self._feed, self._feed_of, self._trouble = self._feed, None, chosen, None
+        with self._making:
+            if chosen != self._feed_of:
+                self._make()
+                self._feed_of = chosen
+        return self._feed
+
+    def _make(self) -> None:
+        before, self._feed, self._trouble = self._feed, None, None
         if before is not None:
             before.close()
-        if settings.provider:
+        if self._settings.provider:
             from .carbon.feed import feed_for
 
             try:
-                self._feed = feed_for(settings, self._environ)
+                self._feed = feed_for(self._settings, self._environ)
             except EnergyError as error:
                 self._trouble = str(error)
-        return self._feed
+
+
+def _fallen_back(found: CarbonIntensity, why: str | None) -> CarbonIntensity:
+    """The yearly factor, which says why it is not a live one."""
+    return replace(found, note=f"{why or 'no live value yet'}: the yearly factor")

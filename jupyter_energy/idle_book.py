@@ -39,9 +39,9 @@ class IdleBook:
         under_way: Callable[[], Iterable[tuple[Record, str | None]]],
         session_id: str,
         host: str,
-        next_step_s: Callable[[], float] = lambda: math.inf,
         settled_after_s: float = SETTLED_AFTER_S,
         announced_after_s: float = ANNOUNCED_AFTER_S,
+        next_step_s: Callable[[], float] = lambda: math.inf,
     ) -> None:
         self._accounts = accounts
         self._outbox = outbox

@@ -157,6 +157,8 @@ class EnergyExtension(CellHooks):
             from .commands.kernel_context import KernelContext
 
             dispatch(words or ["summary"], KernelContext(self.monitor, self._here()))
+            if self.live is not None and words and words[0] in ("recompute", "zone"):
+                self.live.tell(self._here())  # the figures or the place that pages show are others
         except EnergyError as error:
             raise UsageError(message(error)) from None
 

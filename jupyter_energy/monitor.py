@@ -83,7 +83,7 @@ class Monitor:
             self._under_way,
             self.session_id,
             self.host,
-            self.factors.to_next_step_s,
+            next_step_s=self.factors.to_next_step_s,
         )
         self._records = Records(
             self.factors,
@@ -105,6 +105,8 @@ class Monitor:
         """Begin to look for sensors and to open the store, off this thread."""
         self.sampler.start()
         self._outbox.start()
+        if self.factors.is_live():
+            self._outbox.later(0.0, self.factors.prepare)
         if self.settings.complaints:
             self.tell("settings", "; ".join(self.settings.complaints))
 

@@ -133,7 +133,8 @@ class Records:
             from .carbon.weighting import Drawn, drawn
 
             last = drawn(measurement, utc_of(window, stop))
-            course = [Drawn(window.start_utc, {}), *window.course, last]
+            seen = [one for one in list(window.course) if one.at < last.at]
+            course = [Drawn(window.start_utc, {}), *seen, last]
             found, spans = self._factors.of_run(course, option)
         else:
             found, spans = self._factors.yearly(option), ()

@@ -6,6 +6,8 @@ told first, None where no place was known then.
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -15,6 +17,8 @@ from .carbon_sums import RESTATED
 from .model import CarbonIntensity, Emissions, Record, Span
 from .units import intensity, plain
 
+# How a place was found that was said in the cell itself (place.py, factors.py).
+BY_CELL = "set by --zone"
 # How to make grams: the factor, the PUE and whose figure that is, and the spans of the factor.
 Basis = tuple[CarbonIntensity, float, str, tuple[Span, ...]]
 
@@ -27,6 +31,12 @@ def is_restated(record: Record) -> bool:
 def first_said(record: Record) -> Emissions | None:
     """The grams as they were told at the time; None where none were."""
     return record.said if is_restated(record) else record.emissions
+
+
+def zone_of_the_cell(record: Record) -> str | None:
+    """The zone that was said in the cell itself (`--zone`), None where it was not."""
+    first = first_said(record)
+    return first.intensity.zone if first is not None and first.intensity.how == BY_CELL else None
 
 
 def taken_back(record: Record) -> Record:
@@ -43,7 +53,9 @@ def restated(record: Record, basis: Basis, when: datetime) -> Record:
     factor, pue, pue_source, spans = basis
     made = emissions(record.measurement, factor, pue, pue_source, spans)
     first = first_said(record)
-    if made is None or (record.emissions is not None and _same(made, record.emissions)):
+    if made is None or not math.isfinite(made.carbon_g.high):
+        return record
+    if record.emissions is not None and _same(made, record.emissions):
         return record
     if first is not None and _same(made, first):
         return taken_back(record)
@@ -95,4 +107,6 @@ def _in_words(said: Emissions | None) -> str:
         return "no figure"
     of = said.intensity
     pue = "" if said.pue == 1 else f", PUE {plain(said.pue)}"
-    return f"{intensity(of.g_per_kwh)} of {of.place} ({of.source} {of.year}){pue}"
+    source = re.split("[;,(]", of.source)[0].strip()
+    year = "" if said.spans else f" {of.year}"
+    return f"{intensity(of.g_per_kwh)} of {of.place} ({source}{year}){pue}"

@@ -374,6 +374,43 @@ NEXT_TO_IDLE = cell(
     carbon_g=carbon(0.00093),
 )
 
+LIVE = cell(
+    measured_j=value(412.0, 21.0),
+    average_w=100.0,
+    domains=[gpu()],
+    carbon_g=carbon(
+        0.0322,
+        zone="GB",
+        place="Great Britain",
+        g_per_kwh=281.0,
+        boundary="consumption",
+        scope="direct",
+        resolution="30min",
+        source="NESO Carbon Intensity API (CC BY 4.0)",
+        year=2026,
+        start="2026-11-22T14:28:10Z",
+        end="2026-11-22T14:31:02Z",
+        quality="measured",
+    ),
+)
+FALLEN_BACK = cell(
+    measured_j=value(412.0, 21.0),
+    average_w=100.0,
+    domains=[gpu()],
+    carbon_g=carbon(
+        0.00583,
+        pue=1.15,
+        pue_source="AWS's over all sites, 2023",
+        note="Energy-Charts did not answer: the yearly factor",
+    ),
+)
+RESTATED = cell(
+    measured_j=value(412.0, 21.0),
+    average_w=100.0,
+    domains=[gpu()],
+    carbon_g=carbon(0.00507, note="restated on 2026-11-23", said_g=0.0541),
+)
+
 CELLS: dict[str, CellJson] = {
     "measured": MEASURED,
     "estimated": ESTIMATED,
@@ -387,6 +424,9 @@ CELLS: dict[str, CellJson] = {
     "hostile": HOSTILE_CELL,
     "shared": SHARED,
     "next_to_idle": NEXT_TO_IDLE,
+    "live_factor": LIVE,
+    "fallen_back": FALLEN_BACK,
+    "restated": RESTATED,
 }
 SUMMARIES: dict[str, SummaryJson] = {
     "summary_mixed": summary(
@@ -457,6 +497,11 @@ SUMMARIES: dict[str, SummaryJson] = {
         warnings=[EVIL],
     ),
 }
+SUMMARIES["summary_of_a_long_run"] = summary(
+    [cell(measured_j=value(4.1e7, 2.1e6), duration_s=9e4, carbon_g=carbon(505.0))],
+    measured_j=value(4.1e7, 2.1e6),
+    carbon_g=carbon(505.0),
+)
 SUMMARIES["summary_hostile"]["notebook"] = NotebookJson(id=EVIL, path=EVIL, name=HOSTILE)
 
 

@@ -16,6 +16,7 @@ from jupyter_energy.model import (
     Measurement,
     Record,
     Repeats,
+    Span,
 )
 from jupyter_energy.uncertainty import Range, Uncertain
 
@@ -91,6 +92,7 @@ intensities = st.builds(
     year=st.integers(2015, 2030),
     how=texts,
     assumed=st.booleans(),
+    note=st.none() | texts,
 )
 baselines = st.builds(
     Baseline,
@@ -100,7 +102,23 @@ baselines = st.builds(
     seconds=st.floats(5, 1e5),
     how=st.sampled_from(["between cells", "%energy baseline"]),
 )
-emissions = st.builds(Emissions, ranges(), intensities, st.floats(1, 3), shares)
+spans = st.builds(
+    Span,
+    start=moments,
+    end=moments,
+    g_per_kwh=st.floats(0, 2000),
+    quality=st.sampled_from(["measured", "estimated", "assumed", "forecast"]),
+    energy_share=shares,
+)
+emissions = st.builds(
+    Emissions,
+    ranges(),
+    intensities,
+    st.floats(1, 3),
+    shares,
+    pue_source=st.sampled_from(["", "the settings file"]),
+    spans=st.lists(spans, max_size=3).map(tuple),
+)
 
 
 durations_of_a_run_s = st.floats(1e-9, 1e4)

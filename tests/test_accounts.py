@@ -379,7 +379,14 @@ class Desk:
         self.looks: queue.Queue[Edge] = queue.Queue()
         self.running: list[tuple[Record, str | None]] = []
         self.book = IdleBook(
-            scene.accounts, self.outbox, self.look, lambda: self.running, "s1", "here", 0.01, 0.01
+            scene.accounts,
+            self.outbox,
+            self.look,
+            lambda: self.running,
+            "s1",
+            "here",
+            settled_after_s=0.01,
+            announced_after_s=0.01,
         )
 
     def ref(self, key: str | None) -> NotebookRef:

@@ -100,7 +100,7 @@ def test_times_and_figures_are_found_by_the_names_of_their_columns(file: Path, t
     assert values(signal) == [(0, 100), (1, 200)]
     assert signal.step_s == 3600
     # No column said what the figures mean, and so the line does.
-    assert signal.source == "trace.csv; taken as average, lifecycle: its column does not say"
+    assert signal.source == "trace.csv (taken as average, lifecycle: its column does not say)"
 
 
 def test_marginal_figures_are_called_marginal(file: Path) -> None:
@@ -117,14 +117,14 @@ def hours(*figures: str) -> str:
 def test_a_row_without_a_figure_is_a_gap_and_one_that_cannot_be_is_counted(file: Path) -> None:
     signal = read(file, hours("100", "", "-5", "abc", "9000", "nan", "200", "300", "400", "500"))
     assert values(signal) == [(0, 100), (6, 200), (7, 300), (8, 400), (9, 500)]
-    assert signal.source == "trace.csv; 4 of 9 rows left out"
+    assert signal.source == "trace.csv (4 of 9 rows left out)"
 
 
 def test_of_two_figures_for_one_moment_the_later_counts_and_the_line_says_so(file: Path) -> None:
     text = hours("100", "200", "300") + "\n2026-01-01 01:00,250\n"
     signal = read(file, text)
     assert values(signal) == [(0, 100), (1, 250), (2, 300)]
-    assert signal.source.endswith("1 of 4 rows left out")
+    assert signal.source.endswith("(1 of 4 rows left out)")
 
 
 @pytest.mark.parametrize(

@@ -243,6 +243,8 @@ def test_a_machine_that_refuses_the_connection_gives_none_and_a_reason() -> None
 def test_the_service_is_never_asked_away_from_this_machine(address: str) -> None:
     told = region("aws", {ADDRESS_VARIABLE: address}, LONG_S)
     assert (told.zone, told.why.startswith("Amazon EC2 did not tell")) == (None, True)
+    if address[-3:] == ":80" and address[0] != "e":  # what is no address is refused as such
+        assert told.why.endswith(f"{ADDRESS_VARIABLE} is neither link-local nor this machine's own")
 
 
 # -- when it is asked ----------------------------------------------------------------------------
@@ -295,6 +297,7 @@ def test_until_the_machine_has_answered_the_assumption_counts_and_says_so(tmp_pa
         first = here.intensity("auto", "the settings file")
         assert (first.zone, first.assumed) == ("WORLD", True)
         assert first.how == "assumed: Amazon EC2 is being asked for its region"
+        assert here.intensity("auto", "the settings file") == first
         answered.set()
         here.wait()
         assert here.intensity("auto", "the settings file").zone == "aws:eu-west-3"

@@ -17,7 +17,6 @@ from jupyter_energy.carbon.weighting import (
     MOST_MOMENTS,
     MOST_SPANS,
     Drawn,
-    at_moment,
     drawn,
     energy_shares,
     joined,
@@ -138,14 +137,6 @@ def test_a_run_that_drew_nothing_is_shared_out_by_time_and_one_of_no_duration_is
     assert [s.energy_share for s in spans] == pytest.approx([0.25, 0.75])
     found, spans = weighted([Drawn(at(15), {}), Drawn(at(15), {})], told, YEARLY)
     assert (found.g_per_kwh, [s.energy_share for s in spans]) == (500, [1.0])
-
-
-def test_the_factor_of_a_moment_is_that_of_the_interval_it_lies_in() -> None:
-    told = signal((0, 15, 100), (15, 30, 500))
-    found = at_moment(told, YEARLY, at(15))
-    assert found is not None
-    assert found.g_per_kwh == 500
-    assert at_moment(told, YEARLY, at(30)) is None
 
 
 def test_an_estimate_alone_is_weighted_by_its_middle_and_keeps_its_range() -> None:

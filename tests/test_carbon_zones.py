@@ -309,20 +309,33 @@ def test_any_text_is_either_a_place_or_refused_with_a_code_that_is_one(text: str
 @pytest.mark.parametrize(
     ("code", "chosen", "other"),
     [
-        ("aws:us-west-2", 204, 129),
-        ("gcp:us-west1", 204, 129),
-        ("aws:us-gov-west-1", 129, 204),
-        ("gcp:us-central1", 477, 501),
-        ("gcp:us-east1", 466, 654),
+        (
+            "aws:us-west-2",
+            204,
+            "129 g/kWh if that of Bonneville Power Administration (EM:US-NW-BPAT)",
+        ),
+        (
+            "gcp:us-west1",
+            204,
+            "129 g/kWh if that of Bonneville Power Administration (EM:US-NW-BPAT)",
+        ),
+        ("aws:us-gov-west-1", 129, "204 g/kWh if that of Pacificorp West (EM:US-NW-PACW)"),
+        ("gcp:us-central1", 477, "501 g/kWh if that of Midcontinent ISO (EM:US-MIDW-MISO)"),
+        (
+            "gcp:us-east1",
+            466,
+            "654 g/kWh if that of South Carolina Public Service Authority (EM:US-",
+        ),
     ],
 )
 def test_a_region_that_two_grids_may_feed_says_which_was_chosen_and_what_the_other_gives(
-    code: str, chosen: float, other: float
+    code: str, chosen: float, other: str
 ) -> None:
     found = factor(code)
     assert found.g_per_kwh == chosen
     assert found.note is not None
-    assert found.note.endswith(f"a kWh is {other} g and not {chosen} g")
+    assert found.note.startswith("by the grid of ")
+    assert other in found.note
 
 
 def test_a_geography_that_is_no_region_says_so() -> None:

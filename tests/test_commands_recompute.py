@@ -152,6 +152,15 @@ def test_live_values_of_the_same_place_are_not_given_up_for_a_yearly_factor(
     assert "1 of 1 run restated" in person.says("--zone", "DE")
 
 
+def test_a_cell_keeps_the_place_that_was_said_in_it(person: Person) -> None:
+    french = in_zone("FR", 60.0, KWH)
+    said = replace(french, intensity=replace(french.intensity, how="set by --zone"))
+    person.measured(a_run("a", emitted=said), a_run("b", after_s=60))
+    after = person.document()["after"]
+    assert {*after["zone"].split(", ")} == {"FR", "DE"}
+    assert after["mid"] == pytest.approx(PARIS.g_per_kwh + factor("DE").g_per_kwh)
+
+
 @pytest.mark.parametrize(
     ("words", "error", "says"),
     [

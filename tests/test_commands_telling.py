@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,14 +13,20 @@ import nbformat
 import pytest
 import yaml
 from shell import notebook
+from standins.sensors import LIMIT_S, FakeSensor, family
 from strategies import a_record, in_zone
 
 from jupyter_energy.commands import dispatch
+from jupyter_energy.commands.kernel_context import KernelContext
 from jupyter_energy.commands.shell_context import ShellContext
+from jupyter_energy.config import Energy
 from jupyter_energy.display.bundle import cell_bundle
 from jupyter_energy.errors import WrongUse
-from jupyter_energy.identity import from_file
-from jupyter_energy.model import Emissions, Record
+from jupyter_energy.identity import NotebookRef, from_file
+from jupyter_energy.model import Domain, Emissions, Record
+from jupyter_energy.monitor import Monitor
+from jupyter_energy.open_window import Options
+from jupyter_energy.sampler import Sampler
 from jupyter_energy.store import Store
 from jupyter_energy.uncertainty import Range, Uncertain
 
@@ -85,13 +92,13 @@ def test_cite_is_a_paragraph_with_sensors_factor_uncertainty_and_limits(person: 
     told = flat(person.says("cite", person.path))
     for part in (
         "The energy of train.ipynb was recorded with jupyter-energy",
-        "2 cell runs of 1 cell",
-        "in 2 runs of the notebook, on 2025-03-01 (UTC)",
+        "2 executions of 1 cell",
+        "in 2 runs of the notebook on 2025-03-01 (UTC)",
         "4.00 ± 0.20 kWh (95 % interval",
         "(test; measured)",
         "Estimated without a sensor, as a range:",
         "attributed to this electricity: ≈ 200 g (180–220 g) CO2e",
-        "FR, 50.0 g/kWh average, a table 2024, PUE 1",
+        "FR, 50.0 g/kWh average, a table 2024, consumption based, lifecycle, PUE 1",
         "what was drawn between cells",
         "@software{jupyter_energy,",
     ):
@@ -186,3 +193,30 @@ def test_a_hostile_record_steers_neither_terminal_nor_yaml(person: Person) -> No
         assert "\u202e" not in told
     block = yaml.safe_load(person.says("cite", person.path, "--model-card"))
     assert list(block) == ["co2_eq_emissions"]
+
+
+@pytest.mark.parametrize("command", ["sci", "cite"])
+def test_in_a_notebook_the_cells_that_have_run_so_far_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    ref = NotebookRef(str(tmp_path / "a.ipynb"), "a.ipynb")
+    environ = {"JUPYTER_ENERGY_STORE": str(tmp_path / "energy.sqlite"), "JUPYTER_ENERGY_ZONE": "FR"}
+    sensor = FakeSensor(Domain("gpu", 0, "NVIDIA H100 80GB HBM3", "GPU-0"))
+    monitor = Monitor(Energy(environ=environ), lambda _: ref, environ)
+    monitor.sampler = Sampler(monitor.settings.machine(environ), lambda: [family(sensor)])
+    monitor.start()
+    try:
+        assert monitor.sampler.wait_until_found(LIMIT_S)
+        with pytest.raises(WrongUse, match="run a cell first"):
+            dispatch([command], KernelContext(monitor))
+        window = monitor.open_window(Options())
+        sensor.value += 100.0
+        monitor.close_window(window, "ok")
+        assert dispatch([command], KernelContext(monitor)) == 0
+    finally:
+        monitor.close()
+    told = flat(capsys.readouterr().out)
+    assert "a.ipynb" in told
+    assert re.search(r"Measured: [\d.]+ ± [\d.]+ J|E [\d.]+ ± [\d.]+ J measured", told), told
+    assert "44.2 g/kWh average, Ember (CC BY 4.0) 2024" in told
+    assert "NVIDIA H100 80GB HBM3" in told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,7 +170,7 @@ def test_a_cloud_region_is_shown_with_its_grid_its_pue_and_googles_own_figure_be
     assert "Electricity Maps (ODbL 1.0), https://www.electricitymaps.com" in shown
     assert "https://opendatacommons.org/licenses/odbl/1.0/" in shown
     assert "  PUE     1.07 (Google Cloud's for us-west1, 2024)\n" in shown
-    assert "EM:US-NW-BPAT), a kWh is 129 g and not 204 g" in shown
+    assert "129 g/kWh if that of Bonneville Power Administration (EM:US-NW-BPAT) feeds it" in shown
     assert "Google's own figure is 79.2 g CO2e/kWh: 2024, direct emissions, not compar" in shown
 
 
@@ -212,6 +213,15 @@ def test_a_region_is_told_with_the_command_that_pins_it_once_the_machine_may_be_
     assert settings.read(session.file).values == {"zone": "auto"}
 
 
+def test_a_live_provider_that_is_chosen_is_named_beside_the_yearly_figure(tmp_path: Path) -> None:
+    session = Session(tmp_path / "s.json", {"JUPYTER_ENERGY_PROVIDER": "uk_grid", "TZ": "UTC"})
+    shown = session.run("GB")
+    assert "  live    by uk_grid; this figure counts where that tells none\n" in shown
+    assert json.loads(session.run("--json"))["provider"] == "uk_grid"
+    session.environ = {"TZ": "UTC"}
+    assert "live" not in session.run()
+
+
 def test_a_machine_that_does_not_tell_is_shown_as_assumed_with_the_reason(session: Session) -> None:
     on_ec2(session)
     session.environ = {"TZ": "UTC", "AWS_EC2_METADATA_DISABLED": "true"}
@@ -219,6 +229,15 @@ def test_a_machine_that_does_not_tell_is_shown_as_assumed_with_the_reason(sessio
     assert shown.startswith("World average (WORLD): 473 g CO2e/kWh, assumed\n")
     assert "assumed: Amazon EC2 is not asked: AWS_EC2_METADATA_DISABLED is set" in shown
     assert "PUE     1.15 (AWS's over all sites, 2023: the region is not known)" in shown
+
+
+def test_a_machine_that_is_silent_is_waited_for_and_the_reason_shown(session: Session) -> None:
+    on_ec2(session)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes a connection, and says nothing
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        session.environ = {"TZ": "UTC", "JUPYTER_ENERGY_METADATA": address}
+        shown = session.run("auto")
+    assert "  place   assumed: Amazon EC2 did not tell its region within 0.3 s\n" in shown
 
 
 def test_on_colab_the_region_is_said_to_be_hidden_with_what_to_type(tmp_path: Path) -> None:

@@ -90,6 +90,27 @@ def test_an_assumed_place_says_so_with_the_one_command() -> None:
     assert one.figure.look == "estimated"
 
 
+@pytest.mark.parametrize(
+    "why",
+    [
+        "on Colab, whose region is not told",
+        "on Amazon EC2, which `zone auto` asks for its region",
+        "Google Compute Engine did not tell its region within 0.3 s",
+    ],
+)
+def test_an_assumed_place_says_why_where_more_is_known_than_that_none_was_set(why: str) -> None:
+    one = line(assumed=True, how=f"assumed: {why}")
+    assert one.basis.startswith(f"place assumed ({why}; set yours: %energy zone FR): ")
+
+
+def test_a_guess_on_a_clouds_machine_says_what_asks_it() -> None:
+    how = (
+        "guessed from the time zone Europe/Paris (on Azure, which `zone auto` asks for its region)"
+    )
+    one = line(assumed=True, how=how)
+    assert one.basis.startswith(f"place {how} (pin it: %energy zone FR): ")
+
+
 def test_a_restated_figure_says_what_was_said_at_the_time() -> None:
     assert line(said_g=12.4).basis.endswith("restated; 12 g were said at the time")
 

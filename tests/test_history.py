@@ -318,3 +318,23 @@ def test_a_day_that_changed_while_it_was_computed_stays_to_be_computed(store: St
     assert store.read(lambda c: len(stale_days(c, "", "9")), 0) == 1
     found = history_json(load(store, Wanted(), (), silent), Wanted(), "1")
     assert found["totals"]["runs"] == 2
+
+
+def test_the_live_factors_of_many_runs_are_one_row_with_their_mean(store: Store) -> None:
+    def live(number: int) -> Record:
+        energy_j = 3.6e6 * (1 + number)
+        of = in_zone("FR", 100.0 * (1 + number), energy_j)
+        words = replace(of.intensity, resolution="15min", note=f"note {number}")
+        emitted = replace(of, intensity=words)
+        energies = {"gpu": Uncertain(energy_j)}
+        return a_record(f"r{number}", energies=energies, emitted=emitted, after_s=10.0 * number)
+
+    store.append(*map(live, range(3)))
+    refresh(store, Wanted(), silent)
+    own = [row for row in tables(store)["day_grams"] if row[2] == "n1"]
+    assert len(own) == 1
+    carbon = history_json(load(store, Wanted(), (), silent), Wanted(), "1")["totals"]["carbon_g"]
+    assert carbon is not None
+    assert carbon["mid"] == pytest.approx(100 + 400 + 900)
+    assert carbon["g_per_kwh"] == pytest.approx(1400 / 6)
+    assert (carbon["resolution"], carbon["scope"], carbon["note"]) == ("15min", "lifecycle", None)

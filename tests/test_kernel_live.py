@@ -243,3 +243,19 @@ def test_that_cells_are_not_measured_is_told_and_they_send_nothing(
     drain(kernel.client)
     request = kernel.send("import time; time.sleep(0.8)")
     assert live(messages(kernel, is_end_of(request))) == []
+
+
+def test_restated_grams_are_told_at_once(start_kernel: StartKernel) -> None:
+    kernel = loaded(start_kernel, more={"JUPYTER_ENERGY_ZONE": "NO"})
+
+    def grams_after(code: str) -> list[float]:
+        kernel.send(code)
+        found: list[float] = live(messages(kernel, is_state("idle")))[-1]["notebook"]["carbon_g"]
+        return found
+
+    grams_after("sum(range(10**7))")
+    before = grams_after("%energy off")
+    low, mid, high = grams_after("%energy recompute --zone PL --pue 2")
+    assert mid > 10 * before[1]
+    assert low < mid < high
+    assert grams_after("%energy recompute --undo") == before

@@ -75,7 +75,9 @@ def test_the_terms_of_two_runs_are_their_mean_as_computed_by_hand() -> None:
 def test_the_text_has_the_score_each_term_the_spread_and_what_a_run_is() -> None:
     runs = a_run("a", "s1", 1.0), a_run("b", "s2", 3.0, after_s=9000)
     told = said(report_of(*runs), *runs)
-    assert told.splitlines()[0].startswith("SCI       ≈ 95–130 g CO2e a run = O + M")
+    assert told.splitlines()[0].startswith(
+        "SCI       ≈ 95–130 g CO2e a run = O + what is known of M"
+    )
     for part in (
         "a run is one session",
         "mean of 2 runs, whose O went from 50 g to 150 g",

@@ -87,7 +87,7 @@ class CsvTrace:
         step_s = _usual((b - a).total_seconds() for a, b in pairwise(starts))
         return Signal(
             zone=table.zone or query.region or table.name,
-            place=table.place or table.name,
+            place=table.place,  # a file that names none is of the place as it is set
             kind=table.kind,
             boundary="consumption",
             scope=table.scope,
@@ -169,12 +169,14 @@ class _Table:
 
     def source(self, bad: int, rows: int) -> str:
         """Whose figures they are, and what is to be said of them."""
-        said = [f"Electricity Maps, {self.name}" if self.is_electricity_maps else self.name]
+        name = f"Electricity Maps, {self.name}" if self.is_electricity_maps else self.name
+        said = []
         if not self._tells:
             said.append(f"taken as {self.kind}, {self.scope}: its column does not say")
         if bad:
             said.append(f"{bad} of {rows} rows left out")
-        return "; ".join(said)
+        # In brackets: notes, among which a source may be quoted, are parted by semicolons.
+        return f"{name} ({', '.join(said)})" if said else name
 
     def _next(self) -> list[str] | None:
         found = problem = None

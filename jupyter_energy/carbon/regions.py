@@ -59,8 +59,8 @@ def note(region: Region, chosen: Row, tables: Tables) -> str | None:
         )
     if (other := other_grid_zone(region, tables)) is not None:
         notes.append(
-            f"by the grid of {chosen.name} ({chosen.code}); if it is that of {other.name} "
-            f"({other.code}), a kWh is {other.g_per_kwh:g} g and not {chosen.g_per_kwh:g} g"
+            f"by the grid of {chosen.name}; {other.g_per_kwh:g} g/kWh if that of {other.name} "
+            f"({other.code}) feeds it"
         )
     return "; ".join(notes) or None
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from math import fsum
+from operator import itemgetter
 from typing import Literal
 
 from ..model import CarbonIntensity, Measurement, Span
@@ -68,23 +69,25 @@ def _step(moment: datetime) -> float:
 def energy_shares(course: Sequence[Drawn], edges: Sequence[datetime]) -> list[float]:
     """What share of a run's energy, 0 to 1, was drawn between each two of `edges`.
 
-    `course` begins and ends with the run, and so do `edges`, both in order. Domains are those
+    `course` begins and ends with the run, and so do `edges`, which are in order. Domains are those
     known at the end; where one was not read at a moment, that moment says nothing of it. A run
     that drew nothing is shared out by time, and one of no duration lies before the first edge.
     """
-    last = course[-1]
-    parts = [[0.0] for _ in pairwise(edges)]
-    for key in last.energy_j:
-        points = [(one.at, one.energy_j[key]) for one in course if key in one.energy_j]
-        if points[0][0] > course[0].at:
-            points.insert(0, (course[0].at, 0.0))
-        curve = _Curve(points)
-        for part, (begin, end) in zip(parts, pairwise(edges), strict=True):
-            part.append(curve.at(end) - curve.at(begin))
+    # As numbers: two dates are compared in twenty times the time.
+    moments = sorted(((one.at.timestamp(), one.energy_j) for one in course), key=itemgetter(0))
+    edges_s = [edge.timestamp() for edge in edges]
+    parts: list[list[float]] = [[] for _ in pairwise(edges)]
+    for key in moments[-1][1]:
+        points = [(at_s, energy_j[key]) for at_s, energy_j in moments if key in energy_j]
+        if points[0][0] > moments[0][0]:
+            points.insert(0, (moments[0][0], 0.0))
+        heights_j = [*map(_Curve(points).at, edges_s)]
+        for part, (begin_j, end_j) in zip(parts, pairwise(heights_j), strict=True):
+            part.append(end_j - begin_j)
     sums = [fsum(part) for part in parts]
     whole = fsum(sums)
     if whole <= 0:
-        sums = [(end - begin).total_seconds() for begin, end in pairwise(edges)]
+        sums = [end_s - begin_s for begin_s, end_s in pairwise(edges_s)]
         whole = fsum(sums)
     if whole <= 0:
         return [float(number == 0) for number in range(len(sums))]
@@ -92,10 +95,10 @@ def energy_shares(course: Sequence[Drawn], edges: Sequence[datetime]) -> list[fl
 
 
 class _Curve:
-    """An energy in J that only grows, in straight lines between its points."""
+    """An energy in J that only grows, in straight lines between its points (s, J)."""
 
-    def __init__(self, points: Sequence[tuple[datetime, float]]) -> None:
-        self._at = [at for at, _ in points]
+    def __init__(self, points: Sequence[tuple[float, float]]) -> None:
+        self._at_s = [at_s for at_s, _ in points]
         self._energy_j: list[float] = []
         end_j = points[-1][1]
         height_j = 0.0
@@ -104,16 +107,16 @@ class _Curve:
             height_j = min(max(height_j, energy_j), end_j)
             self._energy_j.append(height_j)
 
-    def at(self, moment: datetime) -> float:
+    def at(self, moment_s: float) -> float:
         """The energy by a moment, in J."""
-        number = bisect_left(self._at, moment)
+        number = bisect_left(self._at_s, moment_s)
         if number == 0:
             return self._energy_j[0]
-        if number == len(self._at):
+        if number == len(self._at_s):
             return self._energy_j[-1]
-        begin, end = self._at[number - 1], self._at[number]
+        begin_s, end_s = self._at_s[number - 1], self._at_s[number]
         begin_j, end_j = self._energy_j[number - 1], self._energy_j[number]
-        return begin_j + (end_j - begin_j) * ((moment - begin) / (end - begin))
+        return begin_j + (end_j - begin_j) * ((moment_s - begin_s) / (end_s - begin_s))
 
 
 def weighted(
@@ -161,7 +164,7 @@ def weighted(
         replace(
             yearly,
             g_per_kwh=mean_factor(spans),
-            place=signal.place or yearly.place,
+            place=_place(signal, yearly),
             kind=signal.kind,
             boundary=signal.boundary,
             scope=signal.scope,
@@ -173,6 +176,12 @@ def weighted(
         ),
         joined(spans),
     )
+
+
+def _place(signal: Signal, yearly: CarbonIntensity) -> str:
+    """What the service calls the place; a file, which is called by its name, is of the user's."""
+    is_name_of_it = signal.place and signal.place not in signal.source
+    return signal.place if is_name_of_it else yearly.place
 
 
 def mean_factor(spans: Sequence[Span]) -> float:
@@ -195,13 +204,6 @@ def joined(spans: Sequence[Span], most: int = MOST_SPANS) -> tuple[Span, ...]:
         share = fsum(span.energy_share for span in few)
         found.append(Span(few[0].start, few[-1].end, mean_factor(few), quality, share))
     return tuple(found)
-
-
-def at_moment(signal: Signal, yearly: CarbonIntensity, now: datetime) -> CarbonIntensity | None:
-    """The factor of a moment; None where the signal has none for it."""
-    if not any(i.start <= now < i.end for i in signal.intervals):
-        return None
-    return weighted((Drawn(now, {}), Drawn(now, {})), signal, yearly)[0]
 
 
 _Piece = tuple[datetime, datetime, Interval | None]

@@ -168,12 +168,10 @@ class Zones:
 
     def _other_names(self) -> Iterator[tuple[str, str]]:
         """Each name of a grid zone or a cloud region with its code."""
-        areas = self.tables.countries | self.tables.states
-        for zone, row in self.tables.grid_zones.items():
-            if zone not in areas:
-                yield row.place, row.code
-                if _key(row.name) not in _SAY_LITTLE:
-                    yield row.name, row.code
+        for row in self.tables.grid_zones.values():
+            yield row.place, row.code
+            if _key(row.name) not in _SAY_LITTLE:
+                yield row.name, row.code
         for code, names in regions.places(self.tables.regions).items():
             yield from ((name, code) for name in names)
 

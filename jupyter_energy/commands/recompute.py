@@ -2,8 +2,9 @@
 
 `recompute --zone DE` has all runs of this notebook restated with the yearly factor of that place;
 without --zone with the place as it is set now, and a live provider's values where they are known
-of the time of a run. A run that has live values of its place keeps them. `--pue 1.2` alone changes
-the PUE and nothing else. What was said at the time is kept: `recompute --undo` brings it back.
+of the time of a run. A run that has live values of its place keeps them, and so does a cell the
+place that was said in it (`%%energy --zone`). `--pue 1.2` alone changes the PUE and nothing else.
+What was said at the time is kept: `recompute --undo` brings it back.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
 
+    from ..factors import Factors
     from ..json_shapes import CarbonJson
     from ..model import CarbonIntensity, Emissions, Record
     from ..restating import Basis
@@ -38,8 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Restate, and say what it was and is; 0. Raises WrongUse, NoSuchNotebook, StoreError."""
     from ..errors import NoSuchNotebook, StoreError, WrongUse
+    from ..factors import Factors
     from ..history_rows import pruned_of
-    from ..restating import taken_back
+    from ..restating import is_restated, taken_back
     from ..store import Store
     from ..version import version
     from .gathered import asked_for
@@ -47,7 +51,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     if arguments.undo and (arguments.zone is not None or arguments.pue is not None):
         raise WrongUse("--undo goes without --zone and --pue: it brings back what was said")
     ref, own = asked_for(arguments.notebook, context, "recompute")
-    change = taken_back if arguments.undo else _change(arguments, context)
+    factors = Factors(context.settings, context.environ)
+    change = taken_back if arguments.undo else _change(arguments, factors)
     if own:
         context.monitor().flush()
     notebook = context.known_notebook() if own else None
@@ -62,6 +67,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         pruned = store.read(lambda c: pruned_of(c, notebook.id), "")
     finally:
         store.close()
+        factors.close()
     _tell(store, pruned, context)
     before, after = (_carbon([pair[side] for pair in pairs]) for side in (0, 1))
     restated = sum(old != new for old, new in pairs)
@@ -78,41 +84,39 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         context.out(json.dumps(document, indent=2, allow_nan=False))
         return 0
     context.out("\n".join(_lines(notebook.name, len(pairs), restated, before, after)))
-    if restated and not arguments.undo:
+    if restated and any(is_restated(after) for _, after in pairs):
         context.out(f"What was said at the time is kept: {context.command} recompute --undo")
     return 0
 
 
-def _change(arguments: argparse.Namespace, context: Context) -> Callable[[Record], Record]:
+def _change(arguments: argparse.Namespace, factors: Factors) -> Callable[[Record], Record]:
     """What makes a record again. Raises UnknownZone, and WrongUse for a PUE that cannot be."""
     from ..carbon import factor
     from ..carbon.emissions import checked_pue
-    from ..factors import Factors
-    from ..restating import course_of, restated
+    from ..errors import UnknownZone
+    from ..restating import course_of, restated, zone_of_the_cell
 
-    factors = Factors(context.settings, context.environ)
     said_pue = None if arguments.pue is None else (checked_pue(arguments.pue), "--pue")
-    place = factor(arguments.zone) if arguments.zone is not None else factors.yearly()
+    when, place = datetime.now(UTC), None
     if arguments.zone is not None:
-        from dataclasses import replace
-
-        place = replace(place, how="set by recompute --zone", assumed=False)
+        place = replace(factor(arguments.zone), how="set by recompute --zone", assumed=False)
     else:
+        factors.wait()
         factors.recall()
-
-    when = datetime.now(UTC)
 
     def basis(record: Record) -> Basis | None:
         of = record.emissions
-        if said_pue is not None and arguments.zone is None and of is not None:
+        if place is not None:
+            return (place, *(said_pue or factors.pue(place)), ())
+        if said_pue is not None and of is not None:
             return (_without_note(of), *said_pue, of.spans)
-        pue = said_pue or factors.pue(place)
-        if arguments.zone is not None:
-            return (place, *pue, ())
-        found, spans = factors.of_run(course_of(record))
+        try:
+            found, spans = factors.of_run(course_of(record), zone_of_the_cell(record))
+        except UnknownZone:  # of another version: it is left as it was said
+            return None
         if not spans and of is not None and of.spans and of.intensity.zone == found.zone:
             return None
-        return (found, *pue, spans)
+        return (found, *(said_pue or factors.pue(found)), spans)
 
     def change(record: Record) -> Record:
         found = basis(record)
@@ -123,8 +127,6 @@ def _change(arguments: argparse.Namespace, context: Context) -> Callable[[Record
 
 def _without_note(of: Emissions) -> CarbonIntensity:
     """The factor of grams, without what is noted of it: that is of the grams as they were."""
-    from dataclasses import replace
-
     return replace(of.intensity, note=None) if of.restated is not None else of.intensity
 
 

@@ -52,9 +52,10 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     if arguments.json:
         import json
 
-        context.out(json.dumps(_document(found, pue), ensure_ascii=False, indent=2))
+        document = {**_document(found, pue), "provider": context.settings.provider or None}
+        context.out(json.dumps(document, ensure_ascii=False, indent=2))
     else:
-        context.out(_text(found, pue, file, context.command))
+        context.out(_text(found, pue, file, context))
     return 0
 
 
@@ -66,7 +67,6 @@ def _remember(wanted: str, pue: float | None, context: Context) -> Path | None:
 
     zone = AUTO  # remembered as such: it is the user's word that the machine may be asked
     if wanted and wanted.lower() != AUTO:
-        zones().at(wanted)
         zone = zones().place(wanted).code
     if pue is not None:
         checked_pue(pue)
@@ -83,7 +83,9 @@ def _remember(wanted: str, pue: float | None, context: Context) -> Path | None:
     return file
 
 
-def _text(found: CarbonIntensity, pue: tuple[float, str], file: Path | None, command: str) -> str:
+def _text(
+    found: CarbonIntensity, pue: tuple[float, str], file: Path | None, context: Context
+) -> str:
     """What a person reads: the figure first, then where it comes from, then what to do."""
     from ..units import quantity
 
@@ -102,9 +104,11 @@ def _text(found: CarbonIntensity, pue: tuple[float, str], file: Path | None, com
         f"  PUE     {pue[0]:g} ({pue[1]})",
         *(f"  note    {note}" for note in _notes(found)),
     ]
+    if provider := context.settings.provider:
+        lines.append(f"  live    by {provider}; this figure counts where that tells none")
     if file is not None:
         lines.append(f"Settings are kept in {file}.")
-    return "\n".join([*lines, *_what_to_do(found, file is not None, command)])
+    return "\n".join([*lines, *_what_to_do(found, file is not None, context.command)])
 
 
 # In eGRID what leaves the stacks is counted, and no more: such a figure is lower than the others.

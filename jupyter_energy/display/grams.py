@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .. import units
+from ..carbon.place import NO_PLACE
 from ..foreign import moment, number
 from ..plain_text import clean
 from ..schema import CarbonJson
@@ -16,6 +17,7 @@ from .words import COMMAND, REASON_LIMIT, Figure, Look
 YEAR = "year"  # the resolution of a table's figure
 _DISTANCE_KM: units.Scale = ((0.0, 1e-3, "m"), (1.0, 1.0, "km"))
 _NOTE_LIMIT = 240  # it may name two places and two figures
+_WORDS_LIMIT = 160  # of several sources: a licence wants each named
 # A range narrower than this has a second digit.
 _TWO_DIGITS = 1.5
 
@@ -70,9 +72,10 @@ def in_grams(carbon_g: Range) -> str:
 def equivalent(carbon: CarbonJson | None) -> str | None:
     """What the grams are like, with its source; None below 1 g, of no grams, and of two kinds.
 
-    "as much as 0.46 km by car (average new car of 2024 in the EU, 107 g/km, European …)"
+    "about as much as 4.6 km by car (average new car of 2024 in the EU, 107 g/km: European …)"; of
+    what is less than a kilometre, "about as much as charging 5 phones there (12 Wh each: US EPA)".
     """
-    from ..carbon.equivalents import LEAST_G, car_for
+    from ..carbon.equivalents import CHARGE_KWH, CHARGE_SOURCE, LEAST_G, car_for, charge_g
 
     if carbon is None or carbon["mid"] is None or carbon["mid"] < LEAST_G:
         return None
@@ -81,6 +84,11 @@ def equivalent(carbon: CarbonJson | None) -> str | None:
     # A range of twice and half has no second digit to show.
     low, high = carbon["low"] or 0.0, carbon["high"] or math.inf
     digits = 2 if high < _TWO_DIGITS * low else 1
+    each_g = charge_g(carbon["g_per_kwh"], carbon["pue"])
+    if car.distance_km(carbon["mid"]) < 1 and each_g is not None:
+        count = units.quantity(carbon["mid"] / each_g, ((0.0, 1.0, "phones"),), digits)
+        each = f"{1000 * CHARGE_KWH:.0f} Wh each: {CHARGE_SOURCE}"
+        return f"about as much as charging {count} there ({each})"
     distance = units.quantity(car.distance_km(carbon["mid"]), _DISTANCE_KM, digits)
     return (
         f"about as much as {distance} by car ({car.words}, {car.g_per_km:.0f} g/km: {car.source})"
@@ -100,13 +108,15 @@ def factor_words(carbon: CarbonJson) -> tuple[str, ...]:
 
 def _factor_words(carbon: CarbonJson) -> tuple[str, ...]:
     note = clean(_said(carbon, "note"), _NOTE_LIMIT)
-    told = (_factor(carbon), _period(carbon), _pue(carbon), _source(carbon), note)
+    pue = "" if carbon["pue"] == 1.0 else pue_words(carbon)
+    told = (_factor(carbon), _period(carbon), pue, _source(carbon), note)
     return tuple(filter(None, told))
 
 
 def _carbon_look(carbon: CarbonJson) -> Look:
     """Grams are never measured; an estimate, an assumed place, a fall-back make them estimated."""
-    doubtful = carbon["estimated_share"] or carbon["assumed"] or _said(carbon, "note")
+    notes = [note for note in _said(carbon, "note").split("; ") if not _is_restated(note)]
+    doubtful = carbon["estimated_share"] or carbon["assumed"] or any(notes)
     return "estimated" if doubtful or "forecast" in _said(carbon, "quality") else "computed"
 
 
@@ -138,7 +148,7 @@ def _said(carbon: Mapping[str, object], name: str) -> str:
 
 def _place(carbon: CarbonJson) -> str:
     """The place with its code, or all of several."""
-    zone, place = clean(carbon["zone"] or "", 30), clean(carbon["place"] or "", 40)
+    zone, place = clean(carbon["zone"] or "", 30), clean(carbon["place"] or "", 64)
     if _is_several(carbon):
         return f"several places ({place}), weighted by energy"
     is_named = place and zone.casefold() not in ("", place.casefold())
@@ -158,8 +168,11 @@ def _where(carbon: CarbonJson, command: str) -> str:
         return f"{where}, not all of them set by you ({command} zone FR)"
     if how.startswith("guessed"):
         zone = clean(carbon["zone"] or "", 30)
-        return f"place {clean(how, 60)} (pin it: {command} zone {zone or 'FR'}): {where}"
-    return f"place assumed (set yours: {command} zone FR): {where}"
+        return f"place {clean(how, 100)} (pin it: {command} zone {zone or 'FR'}): {where}"
+    # Why, where that is more than that nobody said: "on Colab, whose region is not told".
+    why = how.removeprefix("assumed: ") if how != NO_PLACE else ""
+    because = f"{clean(why, 100)}; " if why and why != how else ""
+    return f"place assumed ({because}set yours: {command} zone FR): {where}"
 
 
 def _factor(carbon: CarbonJson) -> str:
@@ -193,11 +206,11 @@ def _period(carbon: CarbonJson) -> str:
     return f"{span} UTC, {live}"
 
 
-def _pue(carbon: CarbonJson) -> str:
-    """The PUE and whose figure it is, where it changes anything."""
-    if carbon["pue"] is None or carbon["pue"] == 1.0:
+def pue_words(carbon: CarbonJson) -> str:
+    """The PUE and whose figure it is: "PUE 1.15 (AWS's over all sites, 2023)"."""
+    if carbon["pue"] is None:
         return ""
-    whose = clean(_said(carbon, "pue_source"), 80)
+    whose = clean(_said(carbon, "pue_source"), _WORDS_LIMIT)
     return f"PUE {units.plain(carbon['pue'])}{f' ({whose})' if whose else ''}"
 
 
@@ -207,7 +220,7 @@ def _source(carbon: CarbonJson) -> str:
         return ""
     is_yearly = YEAR in (_said(carbon, "resolution") or YEAR)
     year = f" {carbon['year']}" if carbon["year"] is not None and is_yearly else ""
-    return f"{clean(carbon['source'], 80)}{year}"
+    return f"{clean(carbon['source'], _WORDS_LIMIT)}{year}"
 
 
 def _estimated(share: float) -> str:
@@ -222,4 +235,10 @@ def _restated(carbon: CarbonJson) -> str:
     said_g = number(found.get("said_g"))
     if said_g is None:
         return ""
-    return f"restated; {units.quantity(said_g, units.MASS_G, 2)} were said at the time"
+    told = f"{units.quantity(said_g, units.MASS_G, 2)} were said at the time"
+    return told if _is_restated(_said(carbon, "note")) else f"restated; {told}"
+
+
+def _is_restated(note: str) -> bool:
+    """Whether a note tells of `recompute`, which is no doubt."""
+    return note.startswith("restated")

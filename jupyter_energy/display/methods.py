@@ -24,9 +24,12 @@ LIMITS = (
 )
 _SENSORS = {
     "nvml-counter": "energy counter of NVIDIA's driver",
-    "nvml-power": "power told by NVIDIA's driver, integrated over time",
+    "nvml-power-integrated": "power told by NVIDIA's driver, integrated over time",
     "rapl": "RAPL counter of the processor, through Linux powercap",
     "perf": "RAPL counter of the processor, through perf events",
+    "estimate:cpu-time": "from CPU time and the processor's family",
+    "estimate:calibrated": "from CPU time, calibrated on this machine",
+    "estimate:memory-capacity": "from its capacity",
 }
 
 
@@ -126,12 +129,12 @@ def _sentences(summary: SummaryJson, sessions: int | None) -> Iterator[str]:
     totals, name = summary["totals"], clean(summary["notebook"]["name"], 60)
     first, last = (totals["first"] or "")[:10], (totals["last"] or "")[:10]
     when = f"on {first}" if first == last else f"between {first} and {last}"
-    of_cells = f"{words.counted(totals['runs'], 'cell run')}"
     over = f" in {words.counted(sessions, 'run')} of the notebook" if sessions else ""
     yield (
-        f"The energy of {name} was recorded with {SOFTWARE} {summary['version']}: {of_cells} "
-        f"of {words.counted(totals['cells'], 'cell')}, {units.duration(totals['duration_s'])} "
-        f"of execution{over}, {when} (UTC)."
+        f"The energy of {name} was recorded with {SOFTWARE} {summary['version']}: "
+        f"{words.counted(totals['runs'], 'execution')} of "
+        f"{words.counted(totals['cells'], 'cell')}, {units.duration(totals['duration_s'])} in "
+        f"all,{over} {when} (UTC)."
     )
     domains = tuple(_domains(summary))
     measured, estimated = totals["measured_j"], totals["estimated_j"]
@@ -186,10 +189,9 @@ def _emissions(carbon: CarbonJson | None) -> Iterator[str]:
 
 def _of_factor(part: CarbonJson) -> str:
     """The factor with all that defends it, in a sentence's part."""
-    pue = part["pue"]
     told = [*grams.factor_words(part), *grams.counted_by(part)]
-    if pue == 1.0:
-        told.append("PUE 1")
+    if part["pue"] == 1.0:  # else it is among the words of the factor
+        told.append(grams.pue_words(part))
     return ", ".join(told)
 
 
@@ -204,8 +206,8 @@ def _listed(domains: Iterable[DomainJson]) -> str:
 
 
 def _device(domain: DomainJson) -> str:
-    source = domain["source"]
-    sensor = clean(_SENSORS.get(source, source.removeprefix("estimate:")), 60)
+    each = (_SENSORS.get(source, source) for source in domain["source"].split(", "))
+    sensor = clean(", ".join(each), REASON_LIMIT)
     return f"{_label(domain)} ({sensor}; {clean(domain['provenance'], 20)})"
 
 

@@ -78,9 +78,10 @@ def _grams(found: RangeJson | None) -> str:
 def _score(report: SciJson) -> str:
     embodied = report["M_g"]
     if report["SCI_g"] is not None:
-        return f"{bounds(report['SCI_g'])} CO2e a run = O + M; of M, the GPUs' alone is known"
-    of_gpus = "" if embodied is None else f"M {bounds(embodied)} CO2e a run of the GPUs"
-    rest = of_gpus or "M, which is not known"
+        return f"{bounds(report['SCI_g'])} CO2e a run = O + what is known of M"
+    rest = "M, which is not known"
+    if embodied is not None:
+        rest = f"what is known of M, {bounds(embodied)} CO2e a run"
     if report["dual"]:
         return f"an O of each kind of I, which do not add, + {rest}"
     operational = report["O_g"]
@@ -117,16 +118,16 @@ def _operational(report: SciJson, part: CarbonJson, command: str) -> Iterator[tu
                 share = units.percent(kind["E_share"])
                 of = f", mean of {words.counted(kind['runs'], 'run')} with {share} of all energy"
     yield "O", f"{_grams(found)} CO2e = E × I × PUE{of}"
-    pue = part["pue"]
-    pue_is_1 = ", PUE 1" if pue == 1.0 else ""
-    counts = grams.counted_by(part)
-    yield "I", ", ".join((*grams.basis(part, command), *counts)) + pue_is_1
+    told = [*grams.basis(part, command), *grams.counted_by(part)]
+    if part["pue"] == 1.0:  # else it is among the words of the basis
+        told.append(grams.pue_words(part))
+    yield "I", ", ".join(told)
 
 
 def _embodied(report: SciJson) -> str:
     said = [_device(device) for device in report["M_devices"] if device["g"] is not None]
-    unknown = f"not known of {'; of '.join(clean(d, _BASIS_LIMIT) for d in report['M_not_known'])}"
-    return "; ".join([*said, unknown])
+    unknown = "; for ".join(clean(device, _BASIS_LIMIT) for device in report["M_not_known"])
+    return "; ".join([*said, f"not known for {unknown}"])
 
 
 def _device(device: DeviceJson) -> str:

@@ -14,6 +14,9 @@ The file has one row a domain and moment, as CSV with a header or as JSON lines 
 is constant between two rows). All domains begin and end together. Lines that begin with # say
 where the recording comes from and are skipped.
 
+`facility:0` is what a whole building draws, as a data centre's meter tells it: all else lies in it,
+and no PUE is put on it.
+
 The recording starts when it is discovered and begins again when it ends, for ever. Its domains
 are named "replay of FILE", so that nothing shown can be taken for this machine's own.
 """

@@ -21,8 +21,9 @@ from jupyter_energy.calibration import Calibration, IdlePower
 from jupyter_energy.carbon.base import Interval, Signal
 from jupyter_energy.carbon.known import Known, Trouble, to_text
 from jupyter_energy.documents import record_to_document
-from jupyter_energy.model import Domain, Record, Repeats
+from jupyter_energy.model import Domain, Record, Repeats, Span
 from jupyter_energy.power.document import Curve, PowerTrace
+from jupyter_energy.restating import restated
 from jupyter_energy.schema import MIME_TYPE
 from jupyter_energy.uncertainty import Range, Uncertain
 
@@ -157,9 +158,18 @@ def _record() -> Record:
     run = a_record(energies=energies, name="train", emitted=in_zone("FR", 44.3, 412.0))
     idle = Baseline(18.0, 0.7, run.start, 60.0)
     one = Repeats(20, 5, 4, 0.5, 0.6, Uncertain(2.0, 0.1, 0.1), 2.0, 2.5, Range(1.0, 2.0, 3.0))
-    return replace(
+    run = replace(
         run, warnings=("a note",), repeats=one, baseline=idle, kernel_cpu_s=1.0, machine_cpu_s=4.0
     )
+    assert run.emissions is not None
+    quarter = timedelta(minutes=15)
+    spans = tuple(
+        Span(run.start + n * quarter, run.start + (n + 1) * quarter, 40.0 + n, "measured", 0.5)
+        for n in range(2)
+    )
+    live = replace(run, emissions=replace(run.emissions, spans=spans, pue_source="the default"))
+    place = replace(run.emissions.intensity, zone="DE", g_per_kwh=350.0)
+    return restated(live, (place, 1.2, "--pue", spans), run.start)
 
 
 def _trace() -> dict[str, object]:

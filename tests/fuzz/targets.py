@@ -11,12 +11,15 @@ import json
 import math
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC
 from functools import cache
 from pathlib import Path
 
 from fuzz import inputs, live, oracles
 from jupyter_energy import calibration, foreign, json_file, settings, units
+from jupyter_energy.carbon import factor
+from jupyter_energy.carbon.weighting import energy_shares
 from jupyter_energy.carbon.zones import zones
 from jupyter_energy.config import Energy
 from jupyter_energy.devices import DOUBT, WORDS, doubts
@@ -39,6 +42,7 @@ from jupyter_energy.model import Domain
 from jupyter_energy.pages import Pages
 from jupyter_energy.plain_text import clean, printable
 from jupyter_energy.power.document import PowerTrace
+from jupyter_energy.restating import course_of, first_said, restated, taken_back
 from jupyter_energy.run_rows import record_row
 from jupyter_energy.saved import cell_from_output
 from jupyter_energy.schema import CellJson, SummaryJson, cell_from_records, idle_json
@@ -177,6 +181,12 @@ def record(data: bytes) -> None:
     assert record_from_document(json.loads(to_json(record_to_document(found)))) == found
     row = record_row(found)
     assert len(row) == 8
+    with suppress(ValueError, ArithmeticError):  # as run_rows.restate does
+        again = restated(found, (factor("FR"), 1.0, "", ()), found.start)
+        assert first_said(again) == first_said(found) == taken_back(again).emissions
+        assert record_from_document(json.loads(to_json(record_to_document(again)))) == again
+        course = course_of(found)
+        assert energy_shares(course, [course[0].at, course[-1].at]) == [1.0]
     _shown(cell_from_records([found, found]))
     named = {"id": "n", "path": None, "name": str(found.name)}
     _summary_shown(summarise(named, [found], "0", ()))  # type: ignore[arg-type]  # a NotebookJson
