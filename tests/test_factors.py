@@ -279,6 +279,38 @@ def test_where_no_provider_is_chosen_there_is_no_thread_and_nothing_is_noted(
     assert here.monitor.factors.to_next_step_s() == float("inf")
 
 
+class Nameless(FakeSensor):
+    """A third party's sensor that comes to fail where nobody expects it."""
+
+    fails = False
+
+    @property
+    def source(self) -> str:
+        """What it is, until it fails."""
+        if self.fails:
+            raise RuntimeError("a driver's fault")
+        return "fake"
+
+    @source.setter
+    def source(self, _: str) -> None:
+        """It stays as it is."""
+
+
+def test_a_measurement_that_fails_costs_no_sign_of_life_with_a_provider_either(
+    desk: MakeDesk,
+) -> None:
+    sensor = Nameless(Domain("gpu", 0, "NVIDIA H100", "GPU-0"))
+    here = desk(sensor)
+    here.says((0, 100), (30, 500), (60, 700))
+    window = here.open()
+    here.minutes, sensor.fails = 30, True
+    ((record, _),) = here.monitor._under_way()
+    assert record.run_id == window.run_id
+    assert any("a driver's fault" in text for text in record.warnings)
+    sensor.fails, here.minutes, sensor.value = False, 60, 1.0 * KWH
+    assert grams(here.monitor.close_window(window, "ok")) == pytest.approx(300)
+
+
 def test_a_look_is_taken_where_the_signal_may_change(desk: MakeDesk) -> None:
     here = desk(gpu())
     next_s = here.monitor.factors.to_next_step_s()
