@@ -27,12 +27,14 @@ from jupyter_energy.carbon.emissions import emissions
 from jupyter_energy.carbon.metadata import ADDRESS_VARIABLE
 from jupyter_energy.commands import dispatch
 from jupyter_energy.commands.shell_context import ShellContext
+from jupyter_energy.documents import to_json
 from jupyter_energy.errors import NoSuchNotebook, UnknownZone, WrongUse
 from jupyter_energy.history import Wanted, history_json, load
 from jupyter_energy.identity import from_file
 from jupyter_energy.model import CarbonIntensity, Emissions, Record, Span
 from jupyter_energy.restating import Basis, is_restated, restated, taken_back
 from jupyter_energy.schema import totals_from_records
+from jupyter_energy.seal import opened, sealed
 from jupyter_energy.store import Store
 from jupyter_energy.uncertainty import Range, Uncertain
 
@@ -109,7 +111,7 @@ def test_another_zone_restates_all_runs_and_says_what_it_was_and_is(person: Pers
     assert first.emissions.intensity.zone == "FR"
     assert first.emissions.intensity.note is not None
     assert first.emissions.intensity.note.startswith("restated on 2")
-    assert "from 500 g/kWh of XX (a table 2024)" in first.emissions.intensity.note
+    assert "from 500 g/kWh average of XX (a table 2024)" in first.emissions.intensity.note
     assert first.said == a_run("a").emissions
 
 
@@ -339,6 +341,31 @@ def test_a_record_of_somebody_elses_making_is_left_as_it_is(person: Person) -> N
     with closing(sqlite3.connect(person.store)) as connection:
         rows = connection.execute("SELECT document FROM record WHERE run_id = 'b'").fetchall()
     assert rows == [('{"x": 1}',)]
+
+
+def test_what_a_newer_version_has_written_stays_through_recompute_and_undo(person: Person) -> None:
+    person.measured(a_run("a"))
+
+    def documents(connection: sqlite3.Connection) -> Any:
+        ((document,),) = connection.execute("SELECT document FROM record").fetchall()
+        return opened(document)
+
+    with closing(sqlite3.connect(person.store)) as connection:
+        newer = documents(connection)
+        newer["of_a_newer_version"] = {"k": 1}
+        newer["emissions"]["of_a_newer_version"] = 0.1
+        newer["domains"][0]["of_a_newer_version"] = "x"
+        with connection:
+            text = (sealed(to_json(newer)),)
+            connection.execute("UPDATE record SET document = ?", text)
+        person.says("--zone", "FR")
+        person.says("--pue", "1.5")
+        restated_now = documents(connection)
+        assert restated_now["of_a_newer_version"] == {"k": 1}
+        assert restated_now["said"] == newer["emissions"]
+        assert "of_a_newer_version" not in restated_now["emissions"]
+        person.says("--undo")
+        assert documents(connection) == newer
 
 
 intensities = st.sampled_from([factor(zone) for zone in ("FR", "DE", "US-CA", "EM:NO")])
