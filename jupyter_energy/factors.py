@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from .carbon import pue_of
 from .carbon.here import Here
+from .carbon.metadata import LIMIT_S
 from .config import Energy
 from .errors import EnergyError, UnknownZone
 from .model import CarbonIntensity, Span
@@ -32,11 +33,14 @@ BEHIND_S = 0.01
 class Factors:
     """The factors of one process. Any thread may ask; nothing here waits for a network."""
 
-    def __init__(self, settings: Energy, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, settings: Energy, environ: Mapping[str, str], cloud_limit_s: float = LIMIT_S
+    ) -> None:
+        """`cloud_limit_s` is how long a cloud may take to tell where this is, in s."""
         self._settings = settings
         self._environ = environ
         self._machine = settings.machine(environ)
-        self._here = Here(self._machine)
+        self._here = Here(self._machine, cloud_limit_s)
         self._here.begin(*self.zone())
         self._pues: dict[tuple[str, float, str], tuple[float, str]] = {}
         self._feed: Feed | None = None
@@ -55,6 +59,12 @@ class Factors:
     def yearly(self, option: str | None = None) -> CarbonIntensity:
         """The yearly factor of the place that counts. Raises UnknownZone."""
         return self._here.intensity(*self.zone(option))
+
+    def is_home(self, zone: str) -> bool:
+        """Whether a zone is the user's own place, however that was found."""
+        with suppress(UnknownZone):
+            return zone in (self._settings.zone, self.yearly().zone)
+        return False
 
     def wait(self) -> None:
         """Wait for a cloud's word of where this is, half a second at most. Raises UnknownZone."""
@@ -177,7 +187,7 @@ class Factors:
             from .carbon.feed import feed_for
 
             try:
-                self._feed = feed_for(self._settings, self._environ)
+                self._feed = feed_for(self._settings, self._environ, self.is_home)
             except EnergyError as error:
                 self._trouble = str(error)
 

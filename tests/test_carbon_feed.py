@@ -519,5 +519,5 @@ def test_a_third_partys_region_that_fails_is_told_without_its_text(clock: Clock)
 def test_a_region_whose_grid_is_not_sure_is_not_asked_for(tmp_path: Path) -> None:
     feed = feed_for(settings(tmp_path, PROVIDER="energy_charts"), {})
     assert feed is not None
-    for zone in ("aws:us-west-2", "aws:eu-north-1", "US-CA", "WORLD"):
+    for zone in ("aws:us-west-2", "aws:eu-north-1", "US-CA"):
         assert "Energy-Charts has no figures for" in str(feed.between(zone, NOON, NOON + STEP)[1])

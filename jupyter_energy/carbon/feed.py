@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from ..errors import ProviderError, UnknownZone
 from ..signals import raise_if_users
 from .answers import checked, empty
-from .asked_as import asked_as, grid_of, of_file
+from .asked_as import IsHome, asked_as, grid_of, home_of, of_file
 from .base import Get, Interval, Provider, Query, Reply, Secret, Signal
 from .known import HELD_STEPS, KEPT, PERSONAL, Known, from_text, newer, to_text
 
@@ -313,9 +313,12 @@ class Feed:
         return max(left_s, 1.0)
 
 
-def feed_for(settings: Energy, environ: Mapping[str, str]) -> Feed | None:
+def feed_for(
+    settings: Energy, environ: Mapping[str, str], is_home: IsHome | None = None
+) -> Feed | None:
     """The feed of the provider that the settings name; None where they name none.
 
+    `is_home` says whether a zone is the user's own place; without it the settings do.
     Raises WrongUse for a provider that there is not. Opens nothing, starts no thread.
     """
     if not settings.provider:
@@ -325,16 +328,17 @@ def feed_for(settings: Energy, environ: Mapping[str, str]) -> Feed | None:
     from .tokens import FILE, secrets_of
 
     found = provider_named(settings.provider)
+    is_home = is_home or home_of(settings, environ)
     if not found.url:
         from .csv_trace import file_reader
 
-        return Feed(found, file_reader(settings.csv_trace), place=of_file(settings, environ))
+        return Feed(found, file_reader(settings.csv_trace), place=of_file(settings, is_home))
     return Feed(
         found,
         _Web(found.title, settings.provider_url or found.url),
         Cache(settings.cache_folder(), found.name),
         lambda: secrets_of(found, environ, _settings_folder() / FILE),
-        asked_as(settings, environ),
+        asked_as(settings, is_home),
     )
 
 
