@@ -152,7 +152,7 @@ def _answer(data: bytes, ended: bool) -> tuple[str, HTTPResponse] | None:
         if ended:
             raise ValueError("its answer was cut off") from None
         return None
-    except HTTPException:
+    except (HTTPException, OverflowError):  # a length beyond any number of the machine
         raise ValueError("its answer is no HTTP") from None
     if response.status != 200:
         raise ValueError(f"it answered {response.status}")
