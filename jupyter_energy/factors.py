@@ -6,7 +6,7 @@ Where no provider is chosen nothing of the live providers is imported, and no th
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -34,9 +34,15 @@ class Factors:
     """The factors of one process. Any thread may ask; nothing here waits for a network."""
 
     def __init__(
-        self, settings: Energy, environ: Mapping[str, str], cloud_limit_s: float = LIMIT_S
+        self,
+        settings: Energy,
+        environ: Mapping[str, str],
+        is_running: Callable[[], bool] = lambda: True,
+        cloud_limit_s: float = LIMIT_S,
     ) -> None:
-        """`cloud_limit_s` is how long a cloud may take to tell where this is, in s."""
+        """`is_running` says whether a cell runs; `cloud_limit_s` is how long a cloud may take to
+        tell where this is, in s."""
+        self._is_running = is_running
         self._settings = settings
         self._environ = environ
         self._machine = settings.machine(environ)
@@ -187,7 +193,7 @@ class Factors:
             from .carbon.feed import feed_for
 
             try:
-                self._feed = feed_for(self._settings, self._environ, self.is_home)
+                self._feed = feed_for(self._settings, self._environ, self.is_home, self._is_running)
             except EnergyError as error:
                 self._trouble = str(error)
 

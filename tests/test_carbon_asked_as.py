@@ -60,7 +60,7 @@ def test_a_place_that_a_cloud_told_is_the_users_own(tmp_path: Path) -> None:
             "JUPYTER_ENERGY_PROVIDER": "csv_trace",
             "JUPYTER_ENERGY_CSV_TRACE": str(trace),
         }
-        factors = Factors(Energy(environ=environ), environ, LONG_S)
+        factors = Factors(Energy(environ=environ), environ, cloud_limit_s=LONG_S)
         factors.wait()
         factors.recall()
         found, spans = factors.of_run([Drawn(NOW - timedelta(seconds=2), {}), Drawn(NOW, {})])

@@ -395,3 +395,22 @@ def test_in_the_background_the_values_come_by_themselves(desk: MakeDesk) -> None
         time.sleep(0.005)
     here.minutes, sensor.value = 1, KWH
     assert grams(here.monitor.close_window(window, "ok")) == pytest.approx(250)
+
+
+def test_a_service_is_told_whether_a_cell_runs_so_that_it_is_not_asked_while_none_does(
+    desk: MakeDesk,
+) -> None:
+    here = desk(gpu())
+    window = here.open()
+    inner = here.open()
+    feed = here.monitor.factors._live()
+    assert feed is not None
+    seen = [feed.is_running()]
+    here.monitor.close_window(inner, "ok")
+    seen.append(feed.is_running())
+    here.monitor.close_window(window, "ok")
+    seen.append(feed.is_running())
+    dropped = here.open()
+    here.monitor.drop_window(dropped)
+    seen.append(feed.is_running())
+    assert seen == [True, True, False, False]
