@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from .carbon import pue_of
 from .carbon.here import Here
 from .carbon.metadata import LIMIT_S
+from .carbon.place import AUTO
 from .config import Energy
 from .errors import EnergyError, UnknownZone
 from .model import CarbonIntensity, Span
@@ -76,6 +77,11 @@ class Factors:
         """Wait for a cloud's word of where this is, half a second at most. Raises UnknownZone."""
         self.yearly()
         self._here.wait()
+
+    def cloud(self) -> str | None:
+        """The cloud that is asked where this is ("aws"); None where none is."""
+        is_auto = (self._settings.zone or "").strip().lower() == AUTO
+        return self._here.asked if is_auto else None
 
     def pue(self, found: CarbonIntensity) -> tuple[float, str]:
         """The PUE that counts at a place, and whose figure it is, in words."""

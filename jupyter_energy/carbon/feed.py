@@ -156,6 +156,10 @@ class Feed:
         """What is known of a place, for `doctor`. Raises UnknownZone."""
         return self._known.get(self._region(zone), Known())
 
+    def asked_as(self, zone: str) -> str:
+        """What the provider calls a place. Raises UnknownZone."""
+        return self._region(zone)
+
     def recall(self, zone: str) -> None:
         """Have `between` know what this machine has kept of a place; reads a file and asks nobody.
 
