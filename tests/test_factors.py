@@ -248,6 +248,19 @@ def test_the_zone_of_one_cell_is_its_own(desk: MakeDesk) -> None:
     assert "not of FR" in str(record.emissions.intensity.note)
 
 
+def test_a_live_message_has_the_place_of_the_cell_that_runs_and_else_the_one_that_is_set(
+    desk: MakeDesk,
+) -> None:
+    here = desk(gpu())
+    window = here.open(Options(zone="FR"))
+    running = message(here, "running")["place"]
+    here.monitor.close_window(window, "ok")
+    idle = message(here, "idle")["place"]
+    assert running is not None
+    assert idle is not None
+    assert (running["zone"], idle["zone"]) == ("FR", "DE")
+
+
 def test_what_is_set_counts_from_the_next_cell_on(desk: MakeDesk) -> None:
     sensor = gpu()
     here = desk(sensor)
