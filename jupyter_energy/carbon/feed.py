@@ -125,7 +125,7 @@ class Feed:
         end = max(end, start + timedelta.resolution)
         last = known.signal.intervals[-1]
         held = _held(last, known.signal.step_s)
-        inside = _inside((*known.signal.intervals, held), start, end)
+        inside = [*_inside(known.signal.intervals, start, end), *_inside((held,), start, end)]
         if not inside:
             why = f"{title} has no value for {start:%Y-%m-%d %H:%M} UTC"
             return None, why if trouble is None or end <= held.end else str(trouble)
@@ -193,6 +193,8 @@ class Feed:
                     return
             self._busy.pop(region, None)
             found = self._asked(region, now)
+            if self._closed:  # it was cut off, which is no failure that others should know
+                return
             self._known[region] = found
             self._cache.write(region, to_text(found))
 
