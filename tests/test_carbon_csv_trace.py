@@ -254,3 +254,44 @@ def test_a_file_is_of_the_users_own_place_and_of_no_other(file: Path) -> None:
     assert said_why == "the file of Energy.csv_trace is not of DE, but of your own zone"
     # What the file does not reach is not known, and not the last value of the year.
     assert feed.between("FR", NOW, NOW)[0] is None
+
+
+@pytest.mark.parametrize(
+    ("zone", "ids", "chosen", "g_per_kwh"),
+    [
+        ("FR", "FR", "", 31.25),
+        ("EM:FR", "FR", "", 31.25),
+        ("aws:eu-west-3", "FR", "", 31.25),
+        ("FR", "DE", "", None),
+        ("EM:DK-DK1", "DK-DK2", "", None),
+        # Of a state, or where nothing is set, nobody but the user can tell which file is right.
+        ("US-CA", "US-CAL-CISO", "", None),
+        ("US-CA", "US-CAL-CISO", "US-CAL-CISO", 31.25),
+        ("WORLD", "FR", "", None),
+        ("WORLD", "FR", "FR", 31.25),
+    ],
+)
+def test_a_file_that_names_another_place_is_refused_and_says_what_makes_it_count(
+    file: Path, zone: str, ids: str, chosen: str, g_per_kwh: float | None
+) -> None:
+    file.write_text(DOWNLOAD.replace(",FR,", f",{ids},"))
+    said = {"ZONE": zone, "PROVIDER": "csv_trace", "CSV_TRACE": str(file), "PROVIDER_ZONE": chosen}
+    settings = Energy(environ={f"JUPYTER_ENERGY_{name}": value for name, value in said.items()})
+    assert settings.complaints == []
+    feed = feed_for(settings, {})
+    assert feed is not None
+    feed.refresh(zone)
+    signal, why_not = feed.between(zone, START, START + timedelta(minutes=1))
+    assert (signal and signal.intervals[0].g_per_kwh) == g_per_kwh
+    if g_per_kwh is None:
+        assert f"but of '{ids}'" in str(why_not)
+        assert "set Energy.provider_zone to it" in str(why_not)
+
+
+def test_a_file_that_names_no_place_is_of_the_place_that_is_set(file: Path) -> None:
+    file.write_text(hours("100", "200"))
+    said = {"ZONE": "WORLD", "PROVIDER": "csv_trace", "CSV_TRACE": str(file)}
+    feed = feed_for(Energy(environ={f"JUPYTER_ENERGY_{k}": v for k, v in said.items()}), {})
+    assert feed is not None
+    feed.refresh("WORLD")
+    assert feed.between("WORLD", START, START + timedelta(minutes=1))[0] is not None

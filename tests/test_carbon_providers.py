@@ -325,6 +325,13 @@ def test_a_redirection_in_a_circle_ends() -> None:
     assert error.kind == "refused"
 
 
+def test_a_server_that_speaks_no_tls_where_it_should_is_told_no_token() -> None:
+    with Service(MAPS.answer).running() as served, pytest.raises(ProviderError) as raised:
+        asked_at(served.url.replace("http:", "https:"), MAPS)
+    assert raised.value.kind == "unreachable"
+    assert served.asked == []
+
+
 def test_a_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     with Service(lambda asked: FRANCE.answer(replace(asked, path="/co2eq"))).running() as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
