@@ -416,6 +416,18 @@ def test_where_an_account_sees_no_forecast_the_values_that_it_sees_count() -> No
         assert points(asked_at(served.url, service)) == service.points[:2]
 
 
+@pytest.mark.parametrize("name", ["watttime", "electricity_maps_paid"])
+@pytest.mark.parametrize("told", [Told(500), Told(429), Told(200, b"<html>"), Told(404)])
+def test_a_forecast_that_fails_costs_none_of_the_values_that_came(name: str, told: Told) -> None:
+    service = SERVICES[name]
+
+    def answer(asked: Asked) -> Told:
+        return told if asked.path.endswith("/forecast") else service.answer(asked)
+
+    with Service(answer).running() as served:
+        assert points(asked_at(served.url, service)) == service.points[:2]
+
+
 def test_electricity_maps_is_asked_for_a_region_of_a_cloud_by_name() -> None:
     def answer(asked: Asked) -> Told:
         assert asked.parameters["dataCenterProvider"] == "aws"

@@ -250,6 +250,19 @@ def test_the_zone_of_one_cell_is_its_own(desk: MakeDesk) -> None:
     assert "not of FR" in str(record.emissions.intensity.note)
 
 
+def test_a_live_message_has_the_place_of_the_cell_that_runs_and_else_the_one_that_is_set(
+    desk: MakeDesk,
+) -> None:
+    here = desk(gpu())
+    window = here.open(Options(zone="FR"))
+    running = message(here, "running")["place"]
+    here.monitor.close_window(window, "ok")
+    idle = message(here, "idle")["place"]
+    assert running is not None
+    assert idle is not None
+    assert (running["zone"], idle["zone"]) == ("FR", "DE")
+
+
 def test_what_is_set_counts_from_the_next_cell_on(desk: MakeDesk) -> None:
     sensor = gpu()
     here = desk(sensor)
@@ -469,3 +482,22 @@ def test_in_the_background_the_values_come_by_themselves(desk: MakeDesk) -> None
     until_a_live_value_is_known(here)
     here.minutes, sensor.value = 1, KWH
     assert grams(here.monitor.close_window(window, "ok")) == pytest.approx(250)
+
+
+def test_a_service_is_told_whether_a_cell_runs_so_that_it_is_not_asked_while_none_does(
+    desk: MakeDesk,
+) -> None:
+    here = desk(gpu())
+    window = here.open()
+    inner = here.open()
+    feed = here.monitor.factors._live()
+    assert feed is not None
+    seen = [feed.is_running()]
+    here.monitor.close_window(inner, "ok")
+    seen.append(feed.is_running())
+    here.monitor.close_window(window, "ok")
+    seen.append(feed.is_running())
+    dropped = here.open()
+    here.monitor.drop_window(dropped)
+    seen.append(feed.is_running())
+    assert seen == [True, True, False, False]

@@ -6,7 +6,7 @@ sends one absurd figure may have sent others that only look right.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -33,6 +33,13 @@ def garbage(title: str, what: str) -> ProviderError:
 def empty(title: str) -> ProviderError:
     """The error of an answer without a value."""
     return ProviderError(f"{title} has no value for this place now", "empty")
+
+
+def raise_if_alone(problem: ProviderError, values: Sized) -> None:
+    """Raises what kept a forecast from us, unless there are values of what was, which count without
+    it, or the account is not for forecasts. It is asked for again in half an hour."""
+    if not values and problem.kind not in ("denied", "forbidden", "refused", "empty"):
+        raise problem
 
 
 def document(reply: Reply, title: str) -> dict[str, Any]:
