@@ -6,7 +6,7 @@ Where no provider is chosen nothing of the live providers is imported, and no th
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from .carbon import pue_of
 from .carbon.here import Here
+from .carbon.metadata import LIMIT_S
+from .carbon.place import AUTO
 from .config import Energy
 from .errors import EnergyError, UnknownZone
 from .model import CarbonIntensity, Span
@@ -32,11 +34,20 @@ BEHIND_S = 0.01
 class Factors:
     """The factors of one process. Any thread may ask; nothing here waits for a network."""
 
-    def __init__(self, settings: Energy, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        settings: Energy,
+        environ: Mapping[str, str],
+        is_running: Callable[[], bool] = lambda: True,
+        cloud_limit_s: float = LIMIT_S,
+    ) -> None:
+        """`is_running` says whether a cell runs; `cloud_limit_s` is how long a cloud may take to
+        tell where this is, in s."""
+        self._is_running = is_running
         self._settings = settings
         self._environ = environ
         self._machine = settings.machine(environ)
-        self._here = Here(self._machine)
+        self._here = Here(self._machine, cloud_limit_s)
         self._here.begin(*self.zone())
         self._pues: dict[tuple[str, float, str], tuple[float, str]] = {}
         self._feed: Feed | None = None
@@ -56,10 +67,21 @@ class Factors:
         """The yearly factor of the place that counts. Raises UnknownZone."""
         return self._here.intensity(*self.zone(option))
 
+    def is_home(self, zone: str) -> bool:
+        """Whether a zone is the user's own place, however that was found."""
+        with suppress(UnknownZone):
+            return zone in (self._settings.zone, self.yearly().zone)
+        return False
+
     def wait(self) -> None:
         """Wait for a cloud's word of where this is, half a second at most. Raises UnknownZone."""
         self.yearly()
         self._here.wait()
+
+    def cloud(self) -> str | None:
+        """The cloud that is asked where this is ("aws"); None where none is."""
+        is_auto = (self._settings.zone or "").strip().lower() == AUTO
+        return self._here.asked if is_auto else None
 
     def pue(self, found: CarbonIntensity) -> tuple[float, str]:
         """The PUE that counts at a place, and whose figure it is, in words."""
@@ -69,11 +91,15 @@ class Factors:
         return self._pues[asked]
 
     def prepare(self) -> None:
-        """Have tables and provider read before a cell begins, whose begin would else wait for it:
-        some 30 ms, once."""
-        self._live()
+        """Have tables, provider and what this machine has kept of live values read before a cell
+        begins: that would else wait for it (some 30 ms, once), and the first one, if it is short,
+        have a figure of another kind than all others. Nobody is asked."""
+        feed = self._live()
         with suppress(UnknownZone):
-            self.pue(self.yearly())
+            found = self.yearly()
+            self.pue(found)
+            if feed is not None:  # a large file takes long: its own thread reads it
+                (feed.recall if feed.provider.url else feed.wanted)(found.zone)
 
     # -- live ------------------------------------------------------------------------------
 
@@ -177,7 +203,7 @@ class Factors:
             from .carbon.feed import feed_for
 
             try:
-                self._feed = feed_for(self._settings, self._environ)
+                self._feed = feed_for(self._settings, self._environ, self.is_home, self._is_running)
             except EnergyError as error:
                 self._trouble = str(error)
 

@@ -89,8 +89,9 @@ class Figures:
         found = []
         self.lacking = []
         for notebook in notebooks:
-            message = self._message(state, notebook, every_s, measuring)
             mine = [w for w in windows if w.notebook == notebook]
+            zone = (mine or windows)[0].options.zone if windows else None
+            message = self._message(state, notebook, every_s, measuring, self._place(zone))
             more = []
             if now is not None:
                 self._add_power(message, (mine or windows)[0], now)
@@ -102,8 +103,8 @@ class Figures:
 
     def gone(self) -> LiveJson:
         """What is said when nothing more will come."""
-        message = self._message("gone", None, 1.0, False)
-        return fitted({**message, "path": None, "place": None})
+        message = self._message("gone", None, 1.0, False, None)
+        return fitted({**message, "path": None})
 
     def _add_totals(
         self,
@@ -126,7 +127,9 @@ class Figures:
         message["notebook"] = _totals(books.whole.totals(more))
         message["session"] = _totals(books.session.totals(more))
 
-    def _message(self, state: State, notebook: Key, every_s: float, measuring: bool) -> LiveJson:
+    def _message(
+        self, state: State, notebook: Key, every_s: float, measuring: bool, place: PlaceJson | None
+    ) -> LiveJson:
         return {
             "v": PROTOCOL_VERSION,
             "version": self._version,
@@ -144,11 +147,11 @@ class Figures:
             "devices": [],
             "notebook": _totals(Totals()),
             "session": _totals(Totals()),
-            "place": self._place(),
+            "place": place,
             "note": None,
         }
 
-    def _place(self, option: str | None = None) -> PlaceJson | None:
+    def _place(self, option: str | None) -> PlaceJson | None:
         try:
             found, since = self._monitor.factors.now(option)
             return _place(found, self._monitor.factors.pue(found)[0], since)
@@ -165,7 +168,6 @@ class Figures:
             since = own(window, before)
         recent = self._monitor.so_far(window, since, now)
         message["running_s"] = _short(now.t_s - window.start.t_s)
-        message["place"] = self._place(window.options.zone)
         if recent.duration_s < LEAST_S:
             return
         message["over_s"] = _short(recent.duration_s)
@@ -281,6 +283,8 @@ def _totals(totals: Totals) -> LiveTotalsJson:
         "measured_j": None if measured is None else (_short(measured.value), _short(measured.u95)),
         "estimated_j": None if totals.estimated_j is None else _range(totals.estimated_j),
         "carbon_g": None if totals.carbon_g is None else _range(totals.carbon_g),
+        "kind": ", ".join(sorted(totals.grams)) or None,
+        "doubtful": totals.doubtful,
         "estimated_share": None if share is None else round(share, 3),
     }
 

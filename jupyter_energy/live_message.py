@@ -12,6 +12,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal, NotRequired, TypedDict, cast
 
+from .plain_text import clean
+
 COMM_ID = "jupyter-energy"
 # Of the messages. Fields may be added within a version: readers ignore those they do not know.
 PROTOCOL_VERSION = 1
@@ -38,13 +40,20 @@ class DeviceJson(TypedDict):
 
 
 class LiveTotalsJson(TypedDict):
-    """Totals of a notebook or of its session, the run that is under way included."""
+    """Totals of a notebook or of its session, the run that is under way included.
+
+    `kind` is that of the intensity behind the grams; "average, marginal" where both are, which do
+    not add. `doubtful`: some grams are by an assumed place, a fall-back or a forecast. Both are
+    left out where they are as those of `place`, and where there are none.
+    """
 
     runs: int
     duration_s: float
     measured_j: MeasuredList | None
     estimated_j: RangeList | None
     carbon_g: RangeList | None
+    kind: NotRequired[str | None]
+    doubtful: NotRequired[bool]
     estimated_share: float | None
 
 
@@ -104,13 +113,15 @@ PLAIN: dict[str, Any] = {
 }
 PLAIN_DEVICE: dict[str, Any] = {"name": "", "reason": None}
 MOST_BYTES = 1000
+# Of why another factor was taken, where there is no room for more.
+SHORT_NOTE = 40
 
 
 def fitted(message: LiveJson) -> LiveJson:
     """The message as it is sent: without what is plain, and short enough.
 
-    Where it is too long the host goes first, then the devices' names, then the devices that were
-    named last.
+    Where it is too long the host goes first, then the devices' names, then the end of the place's
+    note, then the devices that were named last.
     """
     devices = message["devices"]
     made = _without(message, devices)
@@ -120,6 +131,11 @@ def fitted(message: LiveJson) -> LiveJson:
     if _size_bytes(made) > MOST_BYTES:
         devices = [{**d, "name": ""} for d in devices]
         made = _without(message, devices)
+    place = message["place"]
+    if place is not None and "note" in place and _size_bytes(made) > MOST_BYTES:
+        # Its beginning is enough to know that another factor was taken.
+        message = {**message, "place": {**place, "note": clean(place["note"], SHORT_NOTE)}}
+        made = _without(message, devices)
     while devices and _size_bytes(made) > MOST_BYTES:
         devices = devices[:-1]
         made = _without(message, devices)
@@ -127,8 +143,21 @@ def fitted(message: LiveJson) -> LiveJson:
 
 
 def _without(message: LiveJson, devices: list[DeviceJson]) -> LiveJson:
-    whole = {**message, "devices": [_lean(d, PLAIN_DEVICE) for d in devices]}
+    whole = {
+        **message,
+        "devices": [_lean(d, PLAIN_DEVICE) for d in devices],
+        "notebook": _lean_totals(message["notebook"], message["place"]),
+        "session": _lean_totals(message["session"], message["place"]),
+    }
     return cast(LiveJson, _lean(whole, PLAIN))
+
+
+def _lean_totals(totals: LiveTotalsJson, place: PlaceJson | None) -> dict[str, object]:
+    plain: dict[str, object] = {"kind": None, "doubtful": False}
+    if totals["carbon_g"] is not None:
+        doubtful = None if place is None else place["how"] != "set" or "note" in place
+        plain = {"kind": None if place is None else place["kind"], "doubtful": doubtful}
+    return _lean(totals, plain)
 
 
 def _lean(said: Mapping[str, object], plain: Mapping[str, object]) -> dict[str, object]:

@@ -75,7 +75,8 @@ class Monitor:
         self.store_path = settings.store_path()
         self._outbox = Outbox(Store(self.store_path), notebook, self.tell, self.session_id)
         self.accounts = Accounts(machine)
-        self.factors = Factors(settings, environ)
+        self._windows = OpenWindows()
+        self.factors = Factors(settings, environ, lambda: bool(self._windows.outermost()))
         self.idle = IdleBook(
             self.accounts,
             self._outbox,
@@ -95,7 +96,6 @@ class Monitor:
         )
         self.refining = Refining(self.sampler, self.accounts, self._records, self._outbox)
         self._recorders = Recorders()
-        self._windows = OpenWindows()
         self._pid = os.getpid()
         self._waited_s = 0.0
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from .carbon_sums import doubts
 from .documents import sound
 from .model import Record
 from .overlaps import LEAST_S, LEAST_SHARE, counted_once, device_key
@@ -20,7 +21,8 @@ from .uncertainty import Range, Uncertain, sum_of_ranges, sum_over_devices, sum_
 @dataclass(slots=True)
 class Totals:
     """Sums over runs: energies in J, `duration_s`, CO2e in g, of which `estimated_g` comes from
-    estimates. `carbon_g` is None where nothing is known, and where average and marginal met."""
+    estimates. `carbon_g` is None where nothing is known, and where average and marginal met;
+    `doubtful` where some grams are by an assumed place, a fall-back or a forecast."""
 
     runs: int = 0
     duration_s: float = 0.0
@@ -28,6 +30,7 @@ class Totals:
     estimated_j: Range | None = None
     grams: dict[str, Range] = field(default_factory=dict)  # by kind of intensity
     estimated_g: float = 0.0
+    doubtful: bool = False
 
     @property
     def measured_j(self) -> Uncertain | None:
@@ -57,6 +60,7 @@ class Totals:
             self.estimated_j,
             dict(self.grams),
             self.estimated_g,
+            self.doubtful,
         )
         for run in runs:
             made._add(run)
@@ -74,10 +78,12 @@ class Totals:
                 ranges = (self.estimated_j, d.energy)
                 self.estimated_j = sum_of_ranges(r for r in ranges if r is not None)
         if run.emissions is not None:
-            kind, carbon = run.emissions.intensity.kind, run.emissions.carbon_g
+            of, carbon = run.emissions.intensity, run.emissions.carbon_g
+            kind = of.kind
             grams = (self.grams.get(kind), carbon)
             self.grams[kind] = sum_of_ranges(g for g in grams if g is not None) or carbon
             self.estimated_g += carbon.mid * run.emissions.estimated_share
+            self.doubtful |= of.assumed or bool(doubts(of.note)) or "forecast" in of.quality
 
 
 class Tally:

@@ -27,6 +27,8 @@ NOTHING = LiveTotalsJson(
     measured_j=None,
     estimated_j=None,
     carbon_g=None,
+    kind=None,
+    doubtful=False,
     estimated_share=None,
 )
 FRANCE = PlaceJson(
@@ -43,6 +45,15 @@ GUESSED = FRANCE | PlaceJson(how="guessed", pue=1.2)  # type: ignore[typeddict-i
 WORLD = FRANCE | PlaceJson(  # type: ignore[typeddict-item]
     name="World", zone="WORLD", g_per_kwh=473.0, how="assumed"
 )
+CALIFORNIA = FRANCE | PlaceJson(  # type: ignore[typeddict-item]
+    name="California",
+    zone="CAISO_NORTH",
+    g_per_kwh=412.0,
+    kind="marginal",
+    source="WattTime",
+    year=2026,
+    held="live, since 14:00 UTC",
+)
 
 
 def totals(
@@ -52,6 +63,9 @@ def totals(
     estimated_j: RangeList | None,
     carbon_g: RangeList | None,
     estimated_share: float | None = 0.0,
+    kind: str | None = "average",
+    *,
+    doubtful: bool = False,
 ) -> LiveTotalsJson:
     return LiveTotalsJson(
         runs=runs,
@@ -59,6 +73,8 @@ def totals(
         measured_j=measured_j,
         estimated_j=estimated_j,
         carbon_g=carbon_g,
+        kind=kind,
+        doubtful=doubtful,
         estimated_share=estimated_share,
     )
 
@@ -132,8 +148,8 @@ EXAMPLES: dict[str, LiveJson] = {
         over_s=1.0,
         estimated_w=(11.0, 27.0, 66.2),
         devices=[CPU_ESTIMATED, MEMORY_ESTIMATED],
-        notebook=ESTIMATED,
-        session=ESTIMATED,
+        notebook=ESTIMATED | {"doubtful": True},  # type: ignore[arg-type]
+        session=ESTIMATED | {"doubtful": True},  # type: ignore[arg-type]
         place=GUESSED,
     ),
     "running_mixed": message(
@@ -145,9 +161,17 @@ EXAMPLES: dict[str, LiveJson] = {
         estimated_w=(11.0, 27.0, 66.2),
         devices=[GPU, CPU_ESTIMATED, MEMORY_ESTIMATED],
         notebook=totals(
-            7, 810.0, (252_000.0, 12_600.0), (8_900.0, 21_900.0, 53_600.0), (2.95, 3.37, 3.9), 0.08
+            7,
+            810.0,
+            (252_000.0, 12_600.0),
+            (8_900.0, 21_900.0, 53_600.0),
+            (2.95, 3.37, 3.9),
+            0.08,
+            doubtful=True,
         ),
-        session=totals(1, 700.0, (218_680.0, 10_934.0), (7_700.0, 18_900.0, 46_340.0), None),
+        session=totals(
+            1, 700.0, (218_680.0, 10_934.0), (7_700.0, 18_900.0, 46_340.0), None, None, None
+        ),
         place=WORLD,
     ),
     "gpu_asleep": message(
@@ -168,8 +192,8 @@ EXAMPLES: dict[str, LiveJson] = {
         running_s=3.0,
         over_s=1.0,
         devices=[device("CPU", "", reason="permission denied")],
-        notebook=totals(1, 3.0, None, None, None, None),
-        session=totals(1, 3.0, None, None, None, None),
+        notebook=totals(1, 3.0, None, None, None, None, None),
+        session=totals(1, 3.0, None, None, None, None, None),
         place=None,
     ),
     "idle": message(
@@ -182,6 +206,12 @@ EXAMPLES: dict[str, LiveJson] = {
         session=totals(1, 0.004, (0.02, 1.2), None, (0.0, 2.5e-7, 1.5e-5)),
     ),
     "off": message(measuring=False, notebook=ESTIMATED, session=ESTIMATED),
+    # Average by a fall-back in this session, both kinds in all time, and marginal from now on.
+    "fallen_back": message(
+        notebook=totals(3, 61.3, (234_560.0, 812.0), None, None, None, "average, marginal"),
+        session=totals(2, 41.0, (123_456.0, 812.0), None, (2.1, 2.2, 2.3), doubtful=True),
+        place=CALIFORNIA,
+    ),
     "gone": message(state="gone", path=None, place=None),
     "no_path": message(path=None, notebook=ESTIMATED, session=ESTIMATED),
     "many_gpus": message(

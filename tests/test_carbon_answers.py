@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
+from math import inf, nan
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_energy.carbon.answers import in_order
+from jupyter_energy.carbon.answers import checked, in_order
 from jupyter_energy.carbon.base import Interval, Signal
 from jupyter_energy.carbon.known import Known, from_text, to_text
+from jupyter_energy.errors import ProviderError
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 RANK = {"forecast": 0, "estimated": 1, "measured": 2}
@@ -69,3 +72,33 @@ def test_what_is_known_comes_back_from_its_text_to_the_last_digit(found: list[In
     )
     known = Known(signal, NOON, None, None)
     assert from_text(to_text(known)) == known
+
+
+def of(start: datetime, end: datetime, step_s: float = 900.0) -> Signal:
+    return Signal(
+        *("fr", "France", "average", "production", "lifecycle", step_s, "Us", "", NOON),
+        (Interval(start, end, 43.0, "measured"),),
+    )
+
+
+@pytest.mark.parametrize(
+    "signal",
+    [
+        of(NOON, NOON),
+        of(NOON, NOON - timedelta(minutes=1)),
+        of(NOON.replace(tzinfo=None), NOON.replace(tzinfo=None) + timedelta(minutes=1)),
+        of(NOON, datetime.max.replace(tzinfo=UTC)),
+        of(datetime.min.replace(tzinfo=UTC), NOON),
+        *(of(NOON, minutes(1), step_s) for step_s in (0.0, -1.0, nan, inf, 1e300)),
+    ],
+)
+def test_a_signal_that_cannot_be_is_garbage(signal: Signal) -> None:
+    with pytest.raises(ProviderError) as raised:
+        checked(signal, "The grid")
+    assert raised.value.kind == "garbage"
+
+
+def test_moments_of_another_zone_are_brought_to_utc() -> None:
+    paris = timezone(timedelta(hours=1))
+    (interval,) = checked(of(NOON.astimezone(paris), minutes(15).astimezone(paris)), "x").intervals
+    assert (interval.start.hour, interval.start.tzinfo, interval.end) == (12, UTC, minutes(15))

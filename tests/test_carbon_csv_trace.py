@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_energy.carbon import provider
+from jupyter_energy.carbon.answers import MOST_INTERVALS
 from jupyter_energy.carbon.base import Query, Signal
 from jupyter_energy.carbon.csv_trace import file_reader
 from jupyter_energy.carbon.feed import feed_for
@@ -87,7 +89,9 @@ def test_of_a_file_with_several_zones_one_must_be_named(file: Path) -> None:
     "text",
     [
         "time (UTC),g_per_kwh\n2026-01-01 00:00,100\n2026-01-01 01:00,200\n",
-        "timestamp,carbon_intensity\n2026-01-01T00:00:00Z,100\n2026-01-01T01:00:00Z,200\n",
+        "datetime_utc,g per kWh\n2026-01-01 00:00,100\n2026-01-01 01:00,200\n",
+        "Datetime (UTC) - start,gCO₂eq/kWh\n2026-01-01 00:00,100\n2026-01-01 01:00,200\n",
+        "timestamp,intensity g/kWh\n2026-01-01T00:00:00Z,100\n2026-01-01T01:00:00Z,200\n",
         "datetime;gCO2/kWh\n2026-01-01T00:00+00:00;100,0\n2026-01-01T02:00+01:00;200,0\n",
         "start\tintensity g/kWh\n1767225600\t100\n1767229200\t200\n",
         "\ufefftime (UTC),g_per_kwh\r\n2026-01-01 00:00,100\r\n\r\n2026-01-01 01:00,200\r\n",
@@ -103,10 +107,31 @@ def test_times_and_figures_are_found_by_the_names_of_their_columns(file: Path, t
     assert signal.source == "trace.csv (taken as average, lifecycle: its column does not say)"
 
 
-def test_marginal_figures_are_called_marginal(file: Path) -> None:
-    text = "time (UTC),moer g/kWh\n2026-01-01 00:00,100\n2026-01-01 00:05,200\n"
-    signal = read(file, text)
-    assert (signal.kind, signal.step_s, signal.source) == ("marginal", 300, "trace.csv")
+@pytest.mark.parametrize(
+    ("column", "means", "said"),
+    [
+        ("moer g/kWh", ("marginal", "direct"), ""),
+        ("marginal_direct_g_per_kwh", ("marginal", "direct"), ""),
+        ("marginal gCO2/kWh", ("marginal", "lifecycle"), "taken as lifecycle"),
+        ("indirect and direct, g/kWh (LCA)", ("average", "lifecycle"), ""),
+        ("g/kWh, indirect", ("average", "lifecycle"), "taken as average, lifecycle"),
+        ("carbon_intensity", ("average", "lifecycle"), "taken as g/kWh, average, lifecycle"),
+        ("direct carbon intensity", ("average", "direct"), "taken as g/kWh"),
+    ],
+)
+def test_what_a_column_does_not_say_of_its_figures_the_line_does(
+    file: Path, column: str, means: tuple[str, str], said: str
+) -> None:
+    signal = read(file, f'time (UTC),"{column}"\n2026-01-01 00:00,100\n2026-01-01 00:05,200\n')
+    assert (signal.kind, signal.scope) == means
+    assert signal.step_s == 300
+    told = f" ({said}: its column does not say)" if said else ""
+    assert signal.source == f"trace.csv{told}"
+
+
+def test_a_column_of_forecasts_holds_forecasts(file: Path) -> None:
+    text = "time (UTC),direct forecast (g/kWh)\n2026-01-01 00:00,100\n2026-01-01 01:00,200\n"
+    assert {i.quality for i in read(file, text).intervals} == {"forecast"}
 
 
 def hours(*figures: str) -> str:
@@ -134,7 +159,19 @@ def test_of_two_figures_for_one_moment_the_later_counts_and_the_line_says_so(fil
         ("a,b\n1,2\n", "no column of times"),
         ("time (UTC),price\n2026-01-01,3\n", "no column of figures in g/kWh"),
         ("time (UTC),intensity lbs/MWh\n2026-01-01,3\n", "not in g/kWh"),
-        ("time (UTC),intensity kg/kWh\n2026-01-01,3\n", "not in g/kWh"),
+        *(
+            (f"time (UTC),intensity {unit}\n2026-01-01,3\n", "not in g/kWh")
+            for unit in (
+                *("kg/kWh", "mg/kWh", "(mgCO2/kWh)", "gCO2/MJ", "g/MWh", "g per MWh", "t/GWh"),
+                *("g_per_mj", "g/Wh", "lb/kWh", "kgCO2eq/kWh"),
+            )
+        ),
+        ("time (UTC),MOER\n2026-01-01 00:00,900\n2026-01-01 00:05,910\n", "lb/MWh"),
+        *(
+            (f"time ({zone}),g_per_kwh\n2026-01-01 00:00,3\n2026-01-01 01:00,3\n", "do not say")
+            for zone in ("UTC+1", "UTC+01:00", "UTC -5", "UTC\u22125", "utc_offset", "CET")
+        ),
+        ("date,g/kWh\n20260131,300\n20260201,310\n", "2 of 2 rows cannot be read"),
         ("time (UTC),a g/kWh,b g/kWh\n2026-01-01,3,4\n", "2 columns of figures"),
         ("time,g_per_kwh\n2026-01-01 00:00,3\n2026-01-01 01:00,3\n", "do not say their zone"),
         ("time (UTC),g_per_kwh\n2026-01-01 00:00,3\n", "fewer than two values"),
@@ -147,6 +184,41 @@ def test_a_file_that_is_none_is_refused_with_what_is_wrong(
     file: Path, text: str | bytes, says: str
 ) -> None:
     assert says in why(file, text)
+
+
+def rows(number: int, text: str = "") -> str:
+    """Minutes in UTC since 2026, one figure each."""
+    first = int(START.timestamp())
+    made = [f"{first + 60 * n},100{text}" for n in range(number)]
+    return "\n".join(["time,g_per_kwh,zone id", *made])
+
+
+def test_a_file_with_too_many_rows_is_refused_after_those_that_a_year_has(file: Path) -> None:
+    # What comes long behind is not read: it is no text.
+    said = why(file, rows(MOST_INTERVALS + 1000, ",FR").encode() + b"\n\xff")
+    assert f"more than {MOST_INTERVALS} rows" in said
+
+
+def test_a_file_that_has_not_changed_is_not_read_anew(file: Path) -> None:
+    made, get = provider("csv_trace"), file_reader(str(file))
+
+    def told(region: str = "FR") -> Signal:
+        return made.fetch(Query(region, NOW - timedelta(days=1), NOW, NOW, {}), get)
+
+    file.write_text(DOWNLOAD)
+    first = told()
+    at = file.stat().st_mtime_ns
+    # As long as before, and written at the same moment: whoever looked inside would see it.
+    file.write_text(DOWNLOAD.replace("31.25", "99.25"))
+    os.utime(file, ns=(at, at))
+    assert told().intervals == first.intervals
+    os.utime(file, ns=(at, at + 10**9))
+    assert told().intervals[0].g_per_kwh == 99.25
+    with pytest.raises(ProviderError, match="no rows of 'DE'"):
+        told("DE")
+    file.unlink()
+    with pytest.raises(ProviderError, match="cannot be read"):
+        told()
 
 
 def test_a_file_that_is_not_there_is_told(file: Path) -> None:
@@ -182,3 +254,46 @@ def test_a_file_is_of_the_users_own_place_and_of_no_other(file: Path) -> None:
     assert said_why == "the file of Energy.csv_trace is not of DE, but of your own zone"
     # What the file does not reach is not known, and not the last value of the year.
     assert feed.between("FR", NOW, NOW)[0] is None
+
+
+@pytest.mark.parametrize(
+    ("zone", "ids", "chosen", "g_per_kwh"),
+    [
+        ("FR", "FR", "", 31.25),
+        ("EM:FR", "FR", "", 31.25),
+        ("aws:eu-west-3", "FR", "", 31.25),
+        ("FR", "DE", "", None),
+        ("EM:DK-DK1", "DK-DK2", "", None),
+        # Of a state, or where nothing is set, nobody but the user can tell which file is right.
+        ("US-CA", "US-CAL-CISO", "", None),
+        ("US-CA", "US-CAL-CISO", "US-CAL-CISO", 31.25),
+        ("WORLD", "FR", "", None),
+        ("WORLD", "FR", "FR", 31.25),
+    ],
+)
+def test_a_file_that_names_another_place_is_refused_and_says_what_makes_it_count(
+    file: Path, zone: str, ids: str, chosen: str, g_per_kwh: float | None
+) -> None:
+    file.write_text(DOWNLOAD.replace(",FR,", f",{ids},"))
+    said = {"ZONE": zone, "PROVIDER": "csv_trace", "CSV_TRACE": str(file), "PROVIDER_ZONE": chosen}
+    settings = Energy(environ={f"JUPYTER_ENERGY_{name}": value for name, value in said.items()})
+    assert settings.complaints == []
+    feed = feed_for(settings, {})
+    assert feed is not None
+    feed.refresh(zone)
+    signal, why_not = feed.between(zone, START, START + timedelta(minutes=1))
+    assert (signal and signal.intervals[0].g_per_kwh) == g_per_kwh
+    if g_per_kwh is None:
+        assert f"but of '{ids}'" in str(why_not)
+        trouble = feed.known(zone).trouble
+        assert trouble is not None
+        assert trouble.remedy == f"if '{ids}' is your place, set Energy.provider_zone to it"
+
+
+def test_a_file_that_names_no_place_is_of_the_place_that_is_set(file: Path) -> None:
+    file.write_text(hours("100", "200"))
+    said = {"ZONE": "WORLD", "PROVIDER": "csv_trace", "CSV_TRACE": str(file)}
+    feed = feed_for(Energy(environ={f"JUPYTER_ENERGY_{k}": v for k, v in said.items()}), {})
+    assert feed is not None
+    feed.refresh("WORLD")
+    assert feed.between("WORLD", START, START + timedelta(minutes=1))[0] is not None

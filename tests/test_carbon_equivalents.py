@@ -12,7 +12,11 @@ from jupyter_energy.display import grams, html, text
 
 
 @pytest.mark.parametrize(
-    "zone", ["FR", "NO", "EM:DE", "EM:SE-SE3", "DK", "aws:eu-west-3", "azure:westeurope"]
+    "zone",
+    [
+        *("FR", "NO", "EM:DE", "EM:SE-SE3", "DK", "aws:eu-west-3", "azure:westeurope"),
+        *("FR, DE", "aws:eu-west-3, EM:SE-SE3, NO"),
+    ],
 )
 def test_in_the_countries_of_the_european_figure_it_is_taken(zone: str) -> None:
     assert car_for(zone).g_per_km == 106.8
@@ -30,13 +34,20 @@ def test_in_the_countries_of_the_european_figure_it_is_taken(zone: str) -> None:
         "aws:eu-west-2",
         "aws:none",
         "FRANCE",
-        "FR, US",
+        "US-CA, GB",
         "",
         None,
     ],
 )
 def test_elsewhere_it_is_the_figure_of_the_us(zone: str | None) -> None:
     assert car_for(zone).words == "average petrol car in the US"
+
+
+@pytest.mark.parametrize("zone", ["FR, US", "aws:eu-west-2, DE", "WORLD, FR"])
+def test_of_places_in_europe_and_elsewhere_no_car_is_that_of_both(zone: str) -> None:
+    assert car_for(zone) is None
+    assert grams.equivalent(examples.carbon(500.0, zone=zone)) is None
+    assert grams.equivalent(examples.carbon(500.0, zone="FR, DE")) is not None
 
 
 def test_the_figure_of_the_us_is_its_mile_in_kilometres() -> None:

@@ -120,6 +120,23 @@ def test_a_cell_that_runs_has_the_service_asked_on_another_thread_which_then_end
     assert len(grid.queries) == 1
 
 
+@pytest.mark.parametrize(("runs", "asked"), [(True, ["fr", "fr", "de"]), (False, ["fr", "de"])])
+def test_what_a_cell_wanted_is_asked_once_though_it_is_over_and_again_only_while_one_runs(
+    grid: Grid, clock: Clock, runs: bool, asked: list[str]
+) -> None:
+    feed = Feed(grid, never, now=clock, linger_s=5.0, is_running=lambda: runs)
+    feed.wanted("FR")
+    assert grid.asked.wait(10)
+    grid.asked.clear()
+    clock.go(hours=1)  # the value is old, and the place was wanted a moment ago
+    feed.wanted("DE")
+    while len(grid.queries) < len(asked):
+        assert grid.asked.wait(10)
+        grid.asked.clear()
+    feed.close()
+    assert sorted(query.region for query in grid.queries) == sorted(asked)
+
+
 def test_what_is_younger_than_a_step_is_not_asked_again_and_what_is_older_is(
     feed: Feed, grid: Grid, clock: Clock
 ) -> None:
@@ -443,6 +460,21 @@ def test_after_the_end_nothing_is_asked(feed: Feed, grid: Grid) -> None:
     assert grid.queries == []
 
 
+def test_a_question_that_the_end_comes_before_is_not_sent_and_no_failure_for_other_kernels(
+    tmp_path: Path,
+) -> None:
+    with Service(lambda _: Told(503)).running() as service:
+        chosen = settings(tmp_path, PROVIDER="energy_charts", PROVIDER_URL=service.url)
+        feed, other = feed_for(chosen, {}), feed_for(chosen, {})
+        assert feed is not None
+        assert other is not None
+        feed.close()
+        feed.refresh("FR")  # as the thread does that is on its way to it
+        assert service.asked == []
+        other.recall("FR")
+        assert other.between("FR", NOON, NOON) == (None, "Energy-Charts has not been asked yet")
+
+
 def test_the_end_waits_for_no_service_that_hangs(feed: Feed, grid: Grid) -> None:
     grid.gate = threading.Event()
     feed.wanted("FR")
@@ -519,5 +551,5 @@ def test_a_third_partys_region_that_fails_is_told_without_its_text(clock: Clock)
 def test_a_region_whose_grid_is_not_sure_is_not_asked_for(tmp_path: Path) -> None:
     feed = feed_for(settings(tmp_path, PROVIDER="energy_charts"), {})
     assert feed is not None
-    for zone in ("aws:us-west-2", "aws:eu-north-1", "US-CA", "WORLD"):
+    for zone in ("aws:us-west-2", "aws:eu-north-1", "US-CA"):
         assert "Energy-Charts has no figures for" in str(feed.between(zone, NOON, NOON + STEP)[1])

@@ -186,6 +186,9 @@ def test_neither_token_nor_project_number_is_ever_told() -> None:
         (b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\neu-west-3",),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\neu",),
         (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",),
+        # More bytes than fit into a number of the machine.
+        (b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 30 + b"\r\n\r\neu",),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"f" * 30 + b"\r\neu",),
         (b"HTTP/9 hello\r\n\r\n",),
         (b"\r\n\r\n",),
     ],

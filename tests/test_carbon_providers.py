@@ -325,6 +325,13 @@ def test_a_redirection_in_a_circle_ends() -> None:
     assert error.kind == "refused"
 
 
+def test_a_server_that_speaks_no_tls_where_it_should_is_told_no_token() -> None:
+    with Service(MAPS.answer).running() as served, pytest.raises(ProviderError) as raised:
+        asked_at(served.url.replace("http:", "https:"), MAPS)
+    assert raised.value.kind == "unreachable"
+    assert served.asked == []
+
+
 def test_a_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     with Service(lambda asked: FRANCE.answer(replace(asked, path="/co2eq"))).running() as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
@@ -404,6 +411,18 @@ def test_where_an_account_sees_no_forecast_the_values_that_it_sees_count() -> No
 
     def answer(asked: Asked) -> Told:
         return Told(403) if asked.path == "/v3/forecast" else service.answer(asked)
+
+    with Service(answer).running() as served:
+        assert points(asked_at(served.url, service)) == service.points[:2]
+
+
+@pytest.mark.parametrize("name", ["watttime", "electricity_maps_paid"])
+@pytest.mark.parametrize("told", [Told(500), Told(429), Told(200, b"<html>"), Told(404)])
+def test_a_forecast_that_fails_costs_none_of_the_values_that_came(name: str, told: Told) -> None:
+    service = SERVICES[name]
+
+    def answer(asked: Asked) -> Told:
+        return told if asked.path.endswith("/forecast") else service.answer(asked)
 
     with Service(answer).running() as served:
         assert points(asked_at(served.url, service)) == service.points[:2]

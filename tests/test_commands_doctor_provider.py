@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 from shell import Shell
 from standins.carbon_services import TOKEN
+from standins.metadata import aws, standing
 from standins.web_server import Asked, Service, Told
+
+from jupyter_energy.carbon.metadata import ADDRESS_VARIABLE
 
 
 @pytest.fixture
@@ -50,21 +53,24 @@ def test_a_provider_that_works_tells_its_last_value_what_it_means_and_its_age(sh
     assert row.split()[:2] == ["works", "energy_charts"]
     for word in ("43 g CO2e/kWh", "measured", "average, production based", "CC BY 4.0", "ago"):
         assert word in row
-    assert f"Network: Energy-Charts ({served.url}) is asked while cells run, nothing else" in text
+    who = f"Energy-Charts ({served.url})"
+    assert f"Network: {who} is asked while cells run and by doctor; nothing else" in text
     assert (found["state"], found["g_per_kwh"], found["kind"]) == ("works", 43.0, "average")
-    assert found["remedy"] is None
+    assert (found["asked_as"], found["remedy"]) == ("fr", None)
+    assert "asked as fr " in row
 
 
 def test_a_provider_that_fails_tells_why_and_the_one_thing_to_do(shell: Shell) -> None:
     with Service(lambda _: Told(401, TOKEN.encode())).running() as served:
         choose(shell, "electricity_maps", served.url)
         without = seen(shell)
+        assert without["asked_as"] == "FR"
         assert served.asked == []
         shell.environ["JUPYTER_ENERGY_ELECTRICITY_MAPS_TOKEN"] = TOKEN
         refused = seen(shell)
     assert (without["state"], without["detail"].split(" since")[0]) == (
         "failed",
-        "Electricity Maps wants a token",
+        "asked as FR: Electricity Maps wants a token",
     )
     assert "JUPYTER_ENERGY_ELECTRICITY_MAPS_TOKEN" in without["remedy"]
     assert "does not know this token (HTTP 401)" in refused["detail"]
@@ -90,3 +96,42 @@ def test_a_provider_that_there_is_not_is_a_complaint_and_not_a_failure(shell: Sh
     assert "provider_url holds more than a host and a path" in text
     assert "geheim" not in text
     assert "Network: not used" in text
+
+
+def network(shell: Shell) -> str:
+    """Who is asked over a network, as text."""
+    lines = shell("doctor").stdout.splitlines()
+    (line,) = [line for line in lines if line.startswith("Network: ")]
+    return line
+
+
+def test_a_cloud_that_is_asked_for_the_region_is_told_and_where_it_is(shell: Shell) -> None:
+    vendor = shell.sysfs / "class/dmi/id/sys_vendor"
+    vendor.parent.mkdir(parents=True)
+    vendor.write_text("Amazon EC2\n")
+    with standing(aws()) as stands:
+        shell.environ[ADDRESS_VARIABLE] = stands.address
+        assert network(shell) == "Network: not used"  # the place is set
+        assert stands.asked == []
+        shell.environ["JUPYTER_ENERGY_ZONE"] = "auto"
+        (listed,) = json.loads(shell("doctor", "--json").stdout)["network"]
+        assert stands.asked
+        who = "Amazon EC2's metadata service"
+        assert listed == {"who": who, "address": stands.address, "when": "for the region, once"}
+        before = len(stands.asked)
+        shell.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+        assert network(shell) == "Network: not used"
+        assert len(stands.asked) == before
+
+
+def test_a_file_is_read_without_a_network_and_told_with_the_zone_of_its_rows(
+    shell: Shell, tmp_path: Path
+) -> None:
+    hour = int(time.time()) // 3600 * 3600
+    trace = tmp_path / "grid.csv"
+    trace.write_text(f"time (UTC),g/kWh\n{hour - 3600},50\n{hour},60\n")
+    more = {"PROVIDER": "csv_trace", "CSV_TRACE": str(trace)}
+    shell.environ |= {f"JUPYTER_ENERGY_{name}": value for name, value in more.items()}
+    assert network(shell) == f"Network: not used; carbon intensity from {trace}"
+    found = seen(shell)
+    assert (found["state"], found["g_per_kwh"], found["asked_as"]) == ("works", 60.0, "FR")

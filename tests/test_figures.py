@@ -142,6 +142,40 @@ def test_the_totals_so_far_lead_to_those_at_the_end(desk: MakeDesk) -> None:
     assert at.idle()["session"]["runs"] == 2
 
 
+def test_totals_tell_what_they_were_made_with_after_the_place_is_another(
+    desk: MakeDesk, tmp_path: Path
+) -> None:
+    """Cells at a guessed place stay doubtful once it is set, and two kinds are named as two."""
+    sensor = gpu()
+    at = desk(sensor)
+
+    def cell() -> None:
+        window = at.open()
+        sensor.value, at.now.s = sensor.value + 300.0, at.now.s + 1.0
+        at.monitor.close_window(window, "ok")
+
+    cell()
+    at.monitor.settings.zone = "FR"
+    at.monitor.factors.recall()
+    first = at.idle()
+    assert first["place"] is not None
+    assert first["place"]["how"] == "set"
+    assert first["session"]["carbon_g"] is not None
+    assert first["session"]["doubtful"]
+    assert "kind" not in first["session"]  # it is that of the place
+    trace = tmp_path / "moer.csv"
+    trace.write_text(
+        "datetime,MOER g_per_kwh\n2025-03-01T00:00Z,700\n2025-03-01T01:00Z,700\n", encoding="utf-8"
+    )
+    at.monitor.settings.csv_trace = str(trace)
+    at.monitor.settings.provider = "csv_trace"
+    at.monitor.factors.recall()
+    cell()
+    both = at.idle()
+    assert both["session"]["carbon_g"] is None
+    assert both["session"]["kind"] == "average, marginal"
+
+
 def test_an_estimate_is_a_range_and_is_never_added_to_what_is_measured(desk: MakeDesk) -> None:
     measured, estimated = gpu(), cpu_estimated()
     at = desk(measured, estimated)

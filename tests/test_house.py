@@ -96,8 +96,8 @@ SHARED = {
     },
     "carbon": {
         *("address", "answers", "asked_as", "base", "cache", "embodied", "emissions"),
-        *("equivalents", "feed", "here", "known", "metadata", "place", "platforms", "regions"),
-        *("tables", "tokens", "web", "weighting", "zones"),
+        *("equivalents", "feed", "here", "known", "late_web", "metadata", "place", "platforms"),
+        *("regions", "tables", "tokens", "web", "weighting", "zones"),
     },
     "commands": {
         "base",

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import a_record, in_zone, records
 
+from jupyter_energy.display.grams import carbon_short
 from jupyter_energy.model import Record
-from jupyter_energy.schema import totals_from_records
+from jupyter_energy.schema import CarbonJson, totals_from_records
 from jupyter_energy.tally import Tally
 from jupyter_energy.uncertainty import Range, Uncertain
 
@@ -37,6 +38,12 @@ runs_near_each_other = st.lists(
 )
 
 
+def looks_estimated(carbon: CarbonJson) -> bool:
+    """Whether a summary shows these grams as no more than an estimate."""
+    short = carbon_short(carbon)
+    return short is not None and short.look == "estimated"
+
+
 @given(runs_near_each_other)
 def test_a_tally_gives_the_totals_of_all_its_records(runs: list[Record]) -> None:
     tally = Tally()
@@ -57,6 +64,10 @@ def test_a_tally_gives_the_totals_of_all_its_records(runs: list[Record]) -> None
         assert found.estimated_j is not None
         assert near(found.estimated_j.high, expected["estimated_j"]["high"])
     carbon = expected["carbon_g"]
+    parts = [] if carbon is None else carbon["parts"] or [carbon]
+    assert set(found.grams) == {part["kind"] for part in parts}
+    measured = [part | {"estimated_share": 0.0} for part in parts]
+    assert found.doubtful == any(looks_estimated(part) for part in measured)
     if carbon is None or carbon["mid"] is None:
         assert found.carbon_g is None
         assert found.estimated_share is None

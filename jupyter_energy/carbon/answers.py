@@ -6,8 +6,7 @@ sends one absurd figure may have sent others that only look right.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -19,6 +18,8 @@ from .base import Interval, Quality, Reply, Signal
 
 # No grid comes near: coal is about 1000 g CO2e/kWh over its life cycle (IPCC AR5, WG3, annex III).
 MOST_G_PER_KWH = 3000.0
+# A month: what is longer is no live signal.
+LONGEST_STEP_S = 31 * 24 * 3600.0
 # A year in steps of five minutes.
 MOST_INTERVALS = 366 * 24 * 12
 _RANK = {"forecast": 0, "estimated": 1, "measured": 2}
@@ -32,6 +33,13 @@ def garbage(title: str, what: str) -> ProviderError:
 def empty(title: str) -> ProviderError:
     """The error of an answer without a value."""
     return ProviderError(f"{title} has no value for this place now", "empty")
+
+
+def raise_if_alone(problem: ProviderError, values: Sized) -> None:
+    """Raises what kept a forecast from us, unless there are values of what was, which count without
+    it, or the account is not for forecasts. It is asked for again in half an hour."""
+    if not values and problem.kind not in ("denied", "forbidden", "refused", "empty"):
+        raise problem
 
 
 def document(reply: Reply, title: str) -> dict[str, Any]:
@@ -122,13 +130,22 @@ def checked(signal: Signal, title: str) -> Signal:
     """
     if not signal.intervals:
         raise empty(title)
+    intervals = []
     for interval in signal.intervals:
         grams(interval.g_per_kwh, title)
-        zoned = interval.start.tzinfo is not None and interval.end.tzinfo is not None
-        if not zoned or interval.end <= interval.start:
+        start, end = _utc(interval.start), _utc(interval.end)
+        if start is None or end is None or end <= start:
             raise garbage(title, "an interval that is none")
         if interval.quality not in get_args(Quality):
             raise garbage(title, "a value of a kind that is not known")
-    if not (math.isfinite(signal.step_s) and signal.step_s > 0):
+        intervals.append(replace(interval, start=start, end=end))
+    if not 0 < signal.step_s <= LONGEST_STEP_S:  # false for NaN as well
         raise garbage(title, "a step that is none")
-    return replace(signal, intervals=in_order(signal.intervals))
+    return replace(signal, intervals=in_order(intervals))
+
+
+def _utc(moment: datetime) -> datetime | None:
+    """The same moment in UTC; None where its zone is not told, or no clock of ours gets there."""
+    if moment.tzinfo is None or not foreign.FIRST_YEAR <= moment.year <= foreign.LAST_YEAR:
+        return None
+    return moment.astimezone(UTC)

@@ -7,39 +7,49 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..errors import UnknownZone
+from .place import WORLD
 
 if TYPE_CHECKING:
     from ..config import Energy
 
 
-def asked_as(settings: Energy, environ: Mapping[str, str]) -> Callable[[str], str]:
+# Of no one grid, so no service has live values of them; G20 is also a postcode in Glasgow.
+_MANY_GRIDS = frozenset({WORLD, "G20"})
+# Whether a zone is the user's own place: what the settings say of that holds for no other one.
+IsHome = Callable[[str], bool]
+
+
+def asked_as(settings: Energy, is_home: IsHome) -> Callable[[str], str]:
     """What a zone is asked as: the user's word for the place in the settings, else itself."""
-    is_home = _home(settings, environ)
 
     def place(zone: str) -> str:
         named = settings.provider_zone
-        return named if named and is_home(zone) else zone
+        if named and is_home(zone):
+            return named
+        if zone.upper() in _MANY_GRIDS:
+            raise UnknownZone(f"no service has live values of {zone}: set Energy.zone to a place")
+        return zone
 
     return place
 
 
-def of_file(settings: Energy, environ: Mapping[str, str]) -> Callable[[str], str]:
-    """The same of a file, which is of the place in the settings and of no other."""
-    is_home = _home(settings, environ)
+def of_file(settings: Energy, is_home: IsHome) -> Callable[[str], str]:
+    """The zone that rows of a file must be of, where they name one: a file is of the user's own
+    place, and of no other."""
 
     def place(zone: str) -> str:
         if not is_home(zone):
             raise UnknownZone(
                 f"the file of Energy.csv_trace is not of {zone}, but of your own zone"
             )
-        return settings.provider_zone
+        named = settings.provider_zone or grid_of(zone) or zone
+        return named.removeprefix("EM:")
 
     return place
 
 
-def _home(settings: Energy, environ: Mapping[str, str]) -> Callable[[str], bool]:
-    """Whether a zone is the one that the settings or the time zone name: what they say of it holds
-    for no other, such as one by `--zone`."""
+def home_of(settings: Energy, environ: Mapping[str, str]) -> IsHome:
+    """Whether a zone is the one that the settings or the time zone name; no cloud is asked."""
     from . import intensity
 
     homes: dict[str | None, str | None] = {}  # by what the settings say

@@ -2,7 +2,8 @@
 
 `Energy.csv_trace` names it. One column holds moments (UTC, or with their zone), one figures in
 g/kWh; the first line names them. No network. Of Electricity Maps' columns the life cycle's is
-taken, and the direct one's only where it is alone. Rows that cannot be are left out and counted.
+taken, and the direct one's only where it is alone. Rows that cannot be are left out and counted;
+what the name of a column does not say is told with each figure.
 """
 
 from __future__ import annotations
@@ -10,79 +11,112 @@ from __future__ import annotations
 import csv
 import io
 import re
+import stat
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from .. import foreign
 from ..errors import ProviderError
 from ..plain_text import clean
-from .answers import MOST_G_PER_KWH, after, in_order
+from .answers import MOST_G_PER_KWH, MOST_INTERVALS, after, in_order
 from .base import Get, Interval, Provider, Quality, Query, Reply, Signal
 
-# The file is read anew so often, as it may grow.
+T = TypeVar("T")
+# The file is looked at so often, as it may grow.
 _STEP_S = 3600.0
-_MOST_BYTES = 64 * 2**20
+# A year of Electricity Maps in steps of five minutes takes 16 MB.
+_MOST_BYTES = 32 * 2**20
 _TIME = re.compile(
     r"date.?time|time.?stamp|(point|start)?.?time\b|^(from|start|date|utc)\b", re.ASCII
 )
-_VALUE = re.compile(r"intensity|g ?/ ?kwh|g_per_kwh|gco2|co2e? ?g|moer")
-_NO_VALUE = re.compile(r"%|percent|index|source|method")
+_G_PER_KWH = re.compile(r"(?<![a-z])g(ram)?s?[^a-z]?(co.{0,8})?[ _]*(/|per) ?_?kwh")
+_VALUE = re.compile(rf"intensity|{_G_PER_KWH.pattern}|gco2|co2e? ?g|moer")
+_NO_VALUE = re.compile(r"%|percent|index|source|method|version")
 # Of these a figure is not in g/kWh, whatever else its column's name says.
-_OTHER_UNIT = re.compile(r"lbs?\b|lbs?[_ /]|kg|/ ?mwh|per_mwh|tonne|t ?/")
+_OTHER_UNIT = re.compile(
+    r"(?<![a-z])[mµ]g|lbs?\b|lbs?[_ /]|kg|tonne|t ?/|(/|per[ _]) ?([mgt]?wh|[kmgt]?j)(?![a-z])"
+)
+_UTC = re.compile(r"(?<![a-z])utc(?![a-z0-9]|[ _]*([+\-\u2212\u2013±]|offset))")
+_FORECAST = re.compile(r"forecast|predict|prognos")
+_DIRECT = re.compile(r"(?<![a-z])direct|moer")  # of power stations as they run (WattTime's MOER)
+# Seconds since 1970 have nine digits from 1973 on; 20260131 is a date.
+_SECONDS = re.compile(r"[0-9]{9,11}")
 _YES = frozenset({"true", "1", "yes"})
 _MOST_BAD = 0.5
 
 
 def file_reader(file: str) -> Get:
-    """Gives the content of a file where a service would be asked."""
+    """Gives the content of a file where a service would be asked, and 304 (RFC 9110, 15.4.5)
+    where it is as "if-none-match" says."""
 
-    def get(_path: str, _headers: Mapping[str, str]) -> Reply:
+    def get(_path: str, headers: Mapping[str, str]) -> Reply:
         if not file:
             raise _problem("no file is named: set Energy.csv_trace")
         path = Path(file).expanduser()
         why = None
         try:
+            found = path.stat()
+            if not stat.S_ISREG(found.st_mode):  # a named pipe would be waited for
+                raise OSError("it is no file")
+            etag = f"{found.st_ino}-{found.st_size}-{found.st_mtime_ns}"
+            if headers.get("if-none-match") == etag:
+                return Reply(304, {"etag": etag}, b"")
             with path.open("rb") as opened:
                 body = opened.read(_MOST_BYTES + 1)
         except OSError as error:
-            why = error.strerror or type(error).__name__
+            why = error.strerror or str(error) or type(error).__name__
         if why is not None:
             raise _problem(f"{path.name} cannot be read ({why})")
         if len(body) > _MOST_BYTES:
             raise _problem(f"{path.name} is larger than {_MOST_BYTES >> 20} MiB: leave years out")
-        return Reply(200, {"x-name": path.name}, body)
+        return Reply(200, {"x-name": path.name, "etag": etag}, body)
 
     return get
 
 
-@dataclass(frozen=True)
 class CsvTrace:
     """A table in a file; `region` is the zone whose rows count, "" where the file has one only."""
 
-    name: str = "csv_trace"
-    title: str = "the file"
-    step_s: float = _STEP_S
-    url: str = ""
-    secrets: tuple[str, ...] = ()
+    name = "csv_trace"
+    title = "the file"
+    step_s = _STEP_S
+    url = ""
+    secrets = ()
+
+    def __init__(self) -> None:
+        # What was read last, of which region, and which file that was.
+        self._read: tuple[str, str, Signal] | None = None
 
     def region(self, zone: str) -> str:
         """The zone as it stands in the file."""
         return zone
 
     def fetch(self, query: Query, get: Get) -> Signal:
-        """All of the file. Raises ProviderError."""
-        reply = get("", {})
+        """All of the file, which is read anew where it has changed. Raises ProviderError."""
+        known = self._read
+        if known is not None and known[0] == query.region:
+            reply = get("", {"if-none-match": known[1]})
+            if reply.status == 304:
+                return replace(known[2], fetched=query.now)
+        else:
+            reply = get("", {})
+        found = self._signal(query, reply)
+        self._read = query.region, reply.headers.get("etag", ""), found
+        return found
+
+    def _signal(self, query: Query, reply: Reply) -> Signal:
+        """What the file says."""
         table = _Table(clean(reply.headers["x-name"]), reply.body)
         points, bad = table.points(query.region)
-        if len(points) < 2:
-            raise _problem(f"{table.name} holds fewer than two values", "empty")
         if bad > _MOST_BAD * (bad + len(points)):
             raise _problem(f"{table.name}: {bad} of {bad + len(points)} rows cannot be read")
+        if len(points) < 2:
+            raise _problem(f"{table.name} holds fewer than two values", "empty")
         starts = sorted(points)
         step_s = _usual((b - a).total_seconds() for a, b in pairwise(starts))
         return Signal(
@@ -110,16 +144,11 @@ class _Table:
     def __init__(self, name: str, body: bytes) -> None:
         self.name = name
         self.zone = self.place = ""
-        text = None
-        try:
-            text = body.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            at = error.start
-        if text is None:
-            raise _problem(f"{name} is no UTF-8 text (byte {at})")
-        first = text[: text.find("\n")] if "\n" in text else text
+        # Read as it is used: the whole of it as text would take four times its size.
+        lines = io.TextIOWrapper(io.BytesIO(body), encoding="utf-8-sig", newline="")
+        first = self._told(lines.readline)
         self._delimiter = max(",;\t", key=first.count)
-        self._rows = csv.reader(io.StringIO(text, newline=""), delimiter=self._delimiter)
+        self._rows = csv.reader(chain([first], lines), delimiter=self._delimiter)
         names = [cell.strip() for cell in self._next() or []]
         self._names = [name.casefold() for name in names]
         self._time = self._column(_TIME, "times", "time (UTC)")
@@ -127,9 +156,17 @@ class _Table:
         said = self._names[self._value]
         self.is_electricity_maps = "zone id" in self._names and "gco₂eq/kwh" in said
         self.kind = "marginal" if re.search(r"marginal|moer", said) else "average"
-        self.scope = "direct" if "direct" in said else "lifecycle"
-        self._tells = bool(re.search(r"direct|life.?cycle|lca|marginal|moer", said))
-        self._is_utc = "utc" in self._names[self._time]
+        life_cycle = re.search(r"life.?cycle|lca", said)
+        self.scope = "direct" if _DIRECT.search(said) and not life_cycle else "lifecycle"
+        tells_scope = bool(life_cycle) or self.scope == "direct"
+        untold = {
+            "g/kWh": bool(_G_PER_KWH.search(said)) or self.is_electricity_maps,
+            self.kind: tells_scope or self.kind == "marginal",
+            self.scope: tells_scope,
+        }
+        self._taken = ", ".join(word for word, is_told in untold.items() if not is_told)
+        self._quality: Quality = "forecast" if _FORECAST.search(said) else "measured"
+        self._is_utc = bool(_UTC.search(self._names[self._time]))
 
     def points(self, zone: str) -> tuple[dict[datetime, tuple[float, Quality]], int]:
         """Value and quality by moment, and how many rows cannot be. Raises ProviderError."""
@@ -157,36 +194,48 @@ class _Table:
                 seen.add(where)
                 self.zone, self.place = clean(where), clean(_cell(row, names) or where)
             is_estimated = _cell(row, estimated).casefold() in _YES
-            points[start] = value, "estimated" if is_estimated else "measured"
+            points[start] = value, "estimated" if is_estimated else self._quality
         if len(seen) > 1 and not zone:
             several = ", ".join(sorted(seen)[:5])
             raise _problem(
                 f"{self.name} holds several zones: set Energy.provider_zone to {several}"
             )
         if seen and not points and zone:
-            raise _problem(f"{self.name} has no rows of {zone!r:.40}, but of {min(seen)!r:.40}")
+            raise ProviderError(
+                f"{self.name} has no rows of {zone!r:.40}, but of {min(seen)!r:.40}",
+                "garbage",
+                remedy=f"if {min(seen)!r:.40} is your place, set Energy.provider_zone to it",
+            )
         return points, bad
 
     def source(self, bad: int, rows: int) -> str:
         """Whose figures they are, and what is to be said of them."""
         name = f"Electricity Maps, {self.name}" if self.is_electricity_maps else self.name
         said = []
-        if not self._tells:
-            said.append(f"taken as {self.kind}, {self.scope}: its column does not say")
+        if self._taken:
+            said.append(f"taken as {self._taken}: its column does not say")
         if bad:
             said.append(f"{bad} of {rows} rows left out")
         # In brackets: notes, among which a source may be quoted, are parted by semicolons.
         return f"{name} ({', '.join(said)})" if said else name
 
     def _next(self) -> list[str] | None:
-        found = problem = None
+        found = self._told(lambda: next(self._rows, None))
+        if self._rows.line_num > 1 + MOST_INTERVALS:
+            raise _problem(
+                f"{self.name} holds more than {MOST_INTERVALS} rows: leave years or zones out"
+            )
+        return found
+
+    def _told(self, read: Callable[[], T]) -> T:
+        """What reading gives. Raises ProviderError, out of reach of what the file holds."""
         try:
-            found = next(self._rows, None)
+            return read()
         except csv.Error:
             problem = f"{self.name} is no CSV (line {self._rows.line_num})"
-        if problem is not None:
-            raise _problem(problem)
-        return found
+        except UnicodeDecodeError:
+            problem = f"{self.name} is no UTF-8 text"
+        raise _problem(problem)
 
     def _column(self, pattern: re.Pattern[str], what: str, example: str) -> int:
         for number, name in enumerate(self._names):
@@ -209,8 +258,14 @@ class _Table:
         chosen = (preferred or found)[0]
         if len(found) > 1 and len(preferred) != 1:
             raise _problem(f"{self.name} has {len(found)} columns of figures: leave one")
-        if _OTHER_UNIT.search(self._names[chosen]):
-            raise _problem(f"{self.name}: {self._names[chosen]!r:.60} is not in g/kWh: convert it")
+        said = self._names[chosen]
+        if _OTHER_UNIT.search(said):
+            raise _problem(f"{self.name}: {said!r:.60} is not in g/kWh: convert it")
+        if "moer" in said and not _G_PER_KWH.search(said):
+            raise _problem(
+                f"{self.name}: {said!r:.60} does not say its unit (WattTime's is lb/MWh): write "
+                "figures in g/kWh, and that into its name"
+            )
         return chosen
 
     def _place_of(self, name: str) -> int | None:
@@ -221,7 +276,7 @@ class _Table:
         found = foreign.moment(text)
         if found is None and self._is_utc:
             found = foreign.moment(f"{text}Z")
-        if found is None and text.isdecimal() and len(text) < 12:
+        if found is None and _SECONDS.fullmatch(text):
             return datetime.fromtimestamp(int(text), UTC) if foreign.seconds(int(text)) else None
         if found is None and foreign.moment(f"{text}Z") is not None:
             raise _problem(

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ..errors import ProviderError, UnknownZone
-from .answers import after, document, garbage, grams, in_order, moment, row, rows
+from .answers import after, document, garbage, grams, in_order, moment, raise_if_alone, row, rows
 from .base import Get, Interval, Provider, Quality, Query, Signal
 
 _STEP_S = 3600.0
@@ -77,7 +77,12 @@ class ElectricityMaps:
         if query.end > query.now:
             hours = max(1, round((query.end - query.now).total_seconds() / 3600))
             path = f"/carbon-intensity/forecast?{urlencode({**asked, 'horizonHours': hours})}"
-            found += [(one, True) for one in self._forecast(path, letter, get, zone)]
+            try:
+                told = document(get(path, letter), self.title)
+                self._zone(told, zone)
+                found += [(one, True) for one in rows(told.get("forecast"), self.title)]
+            except ProviderError as error:
+                raise_if_alone(error, found)
         return Signal(
             zone=zone,
             place=zone if cloud is None else f"{query.region} ({zone})",
@@ -94,20 +99,6 @@ class ElectricityMaps:
                 for start, g_per_kwh, quality in self._points(one, ahead)
             ),
         )
-
-    def _forecast(self, path: str, letter: Mapping[str, str], get: Get, zone: str) -> list[Any]:
-        """The forecast; none where the token is not for one. Raises ProviderError for all else."""
-        problem = None
-        try:
-            told = document(get(path, letter), self.title)
-        except ProviderError as error:
-            problem = error
-        if problem is None:
-            self._zone(told, zone)
-            return rows(told.get("forecast"), self.title)
-        if problem.kind in ("denied", "forbidden", "refused", "empty"):
-            return []
-        raise problem
 
     def _zone(self, told: Mapping[str, Any], wanted: str | None) -> str:
         """The zone of an answer, which must be the one that was wanted. Raises ProviderError."""

@@ -47,9 +47,13 @@ def charge_g(g_per_kwh: float | None, pue: float | None) -> float | None:
     return grams if grams > LEAST_CHARGE_G else None
 
 
-def car_for(zone: str | None) -> Car:
-    """The car to compare with in a zone ("FR", "EM:DE", "aws:eu-west-3"); None is anywhere."""
-    return cars()[_EUROPEAN if _country(zone or "") in _COVERED else _ELSEWHERE]
+def car_for(zone: str | None) -> Car | None:
+    """The car to compare with in a zone ("FR", "EM:DE", "aws:eu-west-3") or several ("FR, DE");
+    an unknown one is anywhere. None where they lie in and outside of Europe: no car is of both."""
+    is_covered = {_country(one.strip()) in _COVERED for one in (zone or "").split(",")}
+    if len(is_covered) > 1:
+        return None
+    return cars()[_EUROPEAN if is_covered == {True} else _ELSEWHERE]
 
 
 def _country(zone: str) -> str | None:

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 from ..errors import ProviderError, UnknownZone
 from ..signals import raise_if_users
 from .answers import checked, empty
-from .asked_as import asked_as, grid_of, of_file
-from .base import Get, Interval, Provider, Query, Reply, Secret, Signal
+from .asked_as import IsHome, asked_as, grid_of, home_of, of_file
+from .base import Get, Interval, Provider, Query, Secret, Signal
 from .known import HELD_STEPS, KEPT, PERSONAL, Known, from_text, newer, to_text
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from ..config import Energy
     from .cache import Cache
-    from .web import Web
 
 # A cell that runs says so at least every 5 s (the sign of life of a kernel).
 LINGER_S = 15.0
@@ -54,7 +53,8 @@ class Feed:
     """One provider's signal. Any thread may call it; only `refresh` and `recall` take time.
 
     `place` says what of ours, or of the provider's own, a zone is to be asked as; `secrets` gives
-    what lets one in, and raises ProviderError; `now` is the wall clock, UTC.
+    what lets one in, and raises ProviderError; `now` is the wall clock, UTC. Where no cell runs,
+    as `is_running` says, what one wanted is asked once, and nothing anew.
     """
 
     def __init__(
@@ -66,8 +66,9 @@ class Feed:
         place: Callable[[str], str] = str,
         now: Callable[[], datetime] = _utc,
         linger_s: float = LINGER_S,
+        is_running: Callable[[], bool] = lambda: True,
     ) -> None:
-        self.provider = provider
+        self.provider, self.is_running = provider, is_running
         self._get, self._cache, self._secrets = get, cache, secrets
         self._place, self._now, self._linger_s = place, now, linger_s
         self._every_s = provider.step_s * (1 + JITTER * random.random())
@@ -75,6 +76,7 @@ class Feed:
         self._used: Mapping[str, Secret] = {}  # the secrets of the last question
         self._busy: dict[str, datetime] = {}  # since when another kernel asks, by region
         self._wants: dict[str, float] = {}  # when a zone was wanted last (monotonic s)
+        self._looked_s = 0.0  # when it was last looked what is wanted
         self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._pid = os.getpid()
@@ -123,7 +125,7 @@ class Feed:
         end = max(end, start + timedelta.resolution)
         last = known.signal.intervals[-1]
         held = _held(last, known.signal.step_s)
-        inside = _inside((*known.signal.intervals, held), start, end)
+        inside = [*_inside(known.signal.intervals, start, end), *_inside((held,), start, end)]
         if not inside:
             why = f"{title} has no value for {start:%Y-%m-%d %H:%M} UTC"
             return None, why if trouble is None or end <= held.end else str(trouble)
@@ -146,13 +148,18 @@ class Feed:
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             self._wake.put(None)
-            thread.join(CLOSE_S)
+            with suppress(RuntimeError):  # it is about to begin, and ends at once
+                thread.join(CLOSE_S)
 
     # -- for commands, which may wait ------------------------------------------------------
 
     def known(self, zone: str) -> Known:
         """What is known of a place, for `doctor`. Raises UnknownZone."""
         return self._known.get(self._region(zone), Known())
+
+    def asked_as(self, zone: str) -> str:
+        """What the provider calls a place. Raises UnknownZone."""
+        return self._region(zone)
 
     def recall(self, zone: str) -> None:
         """Have `between` know what this machine has kept of a place; reads a file and asks nobody.
@@ -187,6 +194,8 @@ class Feed:
                     return
             self._busy.pop(region, None)
             found = self._asked(region, now)
+            if self._closed:  # it was cut off, which is no failure that others should know
+                return
             self._known[region] = found
             self._cache.write(region, to_text(found))
 
@@ -287,16 +296,25 @@ class Feed:
         return self._thread is not None
 
     def _work(self) -> None:
-        while True:
+        while not self._closed:
             while not self._wake.empty():
                 self._wake.get_nowait()
-            since = time.monotonic() - self._linger_s
-            zones = [zone for zone, at in list(self._wants.items()) if at > since]
-            if self._closed or not zones:
-                return
-            wait_s = min(self._tend(zone) for zone in zones)
-            with suppress(queue.Empty):
+            zones = self._to_tend()
+            wait_s = min((self._tend(zone) for zone in zones), default=self._linger_s)
+            try:
                 self._wake.get(timeout=min(wait_s, self._linger_s))
+            except queue.Empty:
+                if not zones:
+                    return
+
+    def _to_tend(self) -> list[str]:
+        """Where cells run; where none does any more, those that were wanted since it was looked."""
+        now_s = time.monotonic()
+        since_s = now_s - self._linger_s
+        if not self.is_running():
+            since_s = max(since_s, self._looked_s)
+        self._looked_s = now_s
+        return [zone for zone, at_s in list(self._wants.items()) if at_s >= since_s]
 
     def _tend(self, zone: str) -> float:
         """Have a place known; in how many s it is to be looked at again."""
@@ -313,51 +331,40 @@ class Feed:
         return max(left_s, 1.0)
 
 
-def feed_for(settings: Energy, environ: Mapping[str, str]) -> Feed | None:
+def feed_for(
+    settings: Energy,
+    environ: Mapping[str, str],
+    is_home: IsHome | None = None,
+    is_running: Callable[[], bool] = lambda: True,
+) -> Feed | None:
     """The feed of the provider that the settings name; None where they name none.
 
+    `is_home` says whether a zone is the user's own place, in place of the settings alone;
+    `is_running` whether a cell runs.
     Raises WrongUse for a provider that there is not. Opens nothing, starts no thread.
     """
     if not settings.provider:
         return None
     from . import provider as provider_named
     from .cache import Cache
+    from .late_web import LateWeb
     from .tokens import FILE, secrets_of
 
     found = provider_named(settings.provider)
+    is_home = is_home or home_of(settings, environ)
     if not found.url:
         from .csv_trace import file_reader
 
-        return Feed(found, file_reader(settings.csv_trace), place=of_file(settings, environ))
+        get, place = file_reader(settings.csv_trace), of_file(settings, is_home)
+        return Feed(found, get, place=place, is_running=is_running)
     return Feed(
         found,
-        _Web(found.title, settings.provider_url or found.url),
+        LateWeb(found.title, settings.provider_url or found.url),
         Cache(settings.cache_folder(), found.name),
         lambda: secrets_of(found, environ, _settings_folder() / FILE),
-        asked_as(settings, environ),
+        asked_as(settings, is_home),
+        is_running=is_running,
     )
-
-
-class _Web:
-    """Asks a service by HTTP, whose library is imported on the thread that asks: a cell has begun
-    meanwhile, and that takes a tenth of a second."""
-
-    def __init__(self, title: str, address: str) -> None:
-        self._title, self._address = title, address
-        self._web: Web | None = None
-
-    def __call__(self, path: str, headers: Mapping[str, str]) -> Reply:
-        """What the service answers. Raises ProviderError."""
-        from .web import Web
-
-        if self._web is None:
-            self._web = Web(self._title, self._address)
-        return self._web(path, headers)
-
-    def abort(self) -> None:
-        """End the question that is under way."""
-        if self._web is not None:
-            self._web.abort()
 
 
 def _settings_folder() -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import at_place
-from .metadata import LIMIT_S, Told, region
+from .metadata import LIMIT_S, Told, is_asked, region
 from .place import AUTO, find
 from .platforms import CLOUD_NAMES
 
@@ -33,6 +33,7 @@ class Here:
         self._found: dict[tuple[str | None, str], CarbonIntensity] = {}
         self._asking: threading.Thread | None = None
         self._told: Told | None = None
+        self.asked: str | None = None  # the cloud that has been asked ("aws")
 
     def intensity(self, setting: str | None, origin: str) -> CarbonIntensity:
         """The intensity in g CO2e/kWh where `setting` holds, which `origin` says the words for.
@@ -60,6 +61,7 @@ class Here:
             self._asking.join(self._limit_s + _PATIENCE_S)
 
     def _ask(self, cloud: str) -> Told:
+        self.asked = cloud if is_asked(cloud, self._machine.environ) else None
         if self._told is not None:
             return self._told
         if self._asking is None:

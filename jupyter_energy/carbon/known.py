@@ -173,7 +173,7 @@ def from_text(text: str) -> Known | None:
             foreign.moment(found["forecast_asked"]),
             None if trouble is None else _trouble(trouble),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, ProviderError):
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, ProviderError):
         return None
 
 

@@ -43,13 +43,23 @@ class Told:
     final: bool = True
 
 
+def is_asked(cloud: str, environ: Mapping[str, str]) -> bool:
+    """Whether a cloud is asked, which AWS's own users may have switched off."""
+    return cloud != "aws" or environ.get("AWS_EC2_METADATA_DISABLED", "").lower() != "true"
+
+
+def address_of(environ: Mapping[str, str]) -> str:
+    """Where the clouds' services are, for people to read."""
+    return environ.get(ADDRESS_VARIABLE) or ADDRESS[0]
+
+
 def region(cloud: str, environ: Mapping[str, str], limit_s: float = LIMIT_S) -> Told:
     """What the cloud ("aws", "gcp", "azure") says of this machine's region. Never raises.
 
     Takes `limit_s` at most.
     """
     name = CLOUD_NAMES[cloud]
-    if cloud == "aws" and environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
+    if not is_asked(cloud, environ):
         return Told(None, f"{name} is not asked: AWS_EC2_METADATA_DISABLED is set")
     try:
         address = _address(environ)
@@ -152,7 +162,7 @@ def _answer(data: bytes, ended: bool) -> tuple[str, HTTPResponse] | None:
         if ended:
             raise ValueError("its answer was cut off") from None
         return None
-    except HTTPException:
+    except (HTTPException, OverflowError):  # a length beyond any number of the machine
         raise ValueError("its answer is no HTTP") from None
     if response.status != 200:
         raise ValueError(f"it answered {response.status}")

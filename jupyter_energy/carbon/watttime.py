@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ..errors import ProviderError, UnknownZone
-from .answers import after, document, garbage, grams, in_order, moment, row, rows
+from .answers import after, document, garbage, grams, in_order, moment, raise_if_alone, row, rows
 from .base import Get, Interval, Provider, Quality, Query, Secret, Signal
 
 # A pound is 0.45359237 kg by definition (NIST SP 811, appendix B.8), a MWh is 1000 kWh.
@@ -67,13 +67,10 @@ class WattTime:
         if query.end > query.now:
             hours = max(1, round((query.end - query.now).total_seconds() / 3600))
             path = f"/v3/forecast?{urlencode({**asked, 'horizon_hours': hours})}"
-            problem = None
             try:
                 points += self._points(path, query, get, "forecast")
             except ProviderError as error:
-                problem = error
-            if problem is not None and problem.kind not in ("forbidden", "refused", "empty"):
-                raise problem
+                raise_if_alone(error, points)
         return Signal(
             zone=query.region,
             place=query.region,

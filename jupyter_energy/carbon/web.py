@@ -102,6 +102,7 @@ class _Question:
         self._title, self._address, self._headers = title, address, headers
         self._limit_s = limit_s
         self._now = now
+        self._over = False
         self._sockets: list[socket.socket] = []
 
     def ask(self) -> Reply | ProviderError:
@@ -122,10 +123,32 @@ class _Question:
             return self._error("gave an answer that is no HTTP", "garbage")
         except Exception as error:  # noqa: BLE001  whoever waits is to know
             return self._error(f"was not asked ({type(error).__name__})", "failed")
+        finally:
+            for one in self._sockets:
+                one.close()
+
+    def connected(self, *address: Any) -> socket.socket:
+        """A connection as socket.create_connection makes it, and none once the question is over:
+        what comes next is a header with a token. Raises OSError."""
+        self._raise_if_over()
+        made = socket.create_connection(*address)
+        # Under the same connection TLS puts another socket in the place of this one.
+        self._sockets.append(made.dup())
+        try:
+            self._raise_if_over()  # behind that: whoever ends it has seen the socket, or is seen
+        except TimeoutError:
+            made.close()
+            raise
+        return made
+
+    def _raise_if_over(self) -> None:
+        if self._over:
+            raise TimeoutError
 
     def abort(self) -> None:
-        """Have whoever waits for this connection wait no longer."""
-        for one in self._sockets:
+        """Have whoever waits for this connection wait no longer, and ask nothing any more."""
+        self._over = True
+        for one in list(self._sockets):
             with suppress(OSError, ValueError):
                 one.shutdown(socket.SHUT_RDWR)
 
@@ -133,8 +156,8 @@ class _Question:
         opener = OpenerDirector()
         for handler in (
             ProxyHandler(),
-            _Http(self._sockets),
-            _Https(self._sockets),
+            _Http(self.connected),
+            _Https(self.connected),
             HTTPDefaultErrorHandler(),
             HTTPErrorProcessor(),
             _SameHost(),
@@ -212,62 +235,42 @@ class _SameHost(HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-class _Plain(HTTPConnection):
-    """Notes its socket, so that another thread can end it."""
-
-    sockets: list[socket.socket]
-
-    def connect(self) -> None:
-        """Connect, and note the socket."""
-        super().connect()
-        self.sockets.append(self.sock)
-
-
-class _Tls(HTTPSConnection):
-    """The same over TLS, with the certificates that this machine trusts."""
-
-    sockets: list[socket.socket]
-
-    def connect(self) -> None:
-        """Connect, and note the socket."""
-        super().connect()
-        self.sockets.append(self.sock)
-
-
 class _Http(HTTPHandler):
-    """Makes connections that note their sockets."""
+    """Connects by way of a question, which another thread can end."""
 
-    def __init__(self, sockets: list[socket.socket]) -> None:
+    def __init__(self, connect: Callable[..., socket.socket]) -> None:
         super().__init__(debuglevel=0)  # the level of the class prints headers
-        self._sockets = sockets
+        self._connect = connect
 
     def http_open(self, req: Request) -> HTTPResponse:
         """One question."""
-
-        def connection(host: str, **how: Any) -> HTTPConnection:
-            made = _Plain(host, **how)
-            made.sockets = self._sockets
-            return made
-
-        return self.do_open(connection, req)
+        return self.do_open(_connecting(HTTPConnection, self._connect), req)
 
 
 class _Https(HTTPSHandler):
-    """The same over TLS."""
+    """The same over TLS, with the certificates that this machine trusts."""
 
-    def __init__(self, sockets: list[socket.socket]) -> None:
+    def __init__(self, connect: Callable[..., socket.socket]) -> None:
         super().__init__(debuglevel=0)
-        self._sockets = sockets
+        self._connect = connect
 
     def https_open(self, req: Request) -> HTTPResponse:
         """One question."""
+        return self.do_open(_connecting(HTTPSConnection, self._connect), req)
 
-        def connection(host: str, **how: Any) -> HTTPConnection:
-            made = _Tls(host, **how)
-            made.sockets = self._sockets
-            return made
 
-        return self.do_open(connection, req)
+def _connecting(
+    kind: type[HTTPConnection], connect: Callable[..., socket.socket]
+) -> Callable[..., HTTPConnection]:
+    """Makes connections of a kind that connect in a way of ours, before tunnel and TLS."""
+
+    def connection(host: str, **how: Any) -> HTTPConnection:
+        made = kind(host, **how)
+        # http.client's own seam for this, since Python 2.7 (its tests use it too).
+        made._create_connection = connect  # type: ignore[attr-defined]  # typeshed leaves it out
+        return made
+
+    return connection
 
 
 def _body(response: HTTPResponse) -> bytes:

@@ -23,6 +23,8 @@ CLOUDS = tuple(regions.PROVIDER_NAMES)
 _EVERYDAY_NAMES = {
     "america": "US",
     "britain": "GB",
+    "congobrazzaville": "CG",
+    "congokinshasa": "CD",
     "czechrepublic": "CZ",
     "drc": "CD",
     "england": "GB",
@@ -30,6 +32,7 @@ _EVERYDAY_NAMES = {
     "holland": "NL",
     "ivorycoast": "CI",
     "korea": "KR",
+    "republicofthecongo": "CG",
     "scotland": "GB",
     "turkey": "TR",
     "uae": "AE",
@@ -154,6 +157,10 @@ class Zones:
         """
         tables = self.tables
         whole = [(row.name, code) for code, row in (tables.countries | tables.states).items()]
+        # "Congo" is all of one country's name, and of another's without its brackets.
+        taken = {_key(name) for name, _ in whole}
+        bare = ((_without_brackets(row.name), code) for code, row in tables.countries.items())
+        whole += [(name, code) for name, code in bare if _key(name) in taken]
         return _index(whole), _index(self._everyday_names()), _index(self._other_names())
 
     def _everyday_names(self) -> Iterator[tuple[str, str]]:

@@ -15,7 +15,7 @@ from ..sensors.base import Sensor
 from ..sensors.rapl_access import RECIPE, REMEDY, surroundings
 from ..version import version
 from .base import Context
-from .provider_state import look_at_provider, told_of_network, told_of_provider
+from .provider_state import look_at_network, look_at_provider, told_of_network, told_of_provider
 from .store_state import look_at, told
 
 IN_NOTEBOOK = IN_SHELL = True
@@ -56,6 +56,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     store = look_at(monitor.store_path)
     place = _place(monitor)
     provider = look_at_provider(context)
+    network = look_at_network(context, provider)
     if arguments.json:
         document = {
             "schema": 1,
@@ -67,6 +68,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
             "store": store,
             "place": place,
             "provider": provider,
+            "network": network,
             "settings": context.settings.complaints,
         }
         context.out(json.dumps(document, indent=2))
@@ -87,7 +89,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         context.out(provider_line)
     for complaint in context.settings.complaints:
         context.out(f"Setting: {complaint}")
-    context.out(told_of_network(provider))
+    context.out(told_of_network(network, provider))
     return 0
 
 
@@ -116,6 +118,7 @@ def findings(context: Context) -> list[Line]:
 def _place(monitor: Monitor) -> str:
     """The place, its yearly factor, and how it was found."""
     try:
+        monitor.factors.wait()
         found = monitor.intensity()
     except EnergyError as error:
         return str(error)

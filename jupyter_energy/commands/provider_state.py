@@ -8,6 +8,8 @@ from typing import TypedDict
 from ..carbon.base import Provider
 from ..carbon.feed import Feed, feed_for
 from ..carbon.known import Trouble
+from ..carbon.metadata import address_of
+from ..carbon.platforms import CLOUD_NAMES
 from ..carbon.tokens import variable
 from ..config import Energy
 from ..errors import EnergyError
@@ -23,10 +25,19 @@ class ProviderState(TypedDict):
     address: str
     state: str
     detail: str
+    asked_as: str | None
     remedy: str | None
     g_per_kwh: float | None
     start: str | None
     kind: str | None
+
+
+class Asked(TypedDict):
+    """Who is asked over a network, where, and when."""
+
+    who: str
+    address: str
+    when: str
 
 
 def look_at_provider(context: Context) -> ProviderState | None:
@@ -43,6 +54,7 @@ def look_at_provider(context: Context) -> ProviderState | None:
         address="",
         state="failed",
         detail="",
+        asked_as=None,
         remedy=None,
         g_per_kwh=None,
         start=None,
@@ -50,10 +62,12 @@ def look_at_provider(context: Context) -> ProviderState | None:
     )
     feed = None
     try:
-        feed = feed_for(settings, context.environ)
+        factors = context.monitor().factors
+        feed = feed_for(settings, context.environ, factors.is_home)
         assert feed is not None
         state["title"], state["address"] = feed.provider.title, _address(feed.provider, settings)
-        zone = context.monitor().intensity().zone
+        zone = factors.yearly().zone
+        state["asked_as"] = feed.asked_as(zone)
         feed.refresh(zone)
         _fill(state, feed, zone)
     except EnergyError as error:  # no such provider, no such place
@@ -72,13 +86,27 @@ def told_of_provider(state: ProviderState | None) -> list[str]:
     return [row, *([f"  {'':<10} {'':<24} {state['remedy']}"] if state["remedy"] else [])]
 
 
-def told_of_network(state: ProviderState | None) -> str:
-    """What is asked of the network, in words."""
-    if state is None:
-        return "Network: not used"
-    if not state["address"].startswith("http"):
-        return f"Network: not used; carbon intensity from {state['address'] or 'no file'}"
-    return f"Network: {state['title']} ({state['address']}) is asked while cells run, nothing else"
+def look_at_network(context: Context, state: ProviderState | None) -> list[Asked]:
+    """Who is asked over a network, by the settings as they are; empty: nobody."""
+    found = []
+    if (cloud := context.monitor().factors.cloud()) is not None:
+        who = f"{CLOUD_NAMES[cloud]}'s metadata service"
+        found.append(
+            Asked(who=who, address=address_of(context.environ), when="for the region, once")
+        )
+    if state is not None and state["address"].startswith("http"):
+        when = "while cells run and by doctor"
+        found.append(Asked(who=state["title"], address=state["address"], when=when))
+    return found
+
+
+def told_of_network(asked: list[Asked], state: ProviderState | None) -> str:
+    """The same in words."""
+    if not asked:
+        file = "" if state is None else state["address"]
+        return f"Network: not used{f'; carbon intensity from {file}' if file else ''}"
+    each = "; ".join(f"{one['who']} ({one['address']}) is asked {one['when']}" for one in asked)
+    return f"Network: {each}; nothing else"
 
 
 def _fill(state: ProviderState, feed: Feed, zone: str) -> None:
@@ -86,7 +114,7 @@ def _fill(state: ProviderState, feed: Feed, zone: str) -> None:
     signal, said = feed.between(zone, now, now)
     trouble = feed.known(zone).trouble
     if signal is None:
-        state["detail"] = said or ""
+        state["detail"] = f"asked as {state['asked_as']}: {said or 'no value'}"
         state["remedy"] = None if trouble is None else _remedy(trouble, feed.provider)
         return
     interval = signal.intervals[-1]
@@ -96,7 +124,8 @@ def _fill(state: ProviderState, feed: Feed, zone: str) -> None:
     figure = f"{interval.g_per_kwh:.3g} g CO2e/kWh since {interval.start:%H:%M} UTC"
     what = f"{signal.kind}, {signal.boundary} based, {signal.scope}"
     state["detail"] = (
-        f"{signal.place}: {figure} ({interval.quality}; {what}; {signal.source}), asked {age} ago"
+        f"{signal.place}: {figure} ({interval.quality}; {what}; {signal.source}), "
+        f"asked as {state['asked_as']} {age} ago"
     )
     state["state"] = "works" if trouble is None else "failed"
     if said is not None:

@@ -73,7 +73,8 @@ def in_grams(carbon_g: Range) -> str:
 
 
 def equivalent(carbon: CarbonJson | None) -> str | None:
-    """What the grams are like, with its source; None below 1 g, of no grams, and of two kinds.
+    """What the grams are like, with its source; None below 1 g, of no grams, of two kinds, and of
+    places in Europe and elsewhere, for which the figures differ by more than twice.
 
     "about as much as 4.6 km by car (average new car of 2024 in the EU, 107 g/km: European …)"; of
     what is less than a kilometre, "about as much as charging 5 phones there (12 Wh each: US EPA)".
@@ -84,6 +85,8 @@ def equivalent(carbon: CarbonJson | None) -> str | None:
         return None
     zone = carbon["zone"]
     car = car_for(zone)
+    if car is None:
+        return None
     # A range of twice and half has no second digit to show.
     low, high = carbon["low"] or 0.0, carbon["high"] or math.inf
     digits = 2 if high < _TWO_DIGITS * low else 1

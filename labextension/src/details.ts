@@ -12,8 +12,9 @@ import {
   POWER_W,
   quantity
 } from './format';
+import { isCertain } from './parse';
 import type { ILiveState, Phase } from './state';
-import type { Device, Live, Place, ITotals } from './protocol';
+import type { Device, Live, Place, Totals } from './protocol';
 import { type Look, whyNoCarbon, whyNoEnergy } from './words';
 
 /** A figure with what it is of and where it comes from. */
@@ -207,7 +208,7 @@ function provenanceWord(provenance: string, trans: TranslationBundle): string {
 
 function totalsOf(
   heading: string,
-  totals: ITotals,
+  totals: Totals,
   measuring: boolean,
   trans: TranslationBundle
 ): ISection {
@@ -224,13 +225,17 @@ function totalsOf(
     rows.push(unknownRow(trans.__('energy'), whyNoEnergy(totals, measuring, trans)));
   }
   if (totals.carbon_g !== null) {
-    const isEstimated = (totals.estimated_share ?? 0) > 0;
-    const look = isEstimated ? 'estimated' : 'computed';
+    const share = totals.estimated_share ?? 0;
+    const detail = [
+      totals.kind,
+      share > 0 ? shareWords(share, trans) : '',
+      totals.doubtful ? trans.__('by an assumed place, a fall-back or a forecast') : ''
+    ];
     rows.push({
       label: trans.__('CO₂e'),
       text: estimated(totals.carbon_g, MASS_G),
-      look,
-      detail: isEstimated ? shareWords(totals.estimated_share ?? 0, trans) : ''
+      look: share > 0 || totals.doubtful ? 'estimated' : 'computed',
+      detail: detail.filter(Boolean).join(', ')
     });
   } else if (totals.runs > 0) {
     rows.push(unknownRow(trans.__('CO₂e'), whyNoCarbon(totals, measuring, trans)));
@@ -276,11 +281,6 @@ function placeOf(place: Place | null, trans: TranslationBundle): ISection {
       }
     ]
   };
-}
-
-/** Whether it is the factor that was asked for, of a place that the user set. */
-export function isCertain({ how, note }: Place): boolean {
-  return how === 'set' && note === '';
 }
 
 function howWords(how: string, zone: string, trans: TranslationBundle): string {

@@ -2,7 +2,7 @@
  * What the kernel says, once it is seen to be what it must be. Any code in the kernel can send on
  * our comm id, and so can another version of jupyter-energy: nothing of a message is believed.
  */
-import type { Device, ITotals, Live, Measured, Place, Range } from './protocol';
+import type { Device, Live, Measured, Place, Range, Totals } from './protocol';
 import { PROTOCOL_VERSION } from './protocol';
 
 /** The message with only the fields we know, or null where it is not one of version 1. */
@@ -54,6 +54,7 @@ function live(data: unknown): Live {
   must(every_s > 0 && every_s <= EVERY_LIMIT_S);
   const state = STATES.find(known => known === from.state);
   must(state !== undefined);
+  const now = optional(from.place, place);
   return {
     v: PROTOCOL_VERSION,
     version: text(from.version, NAME_LIMIT),
@@ -70,9 +71,9 @@ function live(data: unknown): Live {
     estimated_w: optional(from.estimated_w, range),
     gpu_asleep: boolean(from.gpu_asleep ?? false),
     devices: list(from.devices).slice(0, DEVICES_LIMIT).map(device),
-    notebook: totals(from.notebook),
-    session: totals(from.session),
-    place: optional(from.place, place),
+    notebook: totals(from.notebook, now),
+    session: totals(from.session, now),
+    place: now,
     note: optional(from.note ?? null, line)
   };
 }
@@ -89,16 +90,20 @@ function device(data: unknown): Device {
   };
 }
 
-function totals(data: unknown): ITotals {
+function totals(data: unknown, now: Place | null): Totals {
   const from = record(data);
   const share = optional(from.estimated_share, number);
   must(share === null || share <= 1);
+  const carbon_g = optional(from.carbon_g, range);
+  const kind = optional(from.kind ?? null, value => text(value, NAME_LIMIT));
   return {
     runs: number(from.runs),
     duration_s: number(from.duration_s),
     measured_j: optional(from.measured_j, measurement),
     estimated_j: optional(from.estimated_j, range),
-    carbon_g: optional(from.carbon_g, range),
+    carbon_g,
+    kind: carbon_g === null ? kind : (kind ?? now?.kind ?? null),
+    doubtful: boolean(from.doubtful ?? (carbon_g !== null && !(now && isCertain(now)))),
     estimated_share: share
   };
 }
@@ -117,6 +122,11 @@ function place(data: unknown): Place {
     held: text(from.held ?? '', NAME_LIMIT),
     note: text(from.note ?? '', LINE_LIMIT)
   };
+}
+
+/** Whether it is the factor that was asked for, of a place that the user set. */
+export function isCertain({ how, note }: Place): boolean {
+  return how === 'set' && note === '';
 }
 
 function range(data: unknown): Range {

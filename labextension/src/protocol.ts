@@ -56,11 +56,18 @@ export interface ITotals {
   measured_j: Measured | null;
   estimated_j: Range | null;
   carbon_g: Range | null;
+  /** "average" or "marginal"; "average, marginal" where both met, which do not add */
+  kind?: string | null;
+  /** whether some grams are by an assumed place, a fall-back or a forecast */
+  doubtful?: boolean;
   /** How much of `carbon_g` comes from estimates. */
   estimated_share: number | null;
 }
 
-/** Where and with which factor grams were computed. */
+/** The same; a `kind` or `doubtful` that was left out is that of the place now. */
+export type Totals = Required<ITotals>;
+
+/** Where and with which factor grams are computed now. */
 export interface IPlace {
   name: string;
   zone: string;
@@ -115,7 +122,9 @@ export interface ILive {
 }
 
 /** A message whose fields are all there: what was left out, because it is plain, is filled in. */
-export type Live = Required<Omit<ILive, 'devices' | 'place'>> & {
+export type Live = Required<Omit<ILive, 'devices' | 'notebook' | 'session' | 'place'>> & {
   devices: Device[];
+  notebook: Totals;
+  session: Totals;
   place: Place | null;
 };

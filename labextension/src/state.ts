@@ -1,5 +1,5 @@
 /** What is known of a kernel. */
-import type { ITotals, Live } from './protocol';
+import type { Totals, Live } from './protocol';
 
 /**
  * How far one is with a kernel. Not known yet whether it is Python's (`unknown`) or known not to be
@@ -29,7 +29,7 @@ export interface ILiveState {
   /** The last of them that told of a cell that ran. */
   readonly lastRunning: Live | null;
   /** The last totals that are of this document; a kernel can have several. */
-  readonly totals: { readonly notebook: ITotals; readonly session: ITotals } | null;
+  readonly totals: { readonly notebook: Totals; readonly session: Totals } | null;
   /** News is overdue by this limit; null while it is not. */
   readonly silentFor_s: number | null;
   /** Where the kernel runs; '' while it has not said so. */

@@ -1,10 +1,10 @@
 /** What is shown of what is known: figures, their looks and words. Nothing here touches the page. */
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import { type IPanel, isCertain, panelOf, tooltipOf } from './details';
+import { type IPanel, panelOf, tooltipOf } from './details';
 import { about, ENERGY_J, estimated, MASS_G, measuredAlone, POWER_W, type Scale } from './format';
 import type { ILiveState, Phase } from './state';
-import type { Live, ITotals, Range } from './protocol';
+import type { Live, Range, Totals } from './protocol';
 import type { ISettings } from './settings';
 import { type Look, spoken, whyNoCarbon, whyNoEnergy } from './words';
 
@@ -130,7 +130,7 @@ function power(message: Live, isStale: boolean, trans: TranslationBundle): IFigu
   return unknown('power', name, '– W', reason, trans);
 }
 
-function energy(totals: ITotals | null, message: Live, trans: TranslationBundle): IFigure {
+function energy(totals: Totals | null, message: Live, trans: TranslationBundle): IFigure {
   const name = trans.__('energy');
   if (totals?.measured_j) {
     const [value, u95] = totals.measured_j;
@@ -145,11 +145,10 @@ function energy(totals: ITotals | null, message: Live, trans: TranslationBundle)
 }
 
 /** Grams are never measured; an estimate, a place that nobody set, a fall-back make them estimated. */
-function carbon(totals: ITotals | null, message: Live, trans: TranslationBundle): IFigure {
+function carbon(totals: Totals | null, message: Live, trans: TranslationBundle): IFigure {
   const name = trans.__('CO₂e');
   if (totals?.carbon_g) {
-    const isEstimated =
-      (totals.estimated_share ?? 0) > 0 || !message.place || !isCertain(message.place);
+    const isEstimated = (totals.estimated_share ?? 0) > 0 || totals.doubtful;
     const look = isEstimated ? 'estimated' : 'computed';
     return known('carbon', name, shortAbout(totals.carbon_g, MASS_G), look, trans);
   }

@@ -1,7 +1,7 @@
 /** Words that both the item and its details use. */
 import type { TranslationBundle } from '@jupyterlab/translation';
 
-import type { ITotals } from './protocol';
+import type { Totals } from './protocol';
 
 /** As in a cell's output: CO₂e of measured energy is `computed`, never measured. */
 export type Look = 'measured' | 'estimated' | 'computed' | 'unknown' | 'quiet';
@@ -34,7 +34,7 @@ export function spoken(text: string, trans: TranslationBundle): string {
 
 /** Why there is no energy. */
 export function whyNoEnergy(
-  totals: ITotals | null,
+  totals: Totals | null,
   measuring: boolean,
   trans: TranslationBundle
 ): string {
@@ -55,10 +55,16 @@ export function whyNoEnergy(
 
 /** Why there are no grams. */
 export function whyNoCarbon(
-  totals: ITotals | null,
+  totals: Totals | null,
   measuring: boolean,
   trans: TranslationBundle
 ): string {
+  if (totals?.kind) {
+    return trans.__(
+      'its grams are by several kinds of intensity, which do not add: %1',
+      totals.kind
+    );
+  }
   return totals?.measured_j || totals?.estimated_j
     ? trans.__('no carbon intensity is known; set your place with %energy zone FR')
     : whyNoEnergy(totals, measuring, trans);

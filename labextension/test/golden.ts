@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import type { ILive, Live } from '../src/protocol';
+import type { ILive, Live, Totals } from '../src/protocol';
 
 const GOLDEN = join(dirname(fileURLToPath(import.meta.url)), '../../tests/golden');
 
@@ -22,7 +22,12 @@ export function whole(name: string): Live {
   const devices = sent.devices.map(device => ({ name: '', reason: null, ...device }));
   const plain = { measuring: true, notebooks: 1, host: '', gpu_asleep: false, note: null };
   const place = sent.place && { held: '', note: '', ...sent.place };
-  return { ...plain, ...sent, devices, place };
+  const [notebook, session] = [sent.notebook, sent.session].map(totals => ({
+    kind: totals.carbon_g && (place?.kind ?? null),
+    doubtful: totals.carbon_g !== null && (place?.how !== 'set' || place.note !== ''),
+    ...totals
+  })) as [Totals, Totals];
+  return { ...plain, ...sent, devices, notebook, session, place };
 }
 
 export const names: string[] = readdirSync(join(GOLDEN, 'live'))

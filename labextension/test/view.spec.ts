@@ -58,6 +58,7 @@ describe('the figures', () => {
     ['idle', ['idle quiet', '343 Wh measured', '≈ 15 g computed']],
     ['off', ['off quiet', '≈ 530 mJ estimated', '≈ 6.5 µg estimated']],
     ['no_path', ['idle quiet', '≈ 530 mJ estimated', '≈ 6.5 µg estimated']],
+    ['fallen_back', ['idle quiet', '65.2 Wh measured', '– g unknown']],
     ['nothing_yet', ['idle quiet', '– J unknown', '– g unknown']],
     ['nothing_known', ['– W unknown', '– J unknown', '– g unknown']],
     ['below_resolution', ['idle quiet', '< 1.2 J measured', '< 1 µg computed']]
@@ -68,8 +69,8 @@ describe('the figures', () => {
   it('of every golden message are pinned above, but of the one that says goodbye', () => {
     expect(names).toEqual(
       [
-        ...['below_resolution', 'gone', 'gpu_asleep', 'idle', 'many_gpus', 'no_path'],
-        ...['nothing_known', 'nothing_yet', 'off'],
+        ...['below_resolution', 'fallen_back', 'gone', 'gpu_asleep', 'idle', 'many_gpus'],
+        ...['no_path', 'nothing_known', 'nothing_yet', 'off'],
         ...['running_estimated', 'running_measured', 'running_mixed']
       ].sort()
     );
@@ -122,13 +123,19 @@ describe('the figures', () => {
     ]);
   });
 
-  it('have grams that look estimated where nobody set the place', () => {
-    const { place, ...rest } = whole('idle');
-    expect(read(view({ ...rest, place: place && { ...place, how: 'guessed' } }))[2]).toBe(
-      '≈ 15 g estimated'
-    );
+  it('have grams that look as what they were made with, whatever the place is now', () => {
+    const { place, notebook, ...rest } = whole('idle');
     const note = 'Energy-Charts did not answer: the yearly factor';
-    expect(read(view({ ...rest, place: place && { ...place, note } }))[2]).toBe('≈ 15 g estimated');
+    const fallenBack = place && { ...place, note };
+    const doubtful = { ...notebook, doubtful: true };
+    expect(read(view({ ...rest, notebook: doubtful, place }))[2]).toBe('≈ 15 g estimated');
+    expect(read(view({ ...rest, notebook, place: fallenBack }))[2]).toBe('≈ 15 g computed');
+  });
+
+  it('have no grams of two kinds of intensity, and say so', () => {
+    expect(view(whole('fallen_back')).label).toContain(
+      'CO₂e not known: its grams are by several kinds of intensity, which do not add: average, marginal'
+    );
   });
 
   it('say "less than" in place of ever smaller units', () => {
@@ -217,7 +224,7 @@ describe('the tooltip', () => {
       'All recorded time, 7 runs in 13 min 30 s:',
       '  measured 70.0 ± 3.5 Wh',
       '  estimated ≈ 6.1 Wh (2.5–15 Wh)',
-      '  CO₂e ≈ 3.4 g (3.0–3.9 g) (8 % of it from estimates)',
+      '  CO₂e ≈ 3.4 g (3.0–3.9 g) (average, 8 % of it from estimates, by an assumed place, a fall-back or a forecast)',
       'Carbon intensity:',
       '  World 473 g/kWh (average, Ember 2024, place assumed: set yours with %energy zone FR)',
       'jupyter-energy 0.1.0'
@@ -231,6 +238,16 @@ describe('the tooltip', () => {
     const message = whole('running_estimated');
     const devices = message.devices.map(device => ({ ...device, reason: 'no powercap here' }));
     expect(view({ ...message, devices }).tooltip).toContain('cpu-time, no powercap here)');
+  });
+
+  it('names the kind of intensity of grams in their line, where it is another one by now', () => {
+    const lines = view(whole('fallen_back')).tooltip.split('\n');
+    expect(lines).toContain(
+      '  CO₂e ≈ 2.2 g (2.1–2.3 g) (average, by an assumed place, a fall-back or a forecast)'
+    );
+    expect(lines).toContain(
+      '  California (CAISO_NORTH) 412 g/kWh (marginal, live, since 14:00 UTC, WattTime)'
+    );
   });
 
   it('says how a guessed place is pinned, and a PUE', () => {
