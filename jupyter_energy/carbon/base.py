@@ -93,7 +93,11 @@ Get = Callable[[str, Mapping[str, str]], Reply]
 
 
 class Provider(Protocol):
-    """A live source of grams of CO2e a kWh, by place and time."""
+    """A live source of grams of CO2e a kWh, by place and time.
+
+    One whose values are late as a rule may say by how much, in s, as `delay_s`: the last one holds
+    so much longer.
+    """
 
     @property
     def name(self) -> str:

@@ -130,7 +130,7 @@ class CsvTrace:
             url="https://www.electricitymaps.com" if table.is_electricity_maps else "",
             fetched=query.now,
             intervals=in_order(
-                Interval(start, after(start, step_s), *points[start], query.now) for start in starts
+                Interval(start, after(start, step_s), *points[start]) for start in starts
             ),
         )
 
