@@ -6,6 +6,7 @@ sends one absurd figure may have sent others that only look right.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sized
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -103,6 +104,13 @@ def moment(found: object, title: str) -> datetime:
 def after(start: datetime, step_s: float) -> datetime:
     """The end of an interval of so many s."""
     return start + timedelta(seconds=step_s)
+
+
+def usual(steps_s: Iterable[float]) -> float | None:
+    """The step that is seen most often, in s; of several the shortest; None where there is none."""
+    counted = Counter(steps_s)
+    most = max(counted.values(), default=0)
+    return min((step_s for step_s, times in counted.items() if times == most), default=None)
 
 
 def in_order(intervals: Iterable[Interval], older: Iterable[Interval] = ()) -> tuple[Interval, ...]:
