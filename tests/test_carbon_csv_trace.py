@@ -285,7 +285,9 @@ def test_a_file_that_names_another_place_is_refused_and_says_what_makes_it_count
     assert (signal and signal.intervals[0].g_per_kwh) == g_per_kwh
     if g_per_kwh is None:
         assert f"but of '{ids}'" in str(why_not)
-        assert "set Energy.provider_zone to it" in str(why_not)
+        trouble = feed.known(zone).trouble
+        assert trouble is not None
+        assert trouble.remedy == f"if '{ids}' is your place, set Energy.provider_zone to it"
 
 
 def test_a_file_that_names_no_place_is_of_the_place_that_is_set(file: Path) -> None:

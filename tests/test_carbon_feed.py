@@ -460,6 +460,21 @@ def test_after_the_end_nothing_is_asked(feed: Feed, grid: Grid) -> None:
     assert grid.queries == []
 
 
+def test_a_question_that_the_end_comes_before_is_not_sent_and_no_failure_for_other_kernels(
+    tmp_path: Path,
+) -> None:
+    with Service(lambda _: Told(503)).running() as service:
+        chosen = settings(tmp_path, PROVIDER="energy_charts", PROVIDER_URL=service.url)
+        feed, other = feed_for(chosen, {}), feed_for(chosen, {})
+        assert feed is not None
+        assert other is not None
+        feed.close()
+        feed.refresh("FR")  # as the thread does that is on its way to it
+        assert service.asked == []
+        other.recall("FR")
+        assert other.between("FR", NOON, NOON) == (None, "Energy-Charts has not been asked yet")
+
+
 def test_the_end_waits_for_no_service_that_hangs(feed: Feed, grid: Grid) -> None:
     grid.gate = threading.Event()
     feed.wanted("FR")

@@ -201,9 +201,10 @@ class _Table:
                 f"{self.name} holds several zones: set Energy.provider_zone to {several}"
             )
         if seen and not points and zone:
-            raise _problem(
-                f"{self.name} has no rows of {zone!r:.40}, but of {min(seen)!r:.40}: if that is "
-                "your place, set Energy.provider_zone to it"
+            raise ProviderError(
+                f"{self.name} has no rows of {zone!r:.40}, but of {min(seen)!r:.40}",
+                "garbage",
+                remedy=f"if {min(seen)!r:.40} is your place, set Energy.provider_zone to it",
             )
         return points, bad
 

@@ -179,6 +179,8 @@ class Feed:
                     return
             self._busy.pop(region, None)
             found = self._asked(region, now)
+            if self._closed:  # it was cut off, which is no failure that others should know
+                return
             self._known[region] = found
             self._cache.write(region, to_text(found))
 
