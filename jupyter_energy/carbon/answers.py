@@ -138,15 +138,17 @@ def checked(signal: Signal, title: str) -> Signal:
     """
     if not signal.intervals:
         raise empty(title)
+    qualities = get_args(Quality)
     intervals = []
     for interval in signal.intervals:
         grams(interval.g_per_kwh, title)
         start, end = _utc(interval.start), _utc(interval.end)
         if start is None or end is None or end <= start:
             raise garbage(title, "an interval that is none")
-        if interval.quality not in get_args(Quality):
+        if interval.quality not in qualities:
             raise garbage(title, "a value of a kind that is not known")
-        intervals.append(replace(interval, start=start, end=end))
+        is_so = start is interval.start and end is interval.end  # of a year's values most are
+        intervals.append(interval if is_so else replace(interval, start=start, end=end))
     if not 0 < signal.step_s <= LONGEST_STEP_S:  # false for NaN as well
         raise garbage(title, "a step that is none")
     return replace(signal, intervals=in_order(intervals))

@@ -239,11 +239,12 @@ class Feed:
             query = Query(region, self._since(known, now), now, end, self._used)
             signal = self.provider.fetch(query, self._get)
             signal = checked(signal, self.provider.title)
-            # A file is its own memory.
-            oldest = signal.intervals[0].start if self._cache is None else now - KEPT
+            before, oldest = known, now - KEPT
+            if self._cache is None:  # a file is its own memory
+                before, oldest = Known(), signal.intervals[0].start
             if signal.intervals[-1].end <= oldest:
                 raise empty(self.provider.title)
-            return known.answered(signal, now, with_forecast, oldest)
+            return before.answered(signal, now, with_forecast, oldest)
         except (ProviderError, UnknownZone) as found:
             kind = found.kind if isinstance(found, ProviderError) else "refused"
             after_s = found.retry_after_s if isinstance(found, ProviderError) else None
