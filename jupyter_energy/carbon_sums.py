@@ -69,11 +69,19 @@ def carbon_json(emissions: Emissions, said: Emissions | None = None) -> CarbonJs
         "note": intensity.note,
         "start": utc_text(min(s.start for s in spans)) if spans else None,
         "end": utc_text(max(s.end for s in spans)) if spans else None,
-        "said_g": None if said is None or emissions.restated is None else said.carbon_g.mid,
+        "said_g": _said_of_run_g(emissions, said),
         "assumed": intensity.assumed,
         "estimated_share": emissions.estimated_share,
         "parts": None,
     }
+
+
+def _said_of_run_g(now: Emissions, said: Emissions | None) -> float | None:
+    """The grams of one run as they were told before they were restated; None where there were none
+    or of the other kind, which enter no sum with these."""
+    if now.restated is None or said is None or said.intensity.kind != now.intensity.kind:
+        return None
+    return said.carbon_g.mid
 
 
 def add_carbon(items: Sequence[Weighed]) -> CarbonJson | None:
@@ -193,7 +201,7 @@ def _codes(parts: Sequence[CarbonJson], field: Code) -> str | None:
 
 def _said_g(parts: Sequence[CarbonJson]) -> float | None:
     """What was told at the time of all parts together, where some of them have been restated; None
-    also where nothing was told then of one."""
+    also where nothing was told then of one, or grams of the other kind."""
     if all(c["said_g"] is None for c in parts):
         return None
     if any(c["said_g"] is None and RESTATED in (c["note"] or "") for c in parts):
@@ -203,11 +211,15 @@ def _said_g(parts: Sequence[CarbonJson]) -> float | None:
 
 def _notes(parts: Sequence[CarbonJson]) -> str | None:
     """The notes that occur, each once; of many the first few of the alphabet, however the parts
-    were added up before."""
+    were added up before. That some of it was restated is always among them."""
     notes = {note for c in parts for note in (c["note"] or "").split(BETWEEN) if note}
-    told = sorted(notes - {MORE})
-    cut = len(told) > MOST_NOTES or MORE in notes
-    return BETWEEN.join([*told[:MOST_NOTES], *([MORE] if cut else ())]) or None
+    found = sorted(notes - {MORE})
+    told = found[:MOST_NOTES]
+    of_restating = [note for note in found if note.startswith(RESTATED)]
+    if of_restating and of_restating[0] not in told:
+        told = sorted([*told[:-1], of_restating[0]])
+    cut = len(found) > MOST_NOTES or MORE in notes
+    return BETWEEN.join([*told, *([MORE] if cut else ())]) or None
 
 
 def _listed(parts: Sequence[CarbonJson], field: Text) -> str | None:

@@ -91,11 +91,15 @@ class Factors:
         return self._pues[asked]
 
     def prepare(self) -> None:
-        """Have tables and provider read before a cell begins, whose begin would else wait for it:
-        some 30 ms, once."""
-        self._live()
+        """Have tables, provider and what this machine has kept of live values read before a cell
+        begins: that would else wait for it (some 30 ms, once), and the first one, if it is short,
+        have a figure of another kind than all others. Nobody is asked."""
+        feed = self._live()
         with suppress(UnknownZone):
-            self.pue(self.yearly())
+            found = self.yearly()
+            self.pue(found)
+            if feed is not None:  # a large file takes long: its own thread reads it
+                (feed.recall if feed.provider.url else feed.wanted)(found.zone)
 
     # -- live ------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import accumulate
 
-from .model import Domain, DomainEnergy, Record
+from .model import Domain, DomainEnergy, Emissions, Record
 from .uncertainty import Range
 
 # Two cells one after the other may seem to overlap by this much: their starts are UTC, their
@@ -140,14 +140,17 @@ def part_of(run: Record, share: float, shares: Mapping[Domain, float]) -> Record
         for d in before
         if d.energy is not None and shares[d.domain] > 0
     )
-    emissions = run.emissions
     before_j = math.fsum(map(middle_j, before))
-    if emissions is not None:
-        of_energy = math.fsum(map(middle_j, domains)) / before_j if before_j > 0 else share
-        grams = emissions.carbon_g.scaled(of_energy)
-        emissions = replace(emissions, carbon_g=grams) if domains else None
+    of_energy = math.fsum(map(middle_j, domains)) / before_j if before_j > 0 else share
+
+    def grams(whole: Emissions | None) -> Emissions | None:
+        if whole is None or not domains:
+            return None
+        return replace(whole, carbon_g=whole.carbon_g.scaled(of_energy))
+
     measurement = replace(run.measurement, duration_s=run.duration_s * share, domains=domains)
-    return replace(run, measurement=measurement, emissions=emissions)
+    emissions, said = grams(run.emissions), grams(run.said)
+    return replace(run, measurement=measurement, emissions=emissions, said=said)
 
 
 def middle_j(found: DomainEnergy) -> float:

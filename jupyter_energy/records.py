@@ -120,9 +120,12 @@ class Records:
         from .carbon.weighting import drawn, noted
 
         for window in windows:
-            so_far = self.measured(window, window.start, own(window, now))
-            noted(window.course, drawn(so_far, utc_of(window, now)))
-            self._factors.runs(window.options.zone)
+            try:
+                self._factors.runs(window.options.zone)
+                so_far = self.measured(window, window.start, own(window, now))
+                noted(window.course, drawn(so_far, utc_of(window, now)))
+            except Exception as error:  # noqa: BLE001  a later look may succeed; a record that ends now says why
+                raise_if_users(error)
 
     def _emitted(
         self, window: OpenWindow, stop: Edge, measurement: Measurement

@@ -109,4 +109,4 @@ def _in_words(said: Emissions | None) -> str:
     pue = "" if said.pue == 1 else f", PUE {plain(said.pue)}"
     source = re.split("[;,(]", of.source)[0].strip()
     year = "" if said.spans else f" {of.year}"
-    return f"{intensity(of.g_per_kwh)} of {of.place} ({source}{year}){pue}"
+    return f"{intensity(of.g_per_kwh)} {of.kind} of {of.place} ({source}{year}){pue}"

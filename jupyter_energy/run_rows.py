@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -92,12 +92,14 @@ def restate(
         for before in readable([document]):
             if before.run_id != run_id or before.notebook_id != notebook_id:
                 continue
-            after = before
+            after, text = before, document
             with suppress(ValueError, ArithmeticError):  # of what somebody else has written
-                after = change(before)
+                changed = change(before)
+                if changed != before:
+                    text = sealed(to_json(_with_grams(opened(document), before, changed)))
+                    after = changed
             pairs.append((before, after))
             if after != before:
-                text = sealed(to_json(record_to_document(after)))
                 connection.execute(
                     "UPDATE record SET document = ? WHERE run_id = ?", (text, run_id)
                 )
@@ -107,6 +109,16 @@ def restate(
             (notebook_id, utc_text(datetime.now(UTC))),
         )
     return pairs
+
+
+def _with_grams(document: Mapping[str, object], before: Record, after: Record) -> dict[str, object]:
+    """The document of a record with the grams that it has now; all else in it stays, also what a
+    newer version has written, and so do grams that only change their place."""
+    held = [(before.emissions, document["emissions"]), (before.said, document.get("said"))]
+    now = record_to_document(after)
+    for name, grams in (("emissions", after.emissions), ("said", after.said)):
+        now[name] = next((was for of, was in held if of == grams), now[name])
+    return {**document, "emissions": now["emissions"], "said": now["said"]}
 
 
 def restatements(connection: Connection, notebook_id: str) -> int:

@@ -61,7 +61,8 @@ def emitted(draw: st.DrawFn) -> Record:
     of = replace(made, carbon_g=grams, pue=pue, intensity=intensity)
     run = a_record(draw(st.uuids()).hex, energies={"gpu": Uncertain(energy)}, emitted=of)
     if draw(st.booleans()):
-        place = replace(intensity, zone="PL", g_per_kwh=g_per_kwh / 2, note=None)
+        kind = draw(st.sampled_from(["average", "marginal"]))
+        place = replace(intensity, zone="PL", g_per_kwh=g_per_kwh / 2, note=None, kind=kind)
         run = restated(run, (place, 1.0, "--pue", ()), WHEN)
     return run
 
@@ -191,3 +192,53 @@ def test_what_was_said_of_a_sum_is_unknown_where_nothing_was_said_of_a_part() ->
     assert parts(carbon_from_records(both))["average"]["said_g"] is None
     still = replace(told, run_id="c")
     assert parts(carbon_from_records([both[0], still]))["average"]["said_g"] == pytest.approx(100)
+
+
+def test_what_was_said_of_another_kind_is_in_no_sum() -> None:
+    """1 kWh told as 50 g average, and 1 kWh as 50 g marginal: their 100 g are nobody's figure."""
+    place = in_zone("DE", 100, 1).intensity
+    energies = {"gpu": Uncertain(3.6e6)}
+    told = [
+        a_record(kind, energies=energies, emitted=in_zone("FR", 50, 3.6e6, kind))
+        for kind in ("average", "marginal")
+    ]
+    average, marginal = (restated(run, (place, 1.0, "", ()), WHEN) for run in told)
+    of_average, of_marginal = (carbon_from_records([run]) for run in (average, marginal))
+    assert of_average is not None
+    assert of_marginal is not None
+    assert (of_average["said_g"], of_marginal["said_g"]) == (pytest.approx(50), None)
+    both = carbon_from_records([average, marginal])
+    assert both is not None
+    assert (both["mid"], both["said_g"]) == (pytest.approx(200), None)
+
+
+def test_what_was_said_of_runs_that_overlap_counts_once_as_their_grams_do() -> None:
+    """Two runs of an hour and 1 kWh, the second half an hour after the first: 1.5 kWh."""
+    energies = {"gpu": Uncertain(3.6e6)}
+    place = in_zone("DE", 100, 1).intensity
+    runs = [
+        a_record(
+            name,
+            energies=energies,
+            duration_s=3600,
+            after_s=after_s,
+            emitted=in_zone("FR", 50, 3.6e6),
+        )
+        for name, after_s in (("a", 0.0), ("b", 1800.0))
+    ]
+    now = totals_from_records([restated(run, (place, 1.0, "", ()), WHEN) for run in runs])
+    assert now["carbon_g"] is not None
+    assert now["carbon_g"]["mid"] == pytest.approx(150)
+    assert now["carbon_g"]["said_g"] == pytest.approx(75)
+
+
+def test_that_grams_were_restated_is_told_however_many_notes_there_are() -> None:
+    energies = {"gpu": Uncertain(3.6e6)}
+    run = a_record("a", energies=energies, emitted=in_zone("FR", 50, 3.6e6))
+    again = restated(run, (in_zone("DE", 100, 1).intensity, 1.0, "", ()), WHEN)
+    assert again.emissions is not None
+    noted = [with_note(f"note {n}") for n in range(MOST_NOTES)]
+    made = add_carbon([(carbon_json(e), 1.0) for e in (*noted, again.emissions)])
+    assert made is not None
+    assert "restated on" in str(made["note"])
+    assert str(made["note"]).count("; ") == MOST_NOTES

@@ -98,7 +98,8 @@ def test_a_gap_has_the_yearly_factor_of_its_place_and_the_note_says_how_much() -
     assert [s.g_per_kwh for s in spans] == [100, 300, 200]
     assert found.g_per_kwh == pytest.approx((100 + 300 + 2 * 200) / 4)
     assert found.note == (
-        "25 % of it has the yearly factor of Ember 2024: A service has no value for that time"
+        "25 % of it has the yearly factor of Ember 2024 (production, not consumption): "
+        "A service has no value for that time"
     )
 
 
@@ -113,6 +114,13 @@ def test_a_gap_is_never_filled_with_a_factor_of_another_kind(other: dict[str, st
     whole, spans = weighted(run, signal((0, 60, 100), **other), YEARLY)
     assert {"kind": whole.kind, "scope": whole.scope}.items() >= other.items()
     assert len(spans) == 1
+
+
+def test_a_gap_filled_within_the_same_boundary_names_none() -> None:
+    yearly = replace(YEARLY, boundary="consumption")
+    found, _ = weighted(course((0, 0), (20, 400)), signal((0, 15, 100)), yearly)
+    assert "production" not in str(found.note)
+    assert "consumption" not in str(found.note)
 
 
 def test_a_time_without_any_value_has_the_yearly_factor_and_says_why() -> None:

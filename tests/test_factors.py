@@ -80,6 +80,8 @@ class Desk:
             writer = csv.writer(file)
             writer.writerow(["datetime (UTC)", name])
             writer.writerows((at(minutes).isoformat(), g) for minutes, g in rows)
+        # Another feed, which does not wait because there was no file when it looked.
+        self.settings.cache += "1"
         self.monitor.factors.recall()
 
     def open(self, options: Options | None = None) -> OpenWindow:
@@ -292,6 +294,38 @@ def test_where_no_provider_is_chosen_there_is_no_thread_and_nothing_is_noted(
     assert here.monitor.factors.to_next_step_s() == float("inf")
 
 
+class Nameless(FakeSensor):
+    """A third party's sensor that comes to fail where nobody expects it."""
+
+    fails = False
+
+    @property
+    def source(self) -> str:
+        """What it is, until it fails."""
+        if self.fails:
+            raise RuntimeError("a driver's fault")
+        return "fake"
+
+    @source.setter
+    def source(self, _: str) -> None:
+        """It stays as it is."""
+
+
+def test_a_measurement_that_fails_costs_no_sign_of_life_with_a_provider_either(
+    desk: MakeDesk,
+) -> None:
+    sensor = Nameless(Domain("gpu", 0, "NVIDIA H100", "GPU-0"))
+    here = desk(sensor)
+    here.says((0, 100), (30, 500), (60, 700))
+    window = here.open()
+    here.minutes, sensor.fails = 30, True
+    ((record, _),) = here.monitor._under_way()
+    assert record.run_id == window.run_id
+    assert any("a driver's fault" in text for text in record.warnings)
+    sensor.fails, here.minutes, sensor.value = False, 60, 1.0 * KWH
+    assert grams(here.monitor.close_window(window, "ok")) == pytest.approx(300)
+
+
 def test_a_look_is_taken_where_the_signal_may_change(desk: MakeDesk) -> None:
     here = desk(gpu())
     next_s = here.monitor.factors.to_next_step_s()
@@ -356,6 +390,49 @@ def test_no_pue_is_put_on_a_facilitys_own_meter(tmp_path: Path) -> None:
     assert "JUPYTER_ENERGY_PUE" in record.emissions.pue_source
 
 
+def until_a_live_value_is_known(here: Desk) -> None:
+    deadline_s = time.monotonic() + LIMIT_S
+    while here.monitor.factors.now()[1] is None:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.005)
+
+
+def test_the_first_cell_knows_what_the_file_says_already_before_it_begins(
+    tmp_path: Path, desk: MakeDesk
+) -> None:
+    """An average figure in it would leave a notebook of marginal ones without a total."""
+    rows = ("datetime (UTC),marginal g/kWh", f"{at(0)},700", f"{at(1440)},700", f"{at(2880)},700")
+    (tmp_path / "grid.csv").write_text("\n".join(rows))
+    here = desk(gpu())
+    until_a_live_value_is_known(here)
+    assert here.monitor.factors.now()[0].kind == "marginal"
+
+
+def test_the_first_cell_knows_what_this_machine_has_kept_and_nobody_is_asked_for_it(
+    tmp_path: Path, desk: MakeDesk
+) -> None:
+    def quarter_hours(_: object) -> Told:
+        start = int(time.time()) // 900 * 900
+        times = [start - 900, start, start + 900]
+        nothing = [None] * 3
+        of_now = {"unix_seconds": times, "co2eq": [41.0, 43.0, 43.0], "co2eq_forecast": nothing}
+        return Told(200, {"license_info": "CC BY 4.0", **of_now})
+
+    service = Service(quarter_hours)
+    with service.running():
+        chosen = {
+            "JUPYTER_ENERGY_PROVIDER": "energy_charts",
+            "JUPYTER_ENERGY_PROVIDER_URL": service.url,
+        }
+        before = desk(gpu(), **chosen)
+        before.monitor.factors.runs()
+        until_a_live_value_is_known(before)
+        before.close()
+        asked = len(service.asked)
+        until_a_live_value_is_known(desk(gpu(), **chosen))
+        assert len(service.asked) == asked
+
+
 def message(here: Desk, state: Literal["running", "idle"]) -> LiveJson:
     (found,) = here.figures.messages(state, [None], 1.0, True)
     return found
@@ -402,10 +479,7 @@ def test_in_the_background_the_values_come_by_themselves(desk: MakeDesk) -> None
     here.says((0, 100), (720, 250), (1440, 300))
     here.settings.cache = str(here.trace.parent)  # another feed, which knows nothing
     window = here.monitor.open_window(Options())
-    deadline_s = time.monotonic() + LIMIT_S
-    while here.monitor.factors.now()[1] is None:
-        assert time.monotonic() < deadline_s
-        time.sleep(0.005)
+    until_a_live_value_is_known(here)
     here.minutes, sensor.value = 1, KWH
     assert grams(here.monitor.close_window(window, "ok")) == pytest.approx(250)
 

@@ -134,7 +134,8 @@ class Feed:
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             self._wake.put(None)
-            thread.join(CLOSE_S)
+            with suppress(RuntimeError):  # it is about to begin, and ends at once
+                thread.join(CLOSE_S)
 
     # -- for commands, which may wait ------------------------------------------------------
 

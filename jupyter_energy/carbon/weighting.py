@@ -125,9 +125,9 @@ def weighted(
     """The mean factor of a run, and the spans that it is the mean of.
 
     Where the signal leaves out some of the run's energy, that has the `yearly` factor of its place
-    if kind and scope are the signal's, and `note` says how much it is. Else the whole run has the
-    yearly factor, without spans: no figure mixes average and marginal, or lifecycle and direct.
-    `said` is what is to be said of the signal, in words.
+    if kind and scope are the signal's, and `note` says how much it is, and of what boundary. Else
+    the whole run has the yearly factor, without spans: no figure mixes average and marginal, or
+    lifecycle and direct. `said` is what is to be said of the signal, in words.
     """
     begin, end = course[0].at, course[-1].at
     pieces = _pieces(signal, begin, end)
@@ -159,6 +159,8 @@ def weighted(
     note = said
     if missing > LEAST_SHARE:
         note = f"{percent(missing)} of it has the yearly factor of {yearly.source} {yearly.year}"
+        if yearly.boundary != signal.boundary:
+            note += f" ({yearly.boundary}, not {signal.boundary})"
         note += f": {said or f'{service} has no value for that time'}"
     return (
         replace(

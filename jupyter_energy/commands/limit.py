@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import units
 from ..display.words import energies, range_of, unmeasured
-from ..schema import SummaryJson, TotalsJson
+from ..schema import CarbonJson, RangeJson, SummaryJson, TotalsJson
 
 NOT_SURE = "; the limit lies within what is not known for sure"
 
@@ -14,14 +14,17 @@ def verdict(limit: str, summary: SummaryJson) -> tuple[bool, str]:
 
     Passed where the measured energy plus the middle of the estimate, or the middle of the CO2e,
     reaches the limit; unknown counts as passed, and so does a total that leaves something out: it
-    cannot show that the whole is under the limit. Raises WrongUse for what is no limit.
+    cannot show that the whole is under the limit. So do average and marginal grams, which have no
+    total. Raises WrongUse for what is no limit.
     """
     totals = summary["totals"]
     size, unit = units.parse_limit(limit)
     limit = limit.strip()
     found = _carbon(totals) if unit == "g" else _energy(totals)
     if found is None:
-        return True, f"--assert-under {limit}: nothing was measured or estimated, so it is unknown"
+        kinds = _kinds(totals["carbon_g"]) if unit == "g" else ""
+        why = f"{kinds} do not add up" if kinds else "nothing was measured or estimated"
+        return True, f"--assert-under {limit}: {why}, so it is unknown"
     said, low, mid, high = found
     passed = mid >= size
     doubt = NOT_SURE if low <= size <= high else ""
@@ -61,8 +64,23 @@ def _energy(totals: TotalsJson) -> tuple[str, float, float, float] | None:
 def _carbon(totals: TotalsJson) -> tuple[str, float, float, float] | None:
     """CO2e in words, then its least, middle and most in g."""
     carbon = totals["carbon_g"]
-    if carbon is None or carbon["low"] is None or carbon["mid"] is None or carbon["high"] is None:
-        return None
+    grams = None if carbon is None else _grams(carbon)
+    return None if grams is None else (_co2e(grams), grams["low"], grams["mid"], grams["high"])
+
+
+def _kinds(carbon: CarbonJson | None) -> str:
+    """The grams of each kind in words, where they are of several kinds."""
+    parts = (carbon["parts"] if carbon is not None else None) or []
+    grams = [(part["kind"] or "kind unknown", _grams(part)) for part in parts]
+    return " and ".join(f"{_co2e(found)} ({kind})" for kind, found in grams if found is not None)
+
+
+def _grams(carbon: CarbonJson) -> RangeJson | None:
     low_g, mid_g, high_g = carbon["low"], carbon["mid"], carbon["high"]
-    grams = range_of({"low": low_g, "mid": mid_g, "high": high_g})
-    return f"{units.estimated(grams, units.MASS_G)} CO2e", low_g, mid_g, high_g
+    if low_g is None or mid_g is None or high_g is None:
+        return None
+    return {"low": low_g, "mid": mid_g, "high": high_g}
+
+
+def _co2e(grams: RangeJson) -> str:
+    return f"{units.estimated(range_of(grams), units.MASS_G)} CO2e"

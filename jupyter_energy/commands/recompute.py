@@ -3,8 +3,9 @@
 `recompute --zone DE` has all runs of this notebook restated with the yearly factor of that place;
 without --zone with the place as it is set now, and a live provider's values where they are known
 of the time of a run. A run that has live values of its place keeps them, and so does a cell the
-place that was said in it (`%%energy --zone`). `--pue 1.2` alone changes the PUE and nothing else.
-What was said at the time is kept: `recompute --undo` brings it back.
+place that was said in it (`%%energy --zone`); a place that is only assumed takes the place of none
+that was known. `--pue 1.2` alone changes the PUE and nothing else. What was said at the time is
+kept: `recompute --undo` brings it back.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         raise WrongUse("--undo goes without --zone and --pue: it brings back what was said")
     ref, own = asked_for(arguments.notebook, context, "recompute")
     factors = Factors(context.settings, context.environ)
-    change = taken_back if arguments.undo else _change(arguments, factors)
+    kept: set[str] = set()
+    change = taken_back if arguments.undo else _change(arguments, factors, kept)
     if own:
         context.monitor().flush()
     notebook = context.known_notebook() if own else None
@@ -84,17 +86,24 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         context.out(json.dumps(document, indent=2, allow_nan=False))
         return 0
     context.out("\n".join(_lines(notebook.name, len(pairs), restated, before, after)))
+    if kept:
+        context.out(_kept_words(len(kept), context.command))
     if restated and any(is_restated(after) for _, after in pairs):
         context.out(f"What was said at the time is kept: {context.command} recompute --undo")
     return 0
 
 
-def _change(arguments: argparse.Namespace, factors: Factors) -> Callable[[Record], Record]:
-    """What makes a record again. Raises UnknownZone, and WrongUse for a PUE that cannot be."""
+def _change(
+    arguments: argparse.Namespace, factors: Factors, kept: set[str]
+) -> Callable[[Record], Record]:
+    """What makes a record again; into `kept` go the runs whose place is known, while now none is.
+
+    Raises UnknownZone, and WrongUse for a PUE that cannot be.
+    """
     from ..carbon import factor
     from ..carbon.emissions import checked_pue
     from ..errors import UnknownZone
-    from ..restating import course_of, restated, zone_of_the_cell
+    from ..restating import course_of, first_said, restated, zone_of_the_cell
 
     said_pue = None if arguments.pue is None else (checked_pue(arguments.pue), "--pue")
     when, place = datetime.now(UTC), None
@@ -114,15 +123,25 @@ def _change(arguments: argparse.Namespace, factors: Factors) -> Callable[[Record
             found, spans = factors.of_run(course_of(record), zone_of_the_cell(record))
         except UnknownZone:  # of another version: it is left as it was said
             return None
-        if not spans and of is not None and of.spans and of.intensity.zone == found.zone:
+        if found.assumed and of is not None and not of.intensity.assumed:
+            kept.add(record.run_id)
             return None
-        return (found, *(said_pue or factors.pue(found)), spans)
+        pue = said_pue or factors.pue(found)
+        for held in () if spans else (of, first_said(record)):
+            if held is not None and held.spans and held.intensity.zone == found.zone:
+                return (_without_note(held), *pue, held.spans)
+        return (found, *pue, spans)
 
     def change(record: Record) -> Record:
         found = basis(record)
         return record if found is None else restated(record, found, when)
 
     return change
+
+
+def _kept_words(runs: int, command: str) -> str:
+    keeps = "1 run keeps the place it has" if runs == 1 else f"{runs} runs keep the place they have"
+    return f"{keeps}: nobody has said where this is now (set it: {command} zone FR)"
 
 
 def _without_note(of: Emissions) -> CarbonIntensity:
