@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LEAST_FACTOR = 1e-6
 Text = Literal["place", "source", "how", "pue_source"]
 # Codes, which hold no comma.
-Code = Literal["zone", "boundary", "scope", "resolution", "quality"]
+Code = Literal["zone", "boundary", "scope", "resolution", "factor_quality"]
 # How the note of restated grams begins (restating.py).
 RESTATED = "restated on"
 # Of several notes so many are told, and that there are more.
@@ -60,7 +60,7 @@ def carbon_json(emissions: Emissions, said: Emissions | None = None) -> CarbonJs
         "boundary": intensity.boundary,
         "scope": intensity.scope,
         "resolution": intensity.resolution,
-        "quality": intensity.quality,
+        "factor_quality": intensity.quality,
         "source": intensity.source,
         "year": intensity.year,
         "pue": emissions.pue,
@@ -106,7 +106,7 @@ def add_carbon(items: Sequence[Weighed]) -> CarbonJson | None:
         "boundary": None,
         "scope": None,
         "resolution": None,
-        "quality": None,
+        "factor_quality": None,
         "source": None,
         "year": None,
         "pue": None,
@@ -152,7 +152,7 @@ def _sum(items: Sequence[Weighed]) -> CarbonJson:
         "boundary": _codes(parts, "boundary"),
         "scope": _codes(parts, "scope"),
         "resolution": _codes(parts, "resolution"),
-        "quality": _codes(parts, "quality"),
+        "factor_quality": _codes(parts, "factor_quality"),
         "source": _listed(parts, "source"),
         "year": years.pop() if len(years) == 1 else None,
         "pue": mean((c["pue"], energy_j * (c["g_per_kwh"] or 0.0)) for c, energy_j in items),

@@ -15,7 +15,7 @@ from traitlets import All, Bool, Float, TraitError, Unicode, validate
 from traitlets.config import Config, Configurable
 
 from .calibration import default_file as baselines_file
-from .errors import WrongUse
+from .errors import UnknownZone, WrongUse
 from .sensors.base import Machine
 
 ENVIRONMENT_PREFIX = "JUPYTER_ENERGY_"
@@ -92,6 +92,14 @@ class Energy(Configurable):
         except WrongUse as error:
             raise TraitError(str(error)) from None
 
+    @validate("zone")
+    def _a_place(self, proposal: Mapping[str, str | None]) -> str | None:
+        """One that a table knows, where the user says it now; what was said before is kept, since
+        a place that was set is never replaced: CO2e is then not known (`zone_complaint`)."""
+        if self._is_read and (why := _no_place(proposal["value"])) is not None:
+            raise TraitError(why)
+        return proposal["value"]
+
     @validate("interval_s")
     def _not_too_often(self, proposal: Mapping[str, float]) -> float:
         """Polling faster than 0.1 s costs more than it tells (measuring.md 1.3, 1.5)."""
@@ -151,6 +159,7 @@ class Energy(Configurable):
 
         A value that cannot be is left out and told in `complaints`.
         """
+        self._is_read = False
         super().__init__()
         self._origins: dict[str, str] = {}
         self.complaints: list[str] = []
@@ -163,6 +172,7 @@ class Energy(Configurable):
             if environ and (text := environ.get(variable)):
                 self._take(name, text, variable, parse=True)
         self.observe(self._said, All)
+        self._is_read = True
 
     def _take(self, name: str, value: object, origin: str, parse: bool = False) -> None:
         if name not in self.trait_names(config=True):
@@ -196,6 +206,11 @@ class Energy(Configurable):
         setattr(self, name, self.traits()[name].default_value if value is None else value)
         self._origins[name] = DEFAULT if value is None else FILE
 
+    def zone_complaint(self) -> str | None:
+        """Why no table knows the zone that is set, with the nearest; None where one does."""
+        why = _no_place(self.zone)
+        return None if why is None else f"Energy.zone from {self.origin('zone')}: {why}"
+
     def origin(self, name: str) -> str:
         """Where a setting's value came from, in words."""
         return self._origins.get(name, DEFAULT)
@@ -222,3 +237,16 @@ class Energy(Configurable):
             baselines=baselines_file(),
             environ=environ,
         )
+
+
+def _no_place(zone: str | None) -> str | None:
+    """Why a zone is of no use, in words; None for one of a table, for none, and for `auto`."""
+    from .carbon import factor
+    from .carbon.place import AUTO
+
+    try:
+        if (wanted := (zone or "").strip()) and wanted.lower() != AUTO:
+            factor(wanted)
+    except UnknownZone as error:
+        return str(error)
+    return None

@@ -155,7 +155,7 @@ class Sums:
                 "boundary": of["boundary"],
                 "scope": of["scope"],
                 "resolution": of["resolution"],
-                "quality": of["quality"],
+                "factor_quality": of["quality"],
                 "source": of["source"],
                 "year": of["year"],
                 "pue": of["pue"],

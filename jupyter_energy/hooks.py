@@ -69,7 +69,9 @@ class CellHooks:
     def __init__(self, shell: InteractiveShell) -> None:
         remembered = read_settings()
         self.settings = Energy(shell.config, os.environ, remembered.values)
-        self.settings.complaints += filter(None, [remembered.warning])
+        self.settings.complaints += filter(
+            None, [remembered.warning, self.settings.zone_complaint()]
+        )
         self.shell = shell
         self.kernel_id = kernel_id_of(shell)
         self.pages = Pages(self._notebook)

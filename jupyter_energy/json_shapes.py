@@ -51,10 +51,11 @@ class CarbonJson(TypedDict):
 
     Where several places enter one sum, `g_per_kwh` is the energy-weighted mean and `zone` lists
     them, as do the other words; where average and marginal meet, the figures are null and `parts`
-    has one entry a kind. `place` and `how` are words for people; `note` says why a factor is not
-    the one that was asked for, `pue_source` whose figure the PUE is. `start` and `end`: from when
-    to when the values of a live signal held; `said_g`: the grams that were told at the time, where
-    some of them have been restated since.
+    has one entry a kind. `factor_quality` is the factor's alone: the intensity was measured,
+    estimated, forecast or assumed, whatever the energy is. `place` and `how` are words for people;
+    `note` says why a factor is not the one that was asked for, `pue_source` whose figure the PUE
+    is. `start` and `end`: from when to when the values of a live signal held; `said_g`: the grams
+    that were told at the time, where some of them have been restated since.
     """
 
     low: float | None
@@ -67,7 +68,7 @@ class CarbonJson(TypedDict):
     boundary: str | None
     scope: str | None
     resolution: str | None
-    quality: str | None
+    factor_quality: str | None
     source: str | None
     year: int | None
     pue: float | None

@@ -127,7 +127,7 @@ def _carbon(found: object, is_part: bool = False) -> CarbonJson | None:
         "boundary": text(found.get("boundary")),
         "scope": text(found.get("scope")),
         "resolution": text(found.get("resolution")),
-        "quality": text(found.get("quality")),
+        "factor_quality": text(found.get("factor_quality")),
         "source": text(found.get("source")),
         "year": whole(found.get("year")),
         "pue": number(found.get("pue")),

@@ -70,8 +70,14 @@ def quantity(value: float, scale: Scale, digits: int = 3) -> str:
     """One number with its unit, for example "12.4 J"; 0 is "0" with the base unit."""
     if value == 0:
         return f"0 {next(symbol for _, size, symbol in scale if size == 1.0)}"
-    size, symbol = scale_for(value, scale)
+    size, symbol = _scale_shown(value, scale, digits)
     return f"{_rounded(value / size, digits)} {symbol}"
+
+
+def _scale_shown(value: float, scale: Scale, digits: int) -> tuple[float, str]:
+    """The unit that suits what is shown: 999.7 mJ in two digits is 1.0 J, not 1000 mJ."""
+    size, _ = scale_for(value, scale)
+    return scale_for(float(_rounded(value / size, digits)) * size, scale)
 
 
 def two_digits(number: float) -> str:
@@ -125,7 +131,7 @@ def estimated(value: Range, scale: Scale = ENERGY_J) -> str:
     if value.mid == 0:
         return f"up to {quantity(value.high, scale, 2)}"
     # Middle and upper bound share a unit that suits both, so it is one for what lies between.
-    size, symbol = scale_for(math.sqrt(value.mid * value.high) or value.high, scale)
+    size, symbol = _scale_shown(math.sqrt(value.mid * value.high) or value.high, scale, 2)
 
     def two(number: float) -> str:
         return _rounded(number / size, 2)

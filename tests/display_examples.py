@@ -108,7 +108,7 @@ def carbon(mid: float | None, spread: float = 1.05, **fields: object) -> CarbonJ
         boundary="production",
         scope="lifecycle",
         resolution="year",
-        quality="measured",
+        factor_quality="measured",
         source="Ember",
         year=2024,
         pue=1.0,
@@ -390,7 +390,7 @@ LIVE = cell(
         year=2026,
         start="2026-11-22T14:28:10Z",
         end="2026-11-22T14:31:02Z",
-        quality="measured",
+        factor_quality="measured",
     ),
 )
 FALLEN_BACK = cell(

@@ -28,7 +28,7 @@ from jupyter_energy.units import J_PER_KWH
 
 WHEN = datetime(2026, 11, 23, 12, tzinfo=UTC)
 FIGURES = ("low", "mid", "high", "g_per_kwh", "pue", "estimated_share", "said_g")
-CODES = ("zone", "boundary", "scope", "resolution", "quality")
+CODES = ("zone", "boundary", "scope", "resolution", "factor_quality")
 # Grams of less than that are lost in the last digits of others.
 LEAST_G = 1e-9
 

@@ -115,6 +115,24 @@ def test_another_zone_restates_all_runs_and_says_what_it_was_and_is(person: Pers
     assert first.said == a_run("a").emissions
 
 
+def test_a_sum_of_direct_and_lifecycle_figures_is_told_as_one_on_the_side_that_it_is_on(
+    person: Person,
+) -> None:
+    def emitted(zone: str) -> Emissions:
+        there = factor(zone)
+        return replace(in_zone(zone, there.g_per_kwh, KWH), intensity=there)
+
+    person.measured(
+        a_run("a", emitted=emitted("FR")), a_run("b", emitted=emitted("US-CA"), after_s=60)
+    )
+    before, _, after = person.says("--zone", "FR").partition(" → ")
+    assert "partly of direct emissions only, partly lifecycle (not comparable), France" in before
+    assert "direct" not in after
+    before, _, after = person.says("--zone", "US-CA").partition(" → ")
+    assert "direct" not in before
+    assert "g/kWh, direct emissions only, California" in after
+
+
 def test_undo_brings_back_exactly_what_was(person: Person) -> None:
     runs = [a_run("a"), a_run("none", emitted=None, after_s=60), a_run("b", 3.0, after_s=90)]
     person.measured(*runs)

@@ -110,7 +110,9 @@ def test_auto_forgets_the_place_keeps_the_pue_and_is_remembered_as_leave_to_ask(
     assert settings.read(session.file).values == {"zone": "auto", "pue": 1.1}
     assert shown.startswith("World average")
     assert shown.endswith(
-        "To set the place: jupyter energy zone CODE, such as FR, US-CA or aws:eu-west-3"
+        "To set the place: jupyter energy zone CODE, such as FR, US-CA or aws:eu-west-3\n"
+        "The PUE that you set counts at every place. For this one's own, 1 (assumed: a machine of "
+        "one's own): jupyter energy zone --pue auto"
     )
 
 
@@ -119,6 +121,8 @@ def test_json_is_one_document_and_nothing_else(session: Session) -> None:
     assert (document["schema"], document["zone"], document["g_per_kwh"]) == (1, "FR", 44.18)
     assert (document["year"], document["assumed"], document["pue"]) == (2024, False, 1.0)
     assert document["how"] == "set by the settings file"
+    assert document["factor_quality"] == "measured"
+    assert "quality" not in document
 
 
 @pytest.mark.parametrize("words", [["Frnace"], ["US-CX"], ["Georgia"], ["FR", "--pue", "0.5"]])
@@ -139,7 +143,29 @@ def test_a_stronger_setting_is_named_when_it_hides_what_was_remembered(tmp_path:
     assert shown.startswith("Germany (DE)")
     assert session.warned == [
         "JUPYTER_ENERGY_ZONE is stronger than what is remembered, and says DE",
-        "a stronger setting than what is remembered says PUE 1.5",
+        "JUPYTER_ENERGY_PUE is stronger than what is remembered, and says PUE 1.5",
+    ]
+
+
+def test_pue_auto_brings_the_places_own_pue_back(session: Session) -> None:
+    session.run("--pue", "1.5")
+    shown = session.run("gcp:us-west1")
+    assert "  PUE     1.5 (set by the settings file)\n" in shown
+    assert shown.splitlines()[-1] == (
+        "The PUE that you set counts at every place. For this one's own, 1.07 (Google Cloud's for "
+        "us-west1, 2024): jupyter energy zone --pue auto"
+    )
+    shown = session.run("--pue", "auto")
+    assert settings.read(session.file).values == {"zone": "gcp:us-west1"}
+    assert "  PUE     1.07 (Google Cloud's for us-west1, 2024)\n" in shown
+    assert "--pue auto" not in shown
+
+
+def test_pue_auto_tells_of_a_stronger_setting_that_it_cannot_forget(tmp_path: Path) -> None:
+    session = Session(tmp_path / "s.json", {"TZ": "UTC", "JUPYTER_ENERGY_PUE": "1.5"})
+    assert "--pue auto" not in session.run("gcp:us-west1", "--pue", "auto")
+    assert session.warned == [
+        "JUPYTER_ENERGY_PUE is stronger than what is remembered, and says PUE 1.5"
     ]
 
 

@@ -77,6 +77,30 @@ def test_a_user_who_sets_nonsense_is_told_at_once() -> None:
         Energy().pue = 0.5
 
 
+def test_a_misspelt_zone_is_refused_with_the_nearest_and_the_one_before_it_stays() -> None:
+    settings = Energy(file={"zone": "DE"})
+    with pytest.raises(TraitError, match=r"no zone 'polnd': did you mean PL \(country: Poland\)"):
+        settings.zone = "polnd"
+    assert (settings.zone, settings.origin("zone")) == ("DE", "the settings file")
+    for zone in ("poland", "aws:eu-west-3", "Auto", "", None):
+        settings.zone = zone
+        assert settings.zone_complaint() is None
+
+
+@pytest.mark.parametrize("origin", ["JUPYTER_ENERGY_ZONE", "the profile", "the settings file"])
+def test_a_misspelt_zone_that_was_said_before_is_complained_of_and_never_replaced(
+    origin: str,
+) -> None:
+    made = {
+        "JUPYTER_ENERGY_ZONE": lambda: Energy(environ={"JUPYTER_ENERGY_ZONE": "polnd"}),
+        "the profile": lambda: Energy(Config({"Energy": {"zone": "polnd"}})),
+        "the settings file": lambda: Energy(file={"zone": "polnd"}),
+    }[origin]()
+    assert made.zone == "polnd"
+    told = f"Energy.zone from {origin}: no zone 'polnd': did you mean PL (country: Poland)?"
+    assert made.zone_complaint() == told
+
+
 def test_every_setting_has_a_help_text() -> None:
     for name, trait in Energy().traits(config=True).items():
         assert len(trait.help) > 20, name

@@ -9,6 +9,7 @@ import display_examples as examples
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from standins.carbon_services import ENERGY_CHARTS_LICENCE
 from strategies import a_record, in_zone
 
 from jupyter_energy.display import grams
@@ -25,7 +26,7 @@ def line(**fields: object) -> grams.CarbonLine:
 def live(**fields: object) -> grams.CarbonLine:
     held = {
         "resolution": "30min",
-        "quality": "measured",
+        "factor_quality": "measured",
         "source": "NESO Carbon Intensity API (CC BY 4.0)",
         "year": 2026,
         "start": "2026-11-22T14:00:00Z",
@@ -39,6 +40,14 @@ def test_a_yearly_factor_is_told_with_place_kind_source_licence_and_year() -> No
     assert one.basis == "France (FR), 44.3 g/kWh average, Ember (CC BY 4.0) 2024"
     assert one.figure.look == "computed"
     assert "production based, lifecycle" in one.figure.detail
+
+
+def test_the_attributions_of_several_sources_are_told_to_their_end() -> None:
+    sources = (
+        f"Energy-Charts ({ENERGY_CHARTS_LICENCE}), Ember (CC BY 4.0), Electricity Maps (ODbL 1.0), "
+        "NESO Carbon Intensity API (CC BY 4.0), US EPA eGRID2023 (public domain)"
+    )
+    assert f", {sources}" in line(source=sources).basis
 
 
 def test_a_live_value_is_told_with_its_time_and_without_a_year_of_its_own() -> None:
@@ -63,11 +72,11 @@ def test_the_time_of_a_live_value_is_as_long_as_it_needs_to_be(end: object, said
 
 
 def test_a_forecast_says_forecast_and_looks_estimated() -> None:
-    one = live(quality="forecast")
+    one = live(factor_quality="forecast")
     assert "UTC, forecast," in one.basis
     assert "live" not in one.basis
     assert one.figure.look == "estimated"
-    assert "live and forecast" in live(quality="measured, forecast").basis
+    assert "live and forecast" in live(factor_quality="measured, forecast").basis
 
 
 def test_a_total_of_live_and_yearly_says_that_it_is_both() -> None:
@@ -89,6 +98,14 @@ def test_a_pue_says_whose_it_is_and_is_left_out_where_it_is_1() -> None:
 
 def test_direct_emissions_are_named_since_most_sources_count_more() -> None:
     assert "44.3 g/kWh average, direct emissions only" in line(scope="direct").basis
+
+
+def test_a_sum_of_direct_and_lifecycle_figures_says_that_they_do_not_compare() -> None:
+    one = line(scope="lifecycle, direct", boundary="production, consumption")
+    said = "partly of direct emissions only, partly lifecycle (not comparable)"
+    assert f"44.3 g/kWh average, {said}, " in one.basis
+    assert "production and consumption based, lifecycle and direct" in one.figure.detail
+    assert said in line(scope="direct, lifecycle").basis
 
 
 def test_an_assumed_place_says_so_with_the_one_command() -> None:
@@ -149,7 +166,7 @@ ANY = st.none() | st.text(max_size=8) | st.sampled_from(["year", "30min", "year,
 
 
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(
-    ("resolution", "quality", "start", "end", "note", "scope", "boundary", "pue_source"), ANY
+    ("resolution", "factor_quality", "start", "end", "note", "scope", "boundary", "pue_source"), ANY
 )))  # fmt: skip
 def test_whatever_an_output_holds_there_is_one_line_that_names_the_kind(
     fields: dict[str, object],

@@ -102,7 +102,10 @@ def test_a_zone_that_is_wrong_where_it_was_set_before_stops_no_cell(
 ) -> None:
     """Only what is said on the line is the user's mistake of this moment."""
     kernel = start_kernel({"JUPYTER_ENERGY_ZONE": "XX"})
-    kernel.run(LOAD)
+    told = kernel.run(LOAD).stderr + kernel.run("1").stderr
+    assert "Energy.zone from JUPYTER_ENERGY_ZONE: no zone 'XX'" in told
+    refused = kernel.run("%config Energy.zone = 'polnd'")
+    assert "did you mean PL (country: Poland)?" in f"{refused.stderr}{refused.error}"
     result = kernel.run("%%energy\nprint('the body ran')")
     assert (result.status, result.stdout) == ("ok", "the body ran\n")
     (cell,) = result.energy

@@ -60,6 +60,26 @@ def test_an_estimate_shows_a_range_and_never_a_plus_minus(value: Range, text: st
     assert units.estimated(value) == text
 
 
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [(999.6e-6, 2, "1.0 mg"), (994e-6, 2, "990 µg"), (999.4, 3, "999 g"), (999.6, 3, "1.00 kg")],
+)
+def test_what_rounds_to_a_thousand_is_one_of_the_next_unit(
+    value: float, digits: int, text: str
+) -> None:
+    assert units.quantity(value, units.MASS_G, digits) == text
+
+
+def test_an_estimate_that_rounds_to_a_thousand_is_one_of_the_next_unit() -> None:
+    close = Range(0.00099, 0.000997, 0.000998)
+    assert units.estimated(close, units.MASS_G) == "≈ 1.0 mg (0.99–1.0 mg)"
+
+
+@given(st.floats(1e-6, 0.9e3), st.sampled_from([2, 3]))
+def test_no_number_below_the_largest_unit_has_four_digits(value_g: float, digits: int) -> None:
+    assert float(units.quantity(value_g, units.MASS_G, digits).split()[0]) < 1000
+
+
 @given(st.floats(1e-9, 1e12))
 def test_a_quantity_is_the_number_it_shows_to_half_a_percent(value_j: float) -> None:
     number, unit = units.quantity(value_j, units.ENERGY_J).split(" ")

@@ -28,7 +28,8 @@ _COUNTRIES = frozenset(
 )
 _STEP_S = 900.0
 _LONGEST_STEP_S = 3600.0
-_LONGEST_LICENCE = 60
+# Some name whose data it is behind it; a line of the front end has room for it (parse.ts).
+_LONGEST_LICENCE = 140
 
 
 @dataclass(frozen=True)

@@ -186,7 +186,7 @@ def _parts(carbon: CarbonJson | None) -> list[CarbonJson]:
 def _figure(carbon: CarbonJson | None, kind: str | None) -> str:
     """The grams of one kind with their factor: "≈ 5.1 g (381 g/kWh, United States)"."""
     from .. import units
-    from ..display.grams import carbon_short
+    from ..display.grams import carbon_short, scope_words
     from ..plain_text import clean
 
     part = next((part for part in _parts(carbon) if part["kind"] == kind), None)
@@ -195,7 +195,7 @@ def _figure(carbon: CarbonJson | None, kind: str | None) -> str:
         return "none"
     words = [clean(part["place"] or part["zone"] or "", 60)]
     if part["g_per_kwh"] is not None:
-        words.insert(0, units.intensity(part["g_per_kwh"]))
+        words[:0] = [units.intensity(part["g_per_kwh"]), scope_words(part)]
     if part["pue"] is not None and part["pue"] != 1:
         words.append(f"PUE {units.plain(part['pue'])}")
     return f"{figure.text} ({', '.join(filter(None, words))})"

@@ -6,7 +6,8 @@ US state (US-CA), a grid zone (EM:DK-DK1), a cloud region (aws:eu-west-3, gcp:us
 azure:westeurope), or WORLD for the world average. `zone auto` forgets it; on a machine of AWS,
 Google Cloud or Azure its own metadata service is then asked for the region, elsewhere the place is
 guessed from the time zone. `--pue 1.2` sets what the data centre draws over what its computers
-draw. No network is asked, but for that service after `zone auto`.
+draw, at every place; `--pue auto` forgets it, and the place's own counts. No network is asked, but
+for that service after `zone auto`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ZONE",
         help="a country (FR, France), US-CA, EM:DK-DK1, aws:eu-west-3, WORLD, or auto",
     )
-    parser.add_argument("--pue", type=float, help="power usage effectiveness, 1 or more")
+    parser.add_argument(
+        "--pue",
+        type=_pue,
+        metavar="PUE",
+        help="power usage effectiveness, 1 or more; auto: that of the place",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
@@ -41,34 +47,45 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     """Set what was given, then show what holds. Raises UnknownZone, and WrongUse for a PUE."""
     from ..carbon import pue_of
     from ..carbon.here import Here
+    from ..config import DEFAULT
 
     file = _remember(" ".join(arguments.zone), arguments.pue, context)
-    machine = context.settings.machine(context.environ)
+    settings = context.settings
+    machine = settings.machine(context.environ)
     here = Here(machine)
     here.intensity(*context.zone())
     here.wait()
     found = here.intensity(*context.zone())
-    pue = pue_of(found.zone, context.pue(), context.settings.origin("pue"), machine)
+    pue = pue_of(found.zone, context.pue(), settings.origin("pue"), machine)
+    own = pue_of(found.zone, 1.0, DEFAULT, machine)
     if arguments.json:
         import json
 
-        document = {**_document(found, pue), "provider": context.settings.provider or None}
+        document = {**_document(found, pue), "provider": settings.provider or None}
         context.out(json.dumps(document, ensure_ascii=False, indent=2))
     else:
-        context.out(_text(found, pue, file, context))
+        context.out("\n".join([_text(found, pue, file, context), *_pue_again(pue, own, context)]))
     return 0
 
 
-def _remember(wanted: str, pue: float | None, context: Context) -> Path | None:
+def _pue(text: str) -> float | str:
+    """A PUE as a number, or "auto". Raises ValueError."""
+    from ..carbon.place import AUTO
+
+    return AUTO if text.strip().lower() == AUTO else float(text)
+
+
+def _remember(wanted: str, pue: float | str | None, context: Context) -> Path | None:
     """Check all, then remember all; the file that it was written to, or None."""
     from ..carbon.emissions import checked_pue
     from ..carbon.place import AUTO
     from ..carbon.zones import zones
+    from ..config import DEFAULT, FILE
 
     zone = AUTO  # remembered as such: it is the user's word that the machine may be asked
     if wanted and wanted.lower() != AUTO:
         zone = zones().place(wanted).code
-    if pue is not None:
+    if isinstance(pue, float):
         checked_pue(pue)
     file = None
     if wanted:
@@ -77,10 +94,26 @@ def _remember(wanted: str, pue: float | None, context: Context) -> Path | None:
         if (setting or AUTO).lower() != zone.lower():
             context.err(f"{origin} is stronger than what is remembered, and says {setting}")
     if pue is not None:
-        file = context.remember("pue", pue)
-        if context.pue() != pue:
-            context.err(f"a stronger setting than what is remembered says PUE {context.pue():g}")
+        wanted_pue = pue if isinstance(pue, float) else None
+        file = context.remember("pue", wanted_pue)
+        origin = context.settings.origin("pue")
+        if origin != (DEFAULT if wanted_pue is None else FILE):
+            context.err(
+                f"{origin} is stronger than what is remembered, and says PUE {context.pue():g}"
+            )
     return file
+
+
+def _pue_again(pue: tuple[float, str], own: tuple[float, str], context: Context) -> list[str]:
+    """How the place's own PUE comes back, where one that was set stands before another."""
+    from ..config import FILE, SAID
+
+    is_ours = context.settings.origin("pue") in (FILE, SAID)
+    if not is_ours or pue[0] == own[0]:
+        return []
+    its = f"{own[0]:g} ({own[1]})"
+    told = f"The PUE that you set counts at every place. For this one's own, {its}: "
+    return [f"{told}{context.command} zone --pue auto"]
 
 
 def _text(
@@ -177,9 +210,11 @@ def _document(found: CarbonIntensity, pue: tuple[float, str]) -> dict[str, objec
     from ..schema import SCHEMA
 
     name, table = _table(found)
+    words = asdict(found)
+    words["factor_quality"] = words.pop("quality")
     return {
         "schema": SCHEMA,
-        **asdict(found),
+        **words,
         "pue": pue[0],
         "pue_source": pue[1],
         "table": name,

@@ -18,7 +18,8 @@ from .words import COMMAND, REASON_LIMIT, Figure, Look
 YEAR = "year"  # the resolution of a table's figure
 _DISTANCE_KM: units.Scale = ((0.0, 1e-3, "m"), (1.0, 1.0, "km"))
 _NOTE_LIMIT = 240  # it may name two places and two figures
-_WORDS_LIMIT = 160  # of several sources: a licence wants each named
+_WORDS_LIMIT = 600  # of several sources: a licence wants each named, to its end
+DIRECT_AND_LIFECYCLE = "partly of direct emissions only, partly lifecycle (not comparable)"
 # A range narrower than this has a second digit.
 _TWO_DIGITS = 1.5
 
@@ -120,7 +121,7 @@ def _factor_words(carbon: CarbonJson) -> tuple[str, ...]:
 def _carbon_look(carbon: CarbonJson) -> Look:
     """Grams are never measured; an estimate, an assumed place, a fall-back make them estimated."""
     doubtful = carbon["estimated_share"] or carbon["assumed"] or doubts(_said(carbon, "note"))
-    return "estimated" if doubtful or "forecast" in _said(carbon, "quality") else "computed"
+    return "estimated" if doubtful or "forecast" in _said(carbon, "factor_quality") else "computed"
 
 
 def _carbon_line(carbon: CarbonJson, title: str, command: str) -> CarbonLine:
@@ -139,8 +140,19 @@ def _detail(carbon: CarbonJson) -> str:
 
 def counted_by(carbon: CarbonJson) -> tuple[str, ...]:
     """What the factor counts, in words: ("production based", "lifecycle")."""
-    boundary, scope = (clean(_said(carbon, name), 40) for name in ("boundary", "scope"))
+    boundary, scope = (
+        clean(_said(carbon, name).replace(", ", " and "), 40) for name in ("boundary", "scope")
+    )
     return tuple(filter(None, (f"{boundary} based" if boundary else "", scope)))
+
+
+def scope_words(carbon: Mapping[str, object]) -> str:
+    """That a factor, or a part of a mean, is of direct emissions alone: what leaves the stacks is
+    less than what most sources count. "" where it is lifecycle or not told."""
+    scopes = set(_said(carbon, "scope").split(", "))
+    if scopes == {"direct"}:
+        return "direct emissions only"
+    return DIRECT_AND_LIFECYCLE if "direct" in scopes else ""
 
 
 def _said(carbon: Mapping[str, object], name: str) -> str:
@@ -184,8 +196,7 @@ def _factor(carbon: CarbonJson) -> str:
     factor = units.intensity(carbon["g_per_kwh"])
     if carbon["kind"]:
         factor += f" {clean(carbon['kind'], 20)}"
-    # What leaves the stacks alone is less than what most sources count.
-    return f"{factor}, direct emissions only" if _said(carbon, "scope") == "direct" else factor
+    return ", ".join(filter(None, (factor, scope_words(carbon))))
 
 
 def _period(carbon: CarbonJson) -> str:
@@ -193,7 +204,7 @@ def _period(carbon: CarbonJson) -> str:
     resolutions = set((_said(carbon, "resolution") or YEAR).split(", "))
     if resolutions == {YEAR}:
         return ""
-    qualities = _said(carbon, "quality").split(", ")
+    qualities = _said(carbon, "factor_quality").split(", ")
     live = "forecast" if qualities == ["forecast"] else "live"
     if live == "live" and "forecast" in qualities:
         live = "live and forecast"

@@ -33,7 +33,7 @@ export function quantity(value: number, scale: Scale, digits = 3): string {
   if (value === 0) {
     return `0 ${scale.find(([, size]) => size === 1)?.[2] ?? ''}`;
   }
-  const [size, symbol] = unitFor(value, scale);
+  const [size, symbol] = unitShown(value, scale, digits);
   return `${rounded(value / size, digits)} ${symbol}`;
 }
 
@@ -79,7 +79,7 @@ export function estimated([low, mid, high]: Range, scale: Scale = ENERGY_J): str
     return `up to ${quantity(high, scale, 2)}`;
   }
   // middle and upper bound share a unit that suits both, so it is one for what lies between
-  const [size, symbol] = unitFor(Math.sqrt(mid * high) || high, scale);
+  const [size, symbol] = unitShown(Math.sqrt(mid * high) || high, scale, 2);
   const two = (number: number): string => rounded(number / size, 2);
   // Next to nothing is nothing, in a range.
   const bounds =
@@ -131,6 +131,12 @@ function unitFor(value: number, scale: Scale): [number, string] {
     }
   }
   return chosen;
+}
+
+/** The unit that suits what is shown: 999.7 mJ in two digits is 1.0 J, not 1000 mJ. */
+function unitShown(value: number, scale: Scale, digits: number): [number, string] {
+  const [size] = unitFor(value, scale);
+  return unitFor(Number(rounded(value / size, digits)) * size, scale);
 }
 
 /** ⌊log₁₀ |number|⌋, without the rounding error of a logarithm. */

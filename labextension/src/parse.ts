@@ -115,7 +115,7 @@ function place(data: unknown): Place {
     zone: text(from.zone, NAME_LIMIT),
     g_per_kwh: number(from.g_per_kwh),
     kind: text(from.kind, NAME_LIMIT),
-    source: text(from.source, NAME_LIMIT),
+    source: text(from.source, LINE_LIMIT),
     year: number(from.year),
     pue: number(from.pue),
     how: text(from.how, NAME_LIMIT),

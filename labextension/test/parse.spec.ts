@@ -36,6 +36,12 @@ describe('a message of the kernel', () => {
     expect(parseLive({ ...golden('idle'), trees: 3 })).toEqual(whole('idle'));
   });
 
+  it('names whose data a figure is to the end, as licences ask', () => {
+    const source =
+      'Energy-Charts (CC BY 4.0 (creativecommons.org/licenses/by/4.0) from Bundesnetzagentur | SMARD.de)';
+    expect(parseLive(changed('idle', ['place', 'source'], source))?.place?.source).toBe(source);
+  });
+
   it('is refused when it is of another version', () => {
     for (const v of [0, 2, '1', null, undefined, 1.5]) {
       expect(parseLive({ ...golden('idle'), v })).toBeNull();

@@ -45,6 +45,11 @@ def iso(minutes: int, ending: str = "+00:00", seconds: bool = True) -> str:
 
 # -- Energy-Charts ---------------------------------------------------------------------------
 
+# It ends with whose data it is, which the licence asks to be named.
+ENERGY_CHARTS_LICENCE = (
+    "CC BY 4.0 (creativecommons.org/licenses/by/4.0) from Bundesnetzagentur | SMARD.de"
+)
+
 
 def energy_charts(asked: Asked) -> Told:
     """Three lists: measured, then forecast, nulls at the end."""
@@ -54,7 +59,7 @@ def energy_charts(asked: Asked) -> Told:
     return Told(
         200,
         {
-            "license_info": "CC BY 4.0 (creativecommons.org/licenses/by/4.0)",
+            "license_info": ENERGY_CHARTS_LICENCE,
             "unix_seconds": starts,
             "co2eq": [40.5, 41.0, None, None, None, None],
             "co2eq_forecast": [None, 42.5, 43.0, 44.0, 45.0, None],
@@ -210,7 +215,7 @@ SERVICES = {
         ],
         ("average", "production", "lifecycle"),
         900,
-        "Energy-Charts (CC BY 4.0 (creativecommons.org/licenses/by/4.0))",
+        f"Energy-Charts ({ENERGY_CHARTS_LICENCE})",
     ),
     "uk_grid": Documented(
         "uk_grid",
