@@ -54,7 +54,7 @@ class CarbonJson(TypedDict):
     has one entry a kind. `place` and `how` are words for people; `note` says why a factor is not
     the one that was asked for, `pue_source` whose figure the PUE is. `start` and `end`: from when
     to when the values of a live signal held; `said_g`: the grams that were told at the time, where
-    some of them have been restated since.
+    some of them have been restated since, and were of this kind then.
     """
 
     low: float | None
