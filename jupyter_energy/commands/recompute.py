@@ -71,6 +71,8 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         store.close()
         factors.close()
     _tell(store, pruned, context)
+    if kept:
+        context.err(_kept_words(len(kept), context.command))
     before, after = (_carbon([pair[side] for pair in pairs]) for side in (0, 1))
     restated = sum(old != new for old, new in pairs)
     if arguments.json:
@@ -86,8 +88,6 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         context.out(json.dumps(document, indent=2, allow_nan=False))
         return 0
     context.out("\n".join(_lines(notebook.name, len(pairs), restated, before, after)))
-    if kept:
-        context.out(_kept_words(len(kept), context.command))
     if restated and any(is_restated(after) for _, after in pairs):
         context.out(f"What was said at the time is kept: {context.command} recompute --undo")
     return 0
