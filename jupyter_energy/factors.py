@@ -138,13 +138,15 @@ class Factors:
                 why = f"the live values cannot be read ({type(error).__name__})"
         return _fallen_back(found, why), ()
 
-    def recall(self, option: str | None = None) -> None:
-        """Have `of_run` know what this machine has of live values at a place: reads a file."""
+    def ask(self) -> None:
+        """Have `of_run` know what the provider has of live values here, for a command.
+
+        It is asked where what this machine knows is older than a step: some seconds at most.
+        """
         feed = self._live()
         if feed is not None:
-            is_file = not feed.provider.url
             with suppress(UnknownZone):
-                (feed.refresh if is_file else feed.recall)(self.yearly(option).zone)
+                feed.refresh(self.yearly().zone)
 
     def now(self, option: str | None = None) -> tuple[CarbonIntensity, datetime | None]:
         """The factor that counts now, and since when it holds where it is a live one (UTC).

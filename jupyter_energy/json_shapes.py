@@ -55,7 +55,7 @@ class CarbonJson(TypedDict):
     estimated, forecast or assumed, whatever the energy is. `place` and `how` are words for people;
     `note` says why a factor is not the one that was asked for, `pue_source` whose figure the PUE
     is. `start` and `end`: from when to when the values of a live signal held; `said_g`: the grams
-    that were told at the time, where some of them have been restated since.
+    that were told at the time, where some of them have been restated since, and were of this kind.
     """
 
     low: float | None

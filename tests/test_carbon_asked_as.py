@@ -42,6 +42,19 @@ def test_a_postcode_that_the_user_wrote_is_asked_as_such() -> None:
     assert said.endswith("has not been asked yet")
 
 
+@pytest.mark.parametrize("region", ["TVA", "BPA", "BANC", "FR", "caiso_north"])
+def test_a_region_of_watttime_that_the_user_wrote_is_asked_as_such(region: str) -> None:
+    said = why_not("US-TN", ZONE="US-TN", PROVIDER="watttime", PROVIDER_ZONE=region)
+    assert said == "WattTime has not been asked yet"
+
+
+def test_a_zone_of_ours_is_no_region_of_watttime_though_one_may_be_spelt_so() -> None:
+    assert "set Energy.provider_zone" in why_not("SC", ZONE="SC", PROVIDER="watttime")
+    # The user's word is of their own place alone.
+    other = why_not("FR", ZONE="US-TN", PROVIDER="watttime", PROVIDER_ZONE="TVA")
+    assert "none is called 'FR'" in other
+
+
 def test_a_place_that_a_cloud_told_is_the_users_own(tmp_path: Path) -> None:
     """Their file counts there, as it does where they have set that place."""
     vendor = tmp_path / "sys/class/dmi/id/sys_vendor"

@@ -14,7 +14,7 @@ from jupyter_energy.carbon import provider
 from jupyter_energy.carbon.answers import MOST_INTERVALS
 from jupyter_energy.carbon.base import Query, Signal
 from jupyter_energy.carbon.csv_trace import file_reader
-from jupyter_energy.carbon.feed import feed_for
+from jupyter_energy.carbon.feed import Feed, feed_for
 from jupyter_energy.config import Energy
 from jupyter_energy.errors import ProviderError
 
@@ -237,6 +237,19 @@ def test_no_text_does_harm(tmp_path_factory: pytest.TempPathFactory, text: str) 
         except ProviderError:
             continue
         assert all(i.start < i.end and 0 <= i.g_per_kwh <= 3000 for i in signal.intervals)
+
+
+def test_a_row_that_the_user_takes_out_of_the_file_counts_no_more(file: Path) -> None:
+    now = [NOW]
+    feed = Feed(
+        provider("csv_trace"), file_reader(str(file)), place=lambda _: "FR", now=lambda: now[0]
+    )
+    at_one = START + timedelta(hours=1)
+    for text, is_known in ((DOWNLOAD, True), (DOWNLOAD.replace(" 01:00", " 02:00"), False)):
+        file.write_text(text)
+        feed.refresh("FR")
+        assert (feed.between("FR", at_one, at_one)[0] is not None) == is_known
+        now[0] += timedelta(hours=2)
 
 
 def test_a_file_is_of_the_users_own_place_and_of_no_other(file: Path) -> None:

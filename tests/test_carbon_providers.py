@@ -428,6 +428,28 @@ def test_a_forecast_that_fails_costs_none_of_the_values_that_came(name: str, tol
         assert points(asked_at(served.url, service)) == service.points[:2]
 
 
+@pytest.mark.parametrize(("step_min", "starts"), [(60, (-120, -60, 0)), (30, (-60, -30, 0, 60))])
+def test_values_of_energy_charts_hold_as_long_as_the_country_s_steps_are(
+    step_min: int, starts: tuple[int, ...]
+) -> None:
+    at = [int((NOON + timedelta(minutes=m)).timestamp()) for m in starts]
+    told = Told(200, {"unix_seconds": at, "co2eq": [40.0 + n for n in range(len(at))]})
+    with Service(always(told)).running() as served:
+        signal = asked_at(served.url, FRANCE)
+    assert signal.step_s == 60 * step_min
+    assert {i.end - i.start for i in signal.intervals} == {timedelta(minutes=step_min)}
+
+
+@pytest.mark.parametrize("starts", [(0,), (0, 0), (-1440, 0)])
+def test_where_the_moments_tell_no_step_a_value_holds_a_quarter_of_an_hour(
+    starts: tuple[int, ...],
+) -> None:
+    at = [int((NOON + timedelta(minutes=m)).timestamp()) for m in starts]
+    told = Told(200, {"unix_seconds": at, "co2eq": [40.0] * len(at)})
+    with Service(always(told)).running() as served:
+        assert asked_at(served.url, FRANCE).step_s == 900
+
+
 def test_electricity_maps_is_asked_for_a_region_of_a_cloud_by_name() -> None:
     def answer(asked: Asked) -> Told:
         assert asked.parameters["dataCenterProvider"] == "aws"

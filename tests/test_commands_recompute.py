@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from left_journals import DEAD, about, head, kept, leave
 from shell import notebook
 from standins.metadata import Answer, aws, standing
+from standins.web_server import Asked, Service, Told
 from strategies import a_record, in_zone, records
 
 from jupyter_energy.carbon import factor
@@ -205,15 +206,52 @@ def test_live_values_that_another_zone_took_the_place_of_come_back_with_the_plac
     assert person.records() == before
 
 
+def test_values_of_a_run_that_have_come_since_are_asked_for(
+    person: Person, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    began = datetime.now(UTC) - timedelta(hours=2)
+    steps = [int(began.timestamp()) // 900 * 900 + 900 * step for step in range(-4, 4)]
+
+    def answer(asked: Asked) -> Told:
+        assert (asked.path, asked.parameters["country"]) == ("/co2eq", "de")
+        figures = {"co2eq": [100.0] * len(steps), "co2eq_forecast": [None] * len(steps)}
+        return Told(200, {"license_info": "CC BY 4.0", "unix_seconds": steps, **figures})
+
+    run = a_run("a")
+    person.measured(replace(run, measurement=replace(run.measurement, start=began)))
+    with Service(answer).running() as service:
+        monkeypatch.setenv("JUPYTER_ENERGY_PROVIDER", "energy_charts")
+        monkeypatch.setenv("JUPYTER_ENERGY_PROVIDER_URL", service.url)
+        monkeypatch.setenv("JUPYTER_ENERGY_CACHE", str(tmp_path / "cache"))
+        after = person.document()["after"]
+    assert (after["g_per_kwh"], after["resolution"]) == (100, "15min")
+    assert "Energy-Charts" in after["source"]
+
+
+def test_no_run_changes_between_average_and_marginal_unless_a_zone_is_named(
+    person: Person, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = a_run("a")
+    assert run.emissions is not None
+    marginal = replace(run.emissions.intensity, kind="marginal")
+    person.measured(replace(run, emissions=replace(run.emissions, intensity=marginal)))
+    assert dispatch(["recompute", str(person.path)], ShellContext()) == 0
+    told = capsys.readouterr()
+    assert "so already" in told.out
+    assert "1 run keeps the kind it has, average or marginal" in told.err
+    assert "1 of 1 run restated" in person.says("--zone", "DE")
+
+
 def test_a_place_that_nobody_said_takes_the_place_of_none_that_was_known(
-    person: Person, monkeypatch: pytest.MonkeyPatch
+    person: Person, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     person.measured(a_run("known"), a_run("unknown", emitted=None, after_s=60))
     monkeypatch.delenv("JUPYTER_ENERGY_ZONE")
     monkeypatch.setenv("TZ", "UTC")
-    told = person.says()
-    assert "1 of 2 runs restated" in told
-    assert "1 run keeps the place it has: nobody has said where this is now" in told
+    assert dispatch(["recompute", str(person.path), "--json"], ShellContext()) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["restated"] == 1
+    assert "1 run keeps the place it has: nobody has said where this is now" in told.err
     known, unknown = person.records()
     assert known.emissions == a_run("known").emissions
     assert unknown.emissions is not None

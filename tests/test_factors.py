@@ -82,7 +82,7 @@ class Desk:
             writer.writerows((at(minutes).isoformat(), g) for minutes, g in rows)
         # Another feed, which does not wait because there was no file when it looked.
         self.settings.cache += "1"
-        self.monitor.factors.recall()
+        self.monitor.factors.ask()
 
     def open(self, options: Options | None = None) -> OpenWindow:
         window = self.monitor.open_window(options or Options())
@@ -274,7 +274,7 @@ def test_what_is_set_counts_from_the_next_cell_on(desk: MakeDesk) -> None:
     assert off.emissions is not None
     assert off.emissions.intensity.note is None
     here.settings.provider = "csv_trace"
-    here.monitor.factors.recall()
+    here.monitor.factors.ask()
     window = here.open()
     here.minutes, sensor.value = 2, 2 * KWH
     assert grams(here.monitor.close_window(window, "ok")) == pytest.approx(100)

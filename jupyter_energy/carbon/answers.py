@@ -6,6 +6,7 @@ sends one absurd figure may have sent others that only look right.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sized
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -105,6 +106,13 @@ def after(start: datetime, step_s: float) -> datetime:
     return start + timedelta(seconds=step_s)
 
 
+def usual(steps_s: Iterable[float]) -> float | None:
+    """The step that is seen most often, in s; of several the shortest; None where there is none."""
+    counted = Counter(steps_s)
+    most = max(counted.values(), default=0)
+    return min((step_s for step_s, times in counted.items() if times == most), default=None)
+
+
 def in_order(intervals: Iterable[Interval], older: Iterable[Interval] = ()) -> tuple[Interval, ...]:
     """Intervals by their start, none overlapping, those that were known before included.
 
@@ -130,15 +138,17 @@ def checked(signal: Signal, title: str) -> Signal:
     """
     if not signal.intervals:
         raise empty(title)
+    qualities = get_args(Quality)
     intervals = []
     for interval in signal.intervals:
         grams(interval.g_per_kwh, title)
         start, end = _utc(interval.start), _utc(interval.end)
         if start is None or end is None or end <= start:
             raise garbage(title, "an interval that is none")
-        if interval.quality not in get_args(Quality):
+        if interval.quality not in qualities:
             raise garbage(title, "a value of a kind that is not known")
-        intervals.append(replace(interval, start=start, end=end))
+        is_so = start is interval.start and end is interval.end  # of a year's values most are
+        intervals.append(interval if is_so else replace(interval, start=start, end=end))
     if not 0 < signal.step_s <= LONGEST_STEP_S:  # false for NaN as well
         raise garbage(title, "a step that is none")
     return replace(signal, intervals=in_order(intervals))

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..errors import UnknownZone
+from .base import Named
 from .place import WORLD
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def asked_as(settings: Energy, is_home: IsHome) -> Callable[[str], str]:
     def place(zone: str) -> str:
         named = settings.provider_zone
         if named and is_home(zone):
-            return named
+            return Named(named)
         if zone.upper() in _MANY_GRIDS:
             raise UnknownZone(f"no service has live values of {zone}: set Energy.zone to a place")
         return zone

@@ -59,6 +59,12 @@ class Secret(str):
         return "'…'"
 
 
+class Named(str):
+    """A place by the provider's own name, as the user wrote it: no zone of ours."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """What is asked of a service: a region between two moments (UTC).
@@ -93,7 +99,11 @@ Get = Callable[[str, Mapping[str, str]], Reply]
 
 
 class Provider(Protocol):
-    """A live source of grams of CO2e a kWh, by place and time."""
+    """A live source of grams of CO2e a kWh, by place and time.
+
+    One whose values are late as a rule may say by how much, in s, as `delay_s`: the last one holds
+    so much longer.
+    """
 
     @property
     def name(self) -> str:
@@ -117,7 +127,7 @@ class Provider(Protocol):
 
     def region(self, zone: str) -> str:
         """What the service calls a place: one of ours ("FR", "EM:DK-DK1", "US-CA"), or one of its
-        own, which a user wrote as `Energy.provider_zone`.
+        own, which a user wrote as `Energy.provider_zone`; that is a Named.
 
         Raises UnknownZone, with a text that says what would be right.
         """

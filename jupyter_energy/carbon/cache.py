@@ -29,10 +29,14 @@ def default_folder() -> Path:
 
 
 class Cache:
-    """The files of one provider in a folder."""
+    """The files of one provider in a folder; `address` is where it is asked, unless that is its
+    own: what one address answers says nothing of another."""
 
-    def __init__(self, folder: Path, provider: str) -> None:
-        self._folder, self._provider = folder, provider
+    def __init__(self, folder: Path, provider: str, address: str = "") -> None:
+        from zlib import crc32
+
+        self._folder = folder
+        self._provider = provider + (f"@{crc32(address.encode()):08x}" if address else "")
 
     def file(self, region: str) -> Path:
         """The file of a region; regions whose names differ in odd characters only get apart by a

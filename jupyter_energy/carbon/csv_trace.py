@@ -12,8 +12,7 @@ import csv
 import io
 import re
 import stat
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain, pairwise
@@ -23,7 +22,7 @@ from typing import Literal, TypeVar
 from .. import foreign
 from ..errors import ProviderError
 from ..plain_text import clean
-from .answers import MOST_G_PER_KWH, MOST_INTERVALS, after, in_order
+from .answers import MOST_G_PER_KWH, MOST_INTERVALS, after, in_order, usual
 from .base import Get, Interval, Provider, Quality, Query, Reply, Signal
 
 T = TypeVar("T")
@@ -118,7 +117,8 @@ class CsvTrace:
         if len(points) < 2:
             raise _problem(f"{table.name} holds fewer than two values", "empty")
         starts = sorted(points)
-        step_s = _usual((b - a).total_seconds() for a, b in pairwise(starts))
+        step_s = usual((b - a).total_seconds() for a, b in pairwise(starts))
+        assert step_s is not None  # of two starts there is one
         return Signal(
             zone=table.zone or query.region or table.name,
             place=table.place,  # a file that names none is of the place as it is set
@@ -130,7 +130,7 @@ class CsvTrace:
             url="https://www.electricitymaps.com" if table.is_electricity_maps else "",
             fetched=query.now,
             intervals=in_order(
-                Interval(start, after(start, step_s), *points[start], query.now) for start in starts
+                Interval(start, after(start, step_s), *points[start]) for start in starts
             ),
         )
 
@@ -298,13 +298,6 @@ class _Table:
 
 def _cell(row: Sequence[str], number: int | None) -> str:
     return row[number].strip() if number is not None and number < len(row) else ""
-
-
-def _usual(steps_s: Iterable[float]) -> float:
-    """The step that is seen most often, in s; of several the shortest."""
-    counted = Counter(steps_s)
-    most = max(counted.values())
-    return min(step_s for step_s, times in counted.items() if times == most)
 
 
 def _problem(what: str, kind: str = "garbage") -> ProviderError:

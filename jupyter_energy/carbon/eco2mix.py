@@ -14,6 +14,7 @@ from .answers import after, document, grams, in_order, moment, row, rows
 from .base import Get, Interval, Provider, Query, Signal
 
 _STEP_S = 900.0
+_DELAY_S = 3600.0
 # The most that the service gives at once: a day and an hour.
 _MOST_ROWS = 100
 
@@ -25,6 +26,7 @@ class Eco2mix:
     name: str = "eco2mix"
     title: str = "éCO2mix"
     step_s: float = _STEP_S
+    delay_s: float = _DELAY_S
     url: str = "https://odre.opendatasoft.com/api/explore/v2.1/catalog/datasets"
     secrets: tuple[str, ...] = ()
 

@@ -1,4 +1,4 @@
-"""Energy-Charts (Fraunhofer ISE): most of Europe by country, every 15 minutes, with a forecast.
+"""Energy-Charts (Fraunhofer ISE): most of Europe by country, by quarter hour or hour, forecast.
 
 No key. `GET /co2eq?country=de` answers three lists of equal length: moments, measured values and
 forecasts, null where there is none (api.energy-charts.info; carbon.md 3.2).
@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from ..errors import UnknownZone
 from ..plain_text import clean
-from .answers import after, document, garbage, grams, in_order, moment, rows
+from .answers import after, document, garbage, grams, in_order, moment, rows, usual
 from .base import Get, Interval, Provider, Quality, Query, Signal
 
 # Countries of the service by ISO 3166 code; of what differs the code is the service's.
@@ -26,6 +27,7 @@ _COUNTRIES = frozenset(
     }
 )
 _STEP_S = 900.0
+_LONGEST_STEP_S = 3600.0
 # Some name whose data it is behind it; a line of the front end has room for it (parse.ts).
 _LONGEST_LICENCE = 140
 
@@ -60,20 +62,29 @@ class EnergyCharts:
         days = f"{query.start:%Y-%m-%d}", f"{query.end:%Y-%m-%d}"
         path = f"/co2eq?country={query.region}&start={days[0]}&end={days[1]}"
         found = document(get(path, {}), self.title)
+        step_s = self._told_step_s(found)
         return Signal(
             zone=query.region,
             place=query.region.upper() if query.region != "uk" else "GB",
             kind="average",
             boundary="production",
             scope="lifecycle",
-            step_s=_STEP_S,
+            step_s=step_s,
             source=f"Energy-Charts ({_licence(found)})",
             url="https://www.energy-charts.info",
             fetched=query.now,
-            intervals=in_order(self._intervals(found, query.now)),
+            intervals=in_order(self._intervals(found, step_s, query.now)),
         )
 
-    def _intervals(self, found: Mapping[str, Any], now: datetime) -> list[Interval]:
+    def _told_step_s(self, found: Mapping[str, Any]) -> float:
+        """How far the moments are apart, in s: quarters of an hour, in some countries hours."""
+        starts = sorted(
+            moment(at, self.title) for at in rows(found.get("unix_seconds"), self.title)
+        )
+        step_s = usual((b - a).total_seconds() for a, b in pairwise(starts))
+        return step_s if step_s is not None and 0 < step_s <= _LONGEST_STEP_S else _STEP_S
+
+    def _intervals(self, found: Mapping[str, Any], step_s: float, now: datetime) -> list[Interval]:
         """The measured value of each moment, else its forecast."""
         starts = rows(found.get("unix_seconds"), self.title)
         measured = rows(found.get("co2eq"), self.title)
@@ -87,7 +98,7 @@ class EnergyCharts:
             g_per_kwh = told if seen is None else seen
             if g_per_kwh is not None:
                 quality: Quality = "forecast" if seen is None else "measured"
-                end = after(start, _STEP_S)
+                end = after(start, step_s)
                 intervals.append(Interval(start, end, g_per_kwh, quality, now))
         return intervals
 

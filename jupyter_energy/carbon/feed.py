@@ -12,19 +12,18 @@ import queue
 import random
 import threading
 import time
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from .. import foreign
 from ..errors import ProviderError, UnknownZone
 from ..signals import raise_if_users
 from .answers import checked, empty
 from .asked_as import IsHome, asked_as, grid_of, home_of, of_file
-from .base import Get, Interval, Provider, Query, Secret, Signal
-from .known import HELD_STEPS, KEPT, PERSONAL, Known, from_text, newer, to_text
+from .base import Get, Provider, Query, Secret, Signal
+from .known import KEPT, PERSONAL, Known, from_text, newer, to_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +41,7 @@ AHEAD = timedelta(hours=48)
 LOOK_S, ASKING_S = 2.0, 30.0
 # All kernels that wait for a step to end do not ask at once.
 JITTER = 0.1
+LONGEST_DELAY_S = 24 * 3600.0
 CLOSE_S = 0.5
 
 
@@ -71,6 +71,8 @@ class Feed:
         self.provider, self.is_running = provider, is_running
         self._get, self._cache, self._secrets = get, cache, secrets
         self._place, self._now, self._linger_s = place, now, linger_s
+        late_s = foreign.seconds(getattr(provider, "delay_s", None)) or 0.0
+        self._delay_s = min(late_s, LONGEST_DELAY_S)
         self._every_s = provider.step_s * (1 + JITTER * random.random())
         self._known: dict[str, Known] = {}  # by region; each value is replaced, never changed
         self._used: Mapping[str, Secret] = {}  # the secrets of the last question
@@ -110,32 +112,16 @@ class Feed:
         """The signal with what it has for a time (UTC), and what is to be said of it, in words.
 
         From memory, at once. Its intervals reach over that time's edges, and leave out what is not
-        known; a value that no newer one follows yet is held for two steps, as "estimated". None
-        where nothing is known, and then the words say why.
+        known; a value that no newer one follows yet is held for two steps, and for as long as the
+        service is late by its own word, as "estimated". None where nothing is known, and then the
+        words say why.
         """
         try:
             region = self._region(zone)
         except UnknownZone as error:
             return None, str(error)
         known = self._known.get(region, Known())
-        title, trouble = self.provider.title, known.trouble
-        if known.signal is None:
-            why = f"{title} has not been asked yet" if trouble is None else str(trouble)
-            return None, why
-        end = max(end, start + timedelta.resolution)
-        last = known.signal.intervals[-1]
-        held = _held(last, known.signal.step_s)
-        inside = [*_inside(known.signal.intervals, start, end), *_inside((held,), start, end)]
-        if not inside:
-            why = f"{title} has no value for {start:%Y-%m-%d %H:%M} UTC"
-            return None, why if trouble is None or end <= held.end else str(trouble)
-        said = None
-        if inside[-1] is held:
-            said = f"{title}'s value of {last.start:%H:%M} UTC, while there is no newer one"
-            said += f": {trouble}" if trouble is not None else ""
-        elif _gaps(inside, start, end):
-            said = f"{title} has no value for a part of the time"
-        return replace(known.signal, intervals=tuple(inside)), said
+        return known.between(start, end, self._now(), self.provider.title, self._delay_s)
 
     def close(self) -> None:
         """Ask no more, and end the thread."""
@@ -215,10 +201,15 @@ class Feed:
             return self.provider.region(grid)
         except UnknownZone:
             raise
-        except Exception as error:  # noqa: BLE001  a third party's code; its text may hold anything
-            raise_if_users(error)
+        except BaseException as error:  # noqa: BLE001  a third party's code: it may also exit
+            self._raise_if_users(error)
             what = f"{self.provider.title} cannot tell what {zone} is ({type(error).__name__})"
         raise UnknownZone(what)
+
+    def _raise_if_users(self, error: BaseException) -> None:
+        """Raises what is meant for the user's code, which nothing on our own thread is."""
+        if threading.current_thread() is not self._thread:
+            raise_if_users(error)
 
     def _is_due(self, region: str, now: datetime) -> bool:
         known = self._known.get(region, Known())
@@ -249,18 +240,19 @@ class Feed:
             query = Query(region, self._since(known, now), now, end, self._used)
             signal = self.provider.fetch(query, self._get)
             signal = checked(signal, self.provider.title)
-            # A file is its own memory.
-            oldest = signal.intervals[0].start if self._cache is None else now - KEPT
+            before, oldest = known, now - KEPT
+            if self._cache is None:  # a file is its own memory
+                before, oldest = Known(), signal.intervals[0].start
             if signal.intervals[-1].end <= oldest:
                 raise empty(self.provider.title)
-            return known.answered(signal, now, with_forecast, oldest)
+            return before.answered(signal, now, with_forecast, oldest)
         except (ProviderError, UnknownZone) as found:
             kind = found.kind if isinstance(found, ProviderError) else "refused"
             after_s = found.retry_after_s if isinstance(found, ProviderError) else None
             remedy = found.remedy if isinstance(found, ProviderError) else None
             error = ProviderError(str(found), kind, after_s, remedy)
-        except Exception as found:  # noqa: BLE001  a third party's code; its text may hold anything
-            raise_if_users(found)
+        except BaseException as found:  # noqa: BLE001  a third party's code: it may also exit
+            self._raise_if_users(found)
             what = f"{self.provider.title} cannot be read ({type(found).__name__})"
             error = ProviderError(what, "failed")
         return known.failed(error, now)
@@ -357,10 +349,11 @@ def feed_for(
 
         get, place = file_reader(settings.csv_trace), of_file(settings, is_home)
         return Feed(found, get, place=place, is_running=is_running)
+    address = (settings.provider_url or found.url).rstrip("/")
     return Feed(
         found,
-        LateWeb(found.title, settings.provider_url or found.url),
-        Cache(settings.cache_folder(), found.name),
+        LateWeb(found.title, address),
+        Cache(settings.cache_folder(), found.name, address if address != found.url else ""),
         lambda: secrets_of(found, environ, _settings_folder() / FILE),
         asked_as(settings, is_home),
         is_running=is_running,
@@ -371,25 +364,3 @@ def _settings_folder() -> Path:
     from ..settings import default_file
 
     return default_file().parent
-
-
-def _held(last: Interval, step_s: float) -> Interval:
-    """The last value, held beyond its end."""
-    until = last.end + timedelta(seconds=HELD_STEPS * step_s)
-    return replace(last, start=last.end, end=until, quality="estimated")
-
-
-def _inside(intervals: Sequence[Interval], start: datetime, end: datetime) -> Sequence[Interval]:
-    """Those of intervals in order that a time touches: a few of up to a year's."""
-    first = bisect_right(intervals, start, key=lambda interval: interval.end)
-    return intervals[first : bisect_left(intervals, end, key=lambda interval: interval.start)]
-
-
-def _gaps(intervals: Sequence[Interval], start: datetime, end: datetime) -> bool:
-    """Whether intervals in order leave a part of a time out."""
-    at = start
-    for interval in intervals:
-        if interval.start > at:
-            return True
-        at = interval.end
-    return at < end

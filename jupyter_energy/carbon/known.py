@@ -6,6 +6,8 @@ Also as text, for the file that all kernels of this machine share. Pure: no cloc
 from __future__ import annotations
 
 import json
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
@@ -31,13 +33,15 @@ _LONGEST_WORDS = 300
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A service gives nothing: why, since when, how often it was asked, when it is asked again."""
+    """A service gives nothing: why, since when, how often it was asked, when it is asked again;
+    `tried` is when it was asked last."""
 
     text: str
     kind: str
     since: datetime
     failures: int
     again: datetime
+    tried: datetime
     remedy: str | None = None
 
     def __str__(self) -> str:
@@ -63,15 +67,43 @@ class Known:
     def is_due(self, now: datetime, every_s: float) -> bool:
         """Whether the service is to be asked now.
 
-        What lies too far ahead was written before the clock was set back, and does not count.
+        What was said later than now was so before the clock was set back, and does not count.
         """
         due = self.due(every_s)
-        return due is None or due <= now or due > now + _longest(every_s, self.trouble)
+        return due is None or due <= now or now < _heard(self)[0]
 
     def wants_forecast(self, now: datetime) -> bool:
         """Whether the last forecast is old enough for a new one."""
         asked = self.forecast_asked
         return asked is None or not timedelta(0) <= now - asked < FORECAST_EVERY
+
+    def between(
+        self, start: datetime, end: datetime, now: datetime, title: str, delay_s: float = 0.0
+    ) -> tuple[Signal | None, str | None]:
+        """The signal with what it has for a time, and what is to be said of it, as Feed.between
+        has them; `delay_s` is how late the service is as a rule."""
+        signal, trouble = self.signal, self.trouble
+        if signal is None:
+            why = f"{title} has not been asked yet" if trouble is None else str(trouble)
+            return None, why
+        end = max(end, start + timedelta.resolution)
+        last = signal.intervals[-1]
+        held = _held(last, HELD_STEPS * signal.step_s + delay_s)
+        inside = (*_inside(signal.intervals, start, end), *_inside((held,), start, end))
+        if not inside:
+            why = f"{title} has no value for {start:%Y-%m-%d %H:%M} UTC"
+            return None, why if trouble is None or end <= held.end else str(trouble)
+        said = None
+        made = _old_forecast(inside, now, signal.step_s)
+        if inside[-1] is held:
+            said = f"{title}'s value of {last.start:%H:%M} UTC, while there is no newer one"
+            said += f": {trouble}" if trouble is not None else ""
+        elif made is not None:
+            said = f"{title}'s forecast of {made:%Y-%m-%d %H:%M} UTC, while there is no newer one"
+            said += f": {trouble}" if trouble is not None else ""
+        elif _gaps(inside, start, end):
+            said = f"{title} has no value for a part of the time"
+        return replace(signal, intervals=inside), said
 
     def answered(
         self, signal: Signal, now: datetime, with_forecast: bool, since: datetime
@@ -91,9 +123,10 @@ class Known:
         before = self.trouble
         failures = 1 if before is None else before.failures + 1
         wait_s = min(_FIRST_RETRY_S * 2.0 ** min(failures - 1, 20), _LAST_RETRY_S)
-        again = now + timedelta(seconds=max(wait_s, error.retry_after_s or 0.0))
+        wants_s = min(foreign.seconds(error.retry_after_s) or 0.0, _LONGEST_RETRY.total_seconds())
+        again = now + timedelta(seconds=max(wait_s, wants_s))
         since = now if before is None else min(before.since, now)
-        trouble = Trouble(str(error), error.kind, since, failures, again, error.remedy)
+        trouble = Trouble(str(error), error.kind, since, failures, again, now, error.remedy)
         return replace(self, trouble=trouble)
 
 
@@ -106,11 +139,42 @@ def _heard(known: Known) -> tuple[datetime, int]:
     never = datetime.min.replace(tzinfo=UTC)
     trouble = known.trouble
     asked = known.asked or never
-    return (asked, 0) if trouble is None else (max(asked, trouble.since), trouble.failures)
+    return (asked, 0) if trouble is None else (trouble.tried, trouble.failures)
 
 
-def _longest(every_s: float, trouble: Trouble | None) -> timedelta:
-    return timedelta(seconds=every_s) if trouble is None else _LONGEST_RETRY
+def _held(last: Interval, hold_s: float) -> Interval:
+    """The last value, held beyond its end."""
+    until = last.end + timedelta(seconds=hold_s)
+    return replace(last, start=last.end, end=until, quality="estimated")
+
+
+def _inside(intervals: Sequence[Interval], start: datetime, end: datetime) -> Sequence[Interval]:
+    """Those of intervals in order that a time touches: a few of up to a year's."""
+    first = bisect_right(intervals, start, key=lambda interval: interval.end)
+    return intervals[first : bisect_left(intervals, end, key=lambda interval: interval.start)]
+
+
+def _gaps(intervals: Sequence[Interval], start: datetime, end: datetime) -> bool:
+    """Whether intervals in order leave a part of a time out."""
+    at = start
+    for interval in intervals:
+        if interval.start > at:
+            return True
+        at = interval.end
+    return at < end
+
+
+def _old_forecast(intervals: Sequence[Interval], now: datetime, step_s: float) -> datetime | None:
+    """When the oldest forecast was made of those that a newer one should have followed."""
+    usual = FORECAST_EVERY + timedelta(seconds=2 * step_s)
+    made = [
+        interval.fetched
+        for interval in intervals
+        if interval.quality == "forecast"
+        and interval.fetched is not None
+        and min(now, interval.end) - interval.fetched > usual
+    ]
+    return min(made, default=None)
 
 
 def _alike(one: Signal, other: Signal) -> bool:
@@ -140,6 +204,7 @@ def to_text(known: Known) -> str:
             "since": _text(trouble.since),
             "failures": trouble.failures,
             "again": _text(trouble.again),
+            "tried": _text(trouble.tried),
         }
     if (signal := known.signal) is not None:
         document["signal"] = {
@@ -207,13 +272,11 @@ def _trouble(found: Any) -> Trouble:
     failures = foreign.whole(found["failures"])
     if failures is None or failures < 1:
         raise ValueError
-    return Trouble(
-        _words(found["text"]),
-        _words(found["kind"]),
-        _moment(found["since"]),
-        failures,
-        _moment(found["again"]),
-    )
+    again, tried = _moment(found["again"]), _moment(found["tried"])
+    if not tried <= again <= tried + _LONGEST_RETRY:
+        raise ValueError
+    words = _words(found["text"]), _words(found["kind"])
+    return Trouble(*words, _moment(found["since"]), failures, again, tried)
 
 
 def _words(found: object) -> str:

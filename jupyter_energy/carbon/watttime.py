@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 
 from ..errors import ProviderError, UnknownZone
 from .answers import after, document, garbage, grams, in_order, moment, raise_if_alone, row, rows
-from .base import Get, Interval, Provider, Quality, Query, Secret, Signal
+from .base import Get, Interval, Named, Provider, Quality, Query, Secret, Signal
 
 # A pound is 0.45359237 kg by definition (NIST SP 811, appendix B.8), a MWh is 1000 kWh.
 G_PER_KWH_OF_LB_PER_MWH = 0.45359237
@@ -47,9 +47,9 @@ class WattTime:
 
     def region(self, zone: str) -> str:
         """A region of WattTime's own, as `Energy.provider_zone` has it. Raises UnknownZone for
-        zones of ours: the borders differ."""
+        zones of ours: the borders differ, also where the names do not (SC)."""
         code = zone.strip().upper()
-        if not _REGION.fullmatch(code) or "_" not in code:
+        if not _REGION.fullmatch(code) or not (isinstance(zone, Named) or "_" in code):
             raise UnknownZone(
                 f"WattTime has regions of its own, and none is called {zone!r:.40}: set "
                 "Energy.provider_zone to yours, such as CAISO_NORTH (watttime.org/explorer)"

@@ -11,7 +11,7 @@ kept: `recompute --undo` brings it back.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         raise WrongUse("--undo goes without --zone and --pue: it brings back what was said")
     ref, own = asked_for(arguments.notebook, context, "recompute")
     factors = Factors(context.settings, context.environ)
-    kept: set[str] = set()
+    kept: dict[str, set[str]] = {"place": set(), "kind": set()}
     change = taken_back if arguments.undo else _change(arguments, factors, kept)
     if own:
         context.monitor().flush()
@@ -73,6 +73,9 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         store.close()
         factors.close()
     _tell(store, pruned, context)
+    for what, runs in kept.items():
+        if runs:
+            context.err(_kept_words(len(runs), what, context.command))
     before, after = (_carbon([pair[side] for pair in pairs]) for side in (0, 1))
     restated = sum(old != new for old, new in pairs)
     if arguments.json:
@@ -88,17 +91,16 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         context.out(json.dumps(document, indent=2, allow_nan=False))
         return 0
     context.out("\n".join(_lines(notebook.name, len(pairs), restated, before, after)))
-    if kept:
-        context.out(_kept_words(len(kept), context.command))
     if restated and any(is_restated(after) for _, after in pairs):
         context.out(f"What was said at the time is kept: {context.command} recompute --undo")
     return 0
 
 
 def _change(
-    arguments: argparse.Namespace, factors: Factors, kept: set[str]
+    arguments: argparse.Namespace, factors: Factors, kept: Mapping[str, set[str]]
 ) -> Callable[[Record], Record]:
-    """What makes a record again; into `kept` go the runs whose place is known, while now none is.
+    """What makes a record again; into `kept` go the runs that keep their "place", since now none is
+    set, and their "kind", which is another one now.
 
     Raises UnknownZone, and WrongUse for a PUE that cannot be.
     """
@@ -113,7 +115,7 @@ def _change(
         place = replace(factor(arguments.zone), how="set by recompute --zone", assumed=False)
     else:
         factors.wait()
-        factors.recall()
+        factors.ask()
 
     def basis(record: Record) -> Basis | None:
         of = record.emissions
@@ -125,8 +127,8 @@ def _change(
             found, spans = factors.of_run(course_of(record), zone_of_the_cell(record))
         except UnknownZone:  # of another version: it is left as it was said
             return None
-        if found.assumed and of is not None and not of.intensity.assumed:
-            kept.add(record.run_id)
+        if (what := _keeps(of, found)) is not None:
+            kept[what].add(record.run_id)
             return None
         pue = said_pue or factors.pue(found)
         for held in () if spans else (of, first_said(record)):
@@ -141,9 +143,20 @@ def _change(
     return change
 
 
-def _kept_words(runs: int, command: str) -> str:
-    keeps = "1 run keeps the place it has" if runs == 1 else f"{runs} runs keep the place they have"
-    return f"{keeps}: nobody has said where this is now (set it: {command} zone FR)"
+def _keeps(of: Emissions | None, found: CarbonIntensity) -> str | None:
+    """What of a run's grams must not give way to the factor of now, or None."""
+    if of is not None and found.assumed and not of.intensity.assumed:
+        return "place"
+    return "kind" if of is not None and of.intensity.kind != found.kind else None
+
+
+def _kept_words(runs: int, what: str, command: str) -> str:
+    whose = f"1 run keeps the {what} it has" if runs == 1 else f"{runs} runs keep their {what}"
+    if what == "place":
+        return f"{whose}: nobody has said where this is now (set it: {command} zone FR)"
+    return (
+        f"{whose}, average or marginal (all by one yearly average: {command} recompute --zone FR)"
+    )
 
 
 def _without_note(of: Emissions) -> CarbonIntensity:

@@ -148,7 +148,9 @@ _SIGNAL = Signal(
     *("fr", "France", "average", "production", "lifecycle", 900.0, "Us", "", NOW),
     (Interval(NOW, NOW + timedelta(minutes=15), 43.0, "measured", NOW),),
 )
-_KNOWN = Known(_SIGNAL, NOW, NOW, Trouble("It fails", "failed", NOW, 2, NOW + timedelta(hours=1)))
+_KNOWN = Known(
+    _SIGNAL, NOW, NOW, Trouble("It fails", "failed", NOW, 2, NOW + timedelta(hours=1), NOW)
+)
 _IDLE = IdlePower("gpu:0", "NVIDIA T4", "GPU-1", "nvml-counter", 9.5, 0.1, 15.0, "2026")
 
 
