@@ -353,7 +353,7 @@ FAULTS = {
     "the environment is garbage": Fault(environment_is_garbage, "left out"),
     "the pause has no end": Fault(pause_has_no_end, "INTERVAL_S is left out"),
     "the power has no end": Fault(power_has_no_end, "CPU_TDP_W is left out"),
-    "the zone is unknown": Fault(zone_is_unknown, warns="Atlantis"),
+    "the zone is unknown": Fault(zone_is_unknown, "no zone 'Atlantis'", warns="Atlantis"),
     "the store is in nobody's home": Fault(store_of_nobody, "left out", kept=False),
     "the recording is in nobody's home": Fault(recording_of_nobody, "left out"),
     "the notebook's name is garbage": Fault(notebooks_name_is_garbage),
