@@ -75,7 +75,7 @@ def test_a_place_that_a_cloud_told_is_the_users_own(tmp_path: Path) -> None:
         }
         factors = Factors(Energy(environ=environ), environ, cloud_limit_s=LONG_S)
         factors.wait()
-        factors.recall()
+        factors.ask()
         found, spans = factors.of_run([Drawn(NOW - timedelta(seconds=2), {}), Drawn(NOW, {})])
         factors.close()
     assert (found.zone, found.g_per_kwh) == ("aws:us-west-1", 321)

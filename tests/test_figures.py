@@ -156,7 +156,7 @@ def test_totals_tell_what_they_were_made_with_after_the_place_is_another(
 
     cell()
     at.monitor.settings.zone = "FR"
-    at.monitor.factors.recall()
+    at.monitor.factors.ask()
     first = at.idle()
     assert first["place"] is not None
     assert first["place"]["how"] == "set"
@@ -169,7 +169,7 @@ def test_totals_tell_what_they_were_made_with_after_the_place_is_another(
     )
     at.monitor.settings.csv_trace = str(trace)
     at.monitor.settings.provider = "csv_trace"
-    at.monitor.factors.recall()
+    at.monitor.factors.ask()
     cell()
     both = at.idle()
     assert both["session"]["carbon_g"] is None

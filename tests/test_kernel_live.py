@@ -169,6 +169,7 @@ def test_the_totals_of_a_notebook_survive_a_new_kernel_and_the_session_does_not(
     hello(first, "a.ipynb", "0123abcd", "4567cdef")
     first.send("sum(range(10**6))", "0123abcd")
     (before,) = live(messages(first, is_state("idle")))
+    first.flush()
     second = loaded(start_kernel)
     after = hello(second, "a.ipynb", "0123abcd", "4567cdef")
     assert after["notebook"] == before["notebook"]

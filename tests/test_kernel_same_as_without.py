@@ -112,6 +112,8 @@ def test_an_error_under_the_magic_is_told_once_with_the_users_own_line(kernel: K
 def test_run_all_stops_at_a_failing_cell_under_the_magic(kernel: Kernel) -> None:
     # It fails once the second one is in the queue as well.
     gate = "import pathlib, time\nwhile not pathlib.Path('go').exists():\n    time.sleep(0.01)"
+    # Nothing tells when a request has reached the queue; on a busy machine that takes a while.
+    gate += "\ntime.sleep(0.3)"
     failing = kernel.send(f"%%energy\n{gate}\nraise ValueError('stop here')")
     after = kernel.send("reached = True")
     kernel.touch("go")
