@@ -213,7 +213,7 @@ def _script_monitor(pid: int) -> Monitor:
 
     remembered = read()
     settings = Energy(environ=os.environ, file=remembered.values)
-    settings.complaints += filter(None, [remembered.warning])
+    settings.complaints += filter(None, [remembered.warning, settings.zone_complaint()])
     monitor = Monitor(settings, lambda _: from_script(os.environ, sys.argv[:1]))
     monitor.start()
     atexit.register(monitor.close)

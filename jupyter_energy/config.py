@@ -22,6 +22,7 @@ ENVIRONMENT_PREFIX = "JUPYTER_ENERGY_"
 # Jittered by half, this is the 2.4 s that a trace lets lie between two readings of a gauge.
 LONGEST_INTERVAL_S = 1.6
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+_OF_THE_ZONE = "Energy.zone from"
 DEFAULT, FILE, PROFILE, SAID = "the default", "the settings file", "the profile", "%config Energy"
 
 
@@ -209,7 +210,12 @@ class Energy(Configurable):
     def zone_complaint(self) -> str | None:
         """Why no table knows the zone that is set, with the nearest; None where one does."""
         why = _no_place(self.zone)
-        return None if why is None else f"Energy.zone from {self.origin('zone')}: {why}"
+        return None if why is None else f"{_OF_THE_ZONE} {self.origin('zone')}: {why}"
+
+    def complaints_now(self) -> list[str]:
+        """The complaints, with that of the zone as it is set now."""
+        others = (text for text in self.complaints if not text.startswith(_OF_THE_ZONE))
+        return [*others, *filter(None, [self.zone_complaint()])]
 
     def origin(self, name: str) -> str:
         """Where a setting's value came from, in words."""

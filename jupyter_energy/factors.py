@@ -208,6 +208,9 @@ class Factors:
                 self._feed = feed_for(self._settings, self._environ, self.is_home, self._is_running)
             except EnergyError as error:
                 self._trouble = str(error)
+            except Exception as error:  # noqa: BLE001  nobody has seen a third party's provider
+                raise_if_users(error)
+                self._trouble = f"the provider cannot be used ({type(error).__name__})"
 
 
 def _fallen_back(found: CarbonIntensity, why: str | None) -> CarbonIntensity:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
@@ -22,7 +23,11 @@ from jupyter_energy.carbon.address import checked_address
 from jupyter_energy.carbon.answers import checked
 from jupyter_energy.carbon.base import Provider, Query, Secret, Signal
 from jupyter_energy.carbon.web import MOST_BYTES, Web
+from jupyter_energy.config import Energy
 from jupyter_energy.errors import ProviderError, UnknownZone, WrongUse
+from jupyter_energy.identity import NotebookRef
+from jupyter_energy.monitor import Monitor
+from jupyter_energy.open_window import Options
 
 every_service = pytest.mark.parametrize("service", SERVICES.values(), ids=SERVICES)
 Answer = Callable[[Asked], Told]
@@ -531,6 +536,45 @@ def test_a_third_party_adds_a_provider_by_an_entry_point(
     assert made.title == "Their grid"
     with pytest.raises(WrongUse, match="the provider broken, no_such_module cannot be used"):
         provider("broken")
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "Theirs.url = 5",
+        "Theirs.step_s = None",
+        "Theirs.step_s = -1.0",
+        "Theirs.delay_s = property(lambda self: 1 / 0)",
+        'def provider(): raise SystemExit("no")',
+    ],
+)
+def test_a_third_partys_faulty_provider_is_refused_and_costs_no_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    info = tmp_path / "their_grid-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Name: their-grid\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[jupyter_energy.carbon]\nfaulty = faulty_grid\n")
+    (tmp_path / "faulty_grid.py").write_text(f"{THEIRS}\n{broken}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "faulty_grid", raising=False)
+    with pytest.raises(WrongUse, match="the provider faulty"):
+        provider("faulty")
+    environ = {
+        "JUPYTER_ENERGY_STORE": str(tmp_path / "energy.sqlite"),
+        "JUPYTER_ENERGY_SYSFS": str(tmp_path / "sys"),
+        "JUPYTER_ENERGY_ZONE": "FR",
+        "JUPYTER_ENERGY_PROVIDER": "faulty",
+    }
+    monitor = Monitor(Energy(environ=environ), lambda _: NotebookRef(None, "tested"), environ)
+    monitor.start()
+    try:
+        assert monitor.sampler.wait_until_found(30)
+        record = monitor.close_window(monitor.open_window(Options()), "ok")
+    finally:
+        monitor.close()
+    assert record.emissions is not None
+    assert "the provider faulty" in str(record.emissions.intensity.note)
 
 
 @pytest.mark.parametrize("name", ["energy_chart", "nonsense", "os", "../base"])

@@ -54,7 +54,8 @@ def test_a_provider_that_works_tells_its_last_value_what_it_means_and_its_age(sh
     for word in ("43 g CO2e/kWh", "measured", "average, production based", "CC BY 4.0", "ago"):
         assert word in row
     who = f"Energy-Charts ({served.url})"
-    assert f"Network: {who} is asked while cells run and by doctor; nothing else" in text
+    when = "while cells run, and by doctor and recompute"
+    assert f"Network: {who} is asked {when}; nothing else" in text
     assert (found["state"], found["g_per_kwh"], found["kind"]) == ("works", 43.0, "average")
     assert (found["asked_as"], found["remedy"]) == ("fr", None)
     assert "asked as fr " in row

@@ -242,6 +242,37 @@ def test_no_run_changes_between_average_and_marginal_unless_a_zone_is_named(
     assert "1 of 1 run restated" in person.says("--zone", "DE")
 
 
+def test_marginal_values_of_the_time_do_not_come_back_into_an_average(
+    person: Person, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = live(a_run("a"), "DE", 200.0)
+    assert run.emissions is not None
+    marginal = replace(run.emissions.intensity, kind="marginal")
+    person.measured(replace(run, emissions=replace(run.emissions, intensity=marginal)))
+    person.says("--zone", "DE")
+    assert person.document()["after"]["kind"] == "average"
+    person.says("--undo")
+    assert [r.emissions.intensity.kind for r in person.records() if r.emissions] == ["marginal"]
+
+
+def test_another_pue_asks_nobody(person: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def answer(question: Asked) -> Told:
+        asked.append(question)
+        return Told(503)
+
+    person.measured(a_run("a"))
+    with Service(answer).running() as service:
+        monkeypatch.setenv("JUPYTER_ENERGY_PROVIDER", "energy_charts")
+        monkeypatch.setenv("JUPYTER_ENERGY_PROVIDER_URL", service.url)
+        monkeypatch.setenv("JUPYTER_ENERGY_CACHE", str(person.store.parent / "cache"))
+        person.says("--pue", "1.2")
+        assert not asked
+        person.says()
+    assert asked
+
+
 def test_a_place_that_nobody_said_takes_the_place_of_none_that_was_known(
     person: Person, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

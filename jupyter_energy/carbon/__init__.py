@@ -12,7 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import foreign
 from ..errors import UnknownZone, WrongUse
+from ..signals import raise_if_users
 from .place import LOCALTIME, TIMEZONE_FILE, WORLD, Ask, Place, find
 
 if TYPE_CHECKING:
@@ -41,13 +43,23 @@ def provider(name: str) -> Provider:
     try:
         made = point.load().provider()
         lacks = [word for word in _OF_A_PROVIDER if not hasattr(made, word)]
-        why = f"it lacks {', '.join(lacks)}" if lacks else None
-    except Exception as error:  # noqa: BLE001  nobody has seen a third party's code
+        why = f"it lacks {', '.join(lacks)}" if lacks else _wrong(made)
+    except BaseException as error:  # noqa: BLE001  nobody has seen it: it may also exit
+        raise_if_users(error)
         why = type(error).__name__
     if why is not None:
         what = f"{point.value} cannot be used ({why})"
         raise WrongUse(f"the provider {name}, {what}: update or remove it")
     return made
+
+
+def _wrong(made: object) -> str | None:
+    """What of a provider's plain facts is of the wrong kind, in words."""
+    if not all(isinstance(getattr(made, word), str) for word in ("name", "title", "url")):
+        return "its name, title and url are texts"
+    getattr(made, "delay_s", None)  # what raises here would raise later
+    step_s = foreign.seconds(getattr(made, "step_s", None))
+    return None if step_s else "its step_s is a number of seconds above 0"
 
 
 def check_provider(name: str) -> None:

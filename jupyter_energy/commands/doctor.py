@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
             "place": place,
             "provider": provider,
             "network": network,
-            "settings": context.settings.complaints,
+            "settings": context.settings.complaints_now(),
         }
         context.out(json.dumps(document, indent=2))
         return 0
@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     context.out(f"Place: {place}")
     for provider_line in told_of_provider(provider):
         context.out(provider_line)
-    for complaint in context.settings.complaints:
+    for complaint in context.settings.complaints_now():
         context.out(f"Setting: {complaint}")
     context.out(told_of_network(network, provider))
     return 0

@@ -95,7 +95,7 @@ def look_at_network(context: Context, state: ProviderState | None) -> list[Asked
             Asked(who=who, address=address_of(context.environ), when="for the region, once")
         )
     if state is not None and state["address"].startswith("http"):
-        when = "while cells run and by doctor"
+        when = "while cells run, and by doctor and recompute"
         found.append(Asked(who=state["title"], address=state["address"], when=when))
     return found
 

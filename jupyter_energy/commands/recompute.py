@@ -115,7 +115,8 @@ def _change(
         place = replace(factor(arguments.zone), how="set by recompute --zone", assumed=False)
     else:
         factors.wait()
-        factors.ask()
+        if said_pue is None:
+            factors.ask()
 
     def basis(record: Record) -> Basis | None:
         of = record.emissions
@@ -131,16 +132,21 @@ def _change(
             kept[what].add(record.run_id)
             return None
         pue = said_pue or factors.pue(found)
-        for held in () if spans else (of, first_said(record)):
-            if held is not None and held.spans and held.intensity.zone == found.zone:
-                return (_without_note(held), *pue, held.spans)
-        return (found, *pue, spans)
+        held = None if spans else _live_values((of, first_said(record)), found)
+        return (found, *pue, spans) if held is None else (_without_note(held), *pue, held.spans)
 
     def change(record: Record) -> Record:
         found = basis(record)
         return record if found is None else restated(record, found, when)
 
     return change
+
+
+def _live_values(said: Sequence[Emissions | None], found: CarbonIntensity) -> Emissions | None:
+    """The first of what was said by live values of the same place and kind as the factor of now."""
+    of = found.zone, found.kind
+    held = (e for e in said if e is not None and e.spans)
+    return next((e for e in held if (e.intensity.zone, e.intensity.kind) == of), None)
 
 
 def _keeps(of: Emissions | None, found: CarbonIntensity) -> str | None:
