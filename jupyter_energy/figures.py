@@ -41,8 +41,9 @@ STORE_DEADLINE_S = 2.0
 SETTLED_S = 0.5
 # Power over less is mostly the age of the sensors' values.
 LEAST_S = 0.2
-LONGEST_NAME, LONGEST_HOST, LONGEST_SOURCE = 28, 40, 40
-LONGEST_NOTE = 120
+LONGEST_NAME, LONGEST_HOST = 28, 40
+# A file's source names it and what was taken for granted of it, a service's its licence.
+LONGEST_NOTE, LONGEST_SOURCE = 120, 160
 # More devices of a kind than this are told as one: "GPU ×8".
 MOST_OF_A_KIND = 2
 # More than are ever shown.

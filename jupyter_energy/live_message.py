@@ -9,7 +9,7 @@ away: so a field that says what `PLAIN` or `PLAIN_DEVICE` says is left out.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NotRequired, TypedDict, cast
 
 from .plain_text import clean
@@ -79,9 +79,10 @@ class PlaceJson(TypedDict):
 class LiveJson(TypedDict):
     """One message to the page.
 
-    `path` is the notebook that `notebook` is about, as a page said it; `every_s`: while running,
-    the next message comes no later; the power is a mean over the last `over_s`; `host` is where the
-    kernel runs, which a page cannot know.
+    `path` is the notebook that `notebook` is about, as a page said it, null where none did or there
+    is no room for it, and "" where there is none and the kernel has several; `every_s`: while
+    running, the next message comes no later; the power is a mean over the last `over_s`; `host` is
+    where the kernel runs, which a page cannot know.
     """
 
     v: int
@@ -113,39 +114,75 @@ PLAIN: dict[str, Any] = {
 }
 PLAIN_DEVICE: dict[str, Any] = {"name": "", "reason": None}
 MOST_BYTES = 1000
-# Of why another factor was taken, where there is no room for more.
-SHORT_NOTE = 40
+# Characters of a note, and of whose figures they are, where there is no room for more.
+SHORT_NOTE, SHORT_SOURCE = 40, 40
+# Bytes of each text where even that is too much.
+TIGHT_BYTES = (32, 16, 8, 4)
 
 
 def fitted(message: LiveJson) -> LiveJson:
     """The message as it is sent: without what is plain, and short enough.
 
-    Where it is too long the host goes first, then the devices' names, then the end of the place's
-    note, then the devices that were named last.
+    Where it is too long the host goes first, then the devices' names, then the end of the notes and
+    of the source, then the devices that were named last. The path is sent whole or not at all.
     """
-    devices = message["devices"]
-    made = _without(message, devices)
-    if _size_bytes(made) > MOST_BYTES:
-        message = {**message, "host": ""}
-        made = _without(message, devices)
-    if _size_bytes(made) > MOST_BYTES:
-        devices = [{**d, "name": ""} for d in devices]
-        made = _without(message, devices)
-    place = message["place"]
-    if place is not None and "note" in place and _size_bytes(made) > MOST_BYTES:
-        # Its beginning is enough to know that another factor was taken.
-        message = {**message, "place": {**place, "note": clean(place["note"], SHORT_NOTE)}}
-        made = _without(message, devices)
-    while devices and _size_bytes(made) > MOST_BYTES:
-        devices = devices[:-1]
-        made = _without(message, devices)
+    made = _without(message)
+    shorter = _shorter(message)
+    while _size_bytes(made) > MOST_BYTES and (less := next(shorter, None)) is not None:
+        made = _without(less)
     return made
 
 
-def _without(message: LiveJson, devices: list[DeviceJson]) -> LiveJson:
+def _shorter(whole: LiveJson) -> Iterator[LiveJson]:
+    """The message with less and less in it."""
+    message = whole.copy()
+    message["host"] = ""
+    yield message
+    message["devices"] = [{**d, "name": ""} for d in message["devices"]]
+    yield message
+    place = message["place"] = None if whole["place"] is None else whole["place"].copy()
+    # Its beginning is enough to know that another factor was taken.
+    if place is not None and "note" in place:
+        place["note"] = clean(place["note"], SHORT_NOTE)
+        yield message
+    if note := message.get("note"):
+        message["note"] = clean(note, SHORT_NOTE)
+        yield message
+    if place is not None:
+        place["source"] = clean(place["source"], SHORT_SOURCE)
+        yield message
+    while message["devices"]:
+        message["devices"] = message["devices"][:-1]
+        yield message
+    if whole["path"]:
+        # Part of a path may be another document's. Null is of whoever listens, which is right for
+        # the only notebook; "" is of none.
+        several = whole.get("notebooks", 1) > 1
+        yield from _shorter({**whole, "path": "" if several else None})
+        return
+    for most_bytes in TIGHT_BYTES:
+        if note := message.get("note"):
+            message["note"] = _cut(note, most_bytes)
+        if place is not None:
+            place["name"] = _cut(place["name"], most_bytes)
+            place["zone"] = _cut(place["zone"], most_bytes)
+            place["source"] = _cut(place["source"], most_bytes)
+            if "note" in place:
+                place["note"] = _cut(place["note"], most_bytes)
+        yield message
+
+
+def _cut(text: str, most_bytes: int) -> str:
+    """The beginning of a text, of which always something is left."""
+    while len(text) > 1 and _size_bytes(text) > most_bytes + len('""'):
+        text = clean(text, len(text) - 1)
+    return text
+
+
+def _without(message: LiveJson) -> LiveJson:
     whole = {
         **message,
-        "devices": [_lean(d, PLAIN_DEVICE) for d in devices],
+        "devices": [_lean(d, PLAIN_DEVICE) for d in message["devices"]],
         "notebook": _lean_totals(message["notebook"], message["place"]),
         "session": _lean_totals(message["session"], message["place"]),
     }
@@ -164,5 +201,5 @@ def _lean(said: Mapping[str, object], plain: Mapping[str, object]) -> dict[str, 
     return {k: v for k, v in said.items() if k not in plain or plain[k] != v}
 
 
-def _size_bytes(message: LiveJson) -> int:
+def _size_bytes(message: LiveJson | str) -> int:
     return len(json.dumps(message, ensure_ascii=False).encode(errors="surrogatepass"))

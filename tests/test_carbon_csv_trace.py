@@ -71,6 +71,7 @@ def test_where_a_download_has_the_direct_column_alone_it_is_called_direct(file: 
     signal = read(file, "\n".join(",".join(row[:5] + row[6:]) for row in rows))
     assert values(signal)[0] == (0, 11.5)
     assert signal.scope == "direct"
+    assert "taken as" not in signal.source
 
 
 def test_an_older_download_names_its_columns_another_way(file: Path) -> None:
@@ -104,28 +105,65 @@ def test_times_and_figures_are_found_by_the_names_of_their_columns(file: Path, t
     assert values(signal) == [(0, 100), (1, 200)]
     assert signal.step_s == 3600
     # No column said what the figures mean, and so the line does.
-    assert signal.source == "trace.csv (taken as average, lifecycle: its column does not say)"
+    said = "taken as average, lifecycle, consumption based: its column does not say"
+    assert signal.source == f"trace.csv ({said})"
 
 
 @pytest.mark.parametrize(
     ("column", "means", "said"),
     [
-        ("moer g/kWh", ("marginal", "direct"), ""),
-        ("marginal_direct_g_per_kwh", ("marginal", "direct"), ""),
-        ("marginal gCO2/kWh", ("marginal", "lifecycle"), "taken as lifecycle"),
-        ("indirect and direct, g/kWh (LCA)", ("average", "lifecycle"), ""),
-        ("g/kWh, indirect", ("average", "lifecycle"), "taken as average, lifecycle"),
-        ("carbon_intensity", ("average", "lifecycle"), "taken as g/kWh, average, lifecycle"),
-        ("direct carbon intensity", ("average", "direct"), "taken as g/kWh"),
+        ("moer g/kWh", "marginal, production, direct", ""),
+        ("marginal_direct_g_per_kwh", "marginal, consumption, direct", "consumption based"),
+        (
+            "marginal gCO2/kWh, production",
+            "marginal, production, lifecycle",
+            "lifecycle",
+        ),
+        (
+            "indirect and direct, g/kWh (LCA), consumption",
+            "average, consumption, lifecycle",
+            "",
+        ),
+        (
+            "g/kWh, indirect",
+            "average, consumption, lifecycle",
+            "average, lifecycle, consumption based",
+        ),
+        (
+            "carbon_intensity",
+            "average, consumption, lifecycle",
+            "g/kWh, average, lifecycle, consumption based",
+        ),
+        (
+            "direct carbon intensity",
+            "average, consumption, direct",
+            "g/kWh, consumption based",
+        ),
+        # natio-nalCa-rbon is no LCA.
+        (
+            "directNationalCarbon g/kWh",
+            "average, consumption, direct",
+            "consumption based",
+        ),
+        (
+            "nationalCarbonIntensity_g_per_kwh",
+            "average, consumption, lifecycle",
+            "average, lifecycle, consumption based",
+        ),
+        (
+            "lca_g_per_kwh",
+            "average, consumption, lifecycle",
+            "consumption based",
+        ),
     ],
 )
 def test_what_a_column_does_not_say_of_its_figures_the_line_does(
-    file: Path, column: str, means: tuple[str, str], said: str
+    file: Path, column: str, means: str, said: str
 ) -> None:
     signal = read(file, f'time (UTC),"{column}"\n2026-01-01 00:00,100\n2026-01-01 00:05,200\n')
-    assert (signal.kind, signal.scope) == means
+    assert ", ".join((signal.kind, signal.boundary, signal.scope)) == means
     assert signal.step_s == 300
-    told = f" ({said}: its column does not say)" if said else ""
+    told = f" (taken as {said}: its column does not say)" if said else ""
     assert signal.source == f"trace.csv{told}"
 
 
@@ -136,7 +174,7 @@ def test_a_column_of_forecasts_holds_forecasts(file: Path) -> None:
 
 def hours(*figures: str) -> str:
     rows = [f"2026-01-01 {hour:02}:00,{figure}" for hour, figure in enumerate(figures)]
-    return "\n".join(["time (UTC),g_per_kwh (direct)", *rows])
+    return "\n".join(["time (UTC),g_per_kwh (direct by consumption)", *rows])
 
 
 def test_a_row_without_a_figure_is_a_gap_and_one_that_cannot_be_is_counted(file: Path) -> None:

@@ -339,6 +339,7 @@ def test_a_region_that_two_grids_may_feed_says_which_was_chosen_and_what_the_oth
     assert found.note is not None
     assert found.note.startswith("by the grid of ")
     assert other in found.note
+    assert "; " not in found.note  # sums part notes there, and order the parts
 
 
 def test_a_geography_that_is_no_region_says_so() -> None:

@@ -136,3 +136,4 @@ def test_a_file_is_read_without_a_network_and_told_with_the_zone_of_its_rows(
     assert network(shell) == f"Network: not used; carbon intensity from {trace}"
     found = seen(shell)
     assert (found["state"], found["g_per_kwh"], found["asked_as"]) == ("works", 60.0, "FR")
+    assert found["detail"].startswith("FR: 60 g CO2e/kWh")  # no column names another place

@@ -451,6 +451,7 @@ def test_the_live_message_tells_the_live_value_and_since_when_it_holds(desk: Mak
     assert live is not None
     assert (live["g_per_kwh"], live["zone"]) == (123, "DE")
     assert live["held"] == f"live, since {at(minutes - 10):%H:%M} UTC"
+    assert live["source"].endswith("consumption based: its column does not say)")
     here.monitor.close_window(window, "ok")
 
 

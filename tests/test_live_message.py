@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import units_examples
+from hypothesis import given
+from hypothesis import strategies as st
 from live_examples import EXAMPLES, FRANCE, GOLDEN, device, message, totals
 
 from jupyter_energy import live_message
@@ -17,6 +19,8 @@ from jupyter_energy.live_message import (
     PLAIN,
     PLAIN_DEVICE,
     PROTOCOL_VERSION,
+    LiveJson,
+    LiveTotalsJson,
     fitted,
 )
 
@@ -100,6 +104,107 @@ def test_totals_say_their_kind_and_doubt_where_the_place_now_has_another(
     assert sent.get("doubtful", how != "set") == doubtful
     nowhere = fitted(message(place=None, session=sums))["session"]
     assert (nowhere["kind"], nowhere["doubtful"]) == (kind, doubtful)
+
+
+def running(path: str, **place: str) -> LiveJson:
+    """As long as it gets on a usual machine while the store and the provider have troubles."""
+    trouble = {"path": path, "note": "the store cannot be written: " + "n" * 80}
+    sums = {**EXAMPLES["running_mixed"]["notebook"], "kind": "average, marginal"}
+    oregon = {"name": "Oregon, grid EM:US-NW-PACW", "zone": "aws:us-west-2", **place}
+    of = {"place": FRANCE | oregon, "notebook": sums | {"carbon_g": None}}
+    return {**EXAMPLES["running_mixed"], **trouble, **of}  # type: ignore[typeddict-item]
+
+
+def test_a_long_source_costs_names_and_notes_before_its_own_end_and_keeps_a_name() -> None:
+    source = "NESO Carbon Intensity API (CC BY 4.0)"
+    roomy = fitted({**EXAMPLES["idle"], "place": FRANCE | {"source": source * 3}})
+    assert roomy["place"] is not None
+    assert roomy["place"]["source"] == source * 3
+    tight = fitted(running("work/fit.ipynb", source=source + " and more" * 12, note="n" * 120))
+    assert tight["place"] is not None
+    assert tight["place"]["source"].startswith(source)
+    assert tight["note"] is not None
+    assert tight["note"].startswith("the store cannot be written")
+
+
+def test_a_path_is_sent_whole_before_all_devices_and_never_in_part() -> None:
+    usual = running("folder/" * 12 + "fit.ipynb", source="Electricity Maps (ODbL 1.0)")
+    assert fitted(usual)["path"] == usual["path"]
+    endless = "folder/" * 150 + "fit.ipynb"
+    alone, one_of_two = (fitted({**usual, "path": endless, "notebooks": n}) for n in (1, 2))
+    # Null is of whoever listens, "" of no document.
+    assert (alone["path"], one_of_two["path"]) == (None, "")
+    assert alone["devices"]
+
+
+CHARACTERS = st.sampled_from(["a", '"', "\\", "é", "\ufffd", "\U0001f600"])
+
+
+def texts(most: int) -> st.SearchStrategy[str]:
+    return st.builds(lambda c, n: c * n, CHARACTERS, st.integers(1, most))
+
+
+def short(digits: int) -> st.SearchStrategy[float]:
+    """Numbers as the kernel sends them, up to 3 MWh in J."""
+    return st.floats(1e-9, 1e10).map(lambda x: float(f"{x:.{digits}g}"))
+
+
+RANGES = st.tuples(short(3), short(3), short(3))
+
+
+@st.composite
+def sums(draw: st.DrawFn) -> LiveTotalsJson:
+    carbon = draw(st.none() | RANGES)
+    both = ["average, marginal"] if carbon is None else []  # they do not add
+    kind = draw(st.sampled_from(["average", "marginal", *both]))
+    measured = draw(st.tuples(short(5), short(5)))
+    more = draw(RANGES), carbon, 0.123, kind
+    doubtful = draw(st.booleans())
+    return totals(999_999, draw(short(5)), measured, *more, doubtful=doubtful)
+
+
+@st.composite
+def long_messages(draw: st.DrawFn) -> LiveJson:
+    place = {
+        "name": draw(texts(28)),
+        "zone": draw(texts(28)),
+        "source": draw(texts(160)),
+        "how": "assumed",
+        "held": "forecast, since 14:00 UTC",
+        "note": draw(texts(120)),
+    }
+    return message(
+        state="running",
+        measuring=draw(st.booleans()),
+        path=draw(st.none() | texts(4000)),
+        notebooks=draw(st.sampled_from([1, 18])),
+        host=draw(texts(40)),
+        running_s=draw(short(5)),
+        over_s=draw(short(5)),
+        measured_w=draw(short(5)),
+        estimated_w=draw(RANGES),
+        gpu_asleep=draw(st.booleans()),
+        devices=[device(f"GPU {n}", "n" * 28, 300.0) for n in range(draw(st.integers(0, 9)))],
+        notebook=draw(sums()),
+        session=draw(sums()),
+        place=draw(st.sampled_from([None, FRANCE | place])),
+        note=draw(st.none() | texts(120)),
+    )
+
+
+@given(long_messages())
+def test_whatever_a_message_says_it_is_short_and_tells_no_part_of_a_path(said: LiveJson) -> None:
+    sent = fitted(said)
+    text = json.dumps(sent, ensure_ascii=False, allow_nan=False)
+    assert len(text.encode()) <= MOST_BYTES
+    assert json.loads(text)["state"] == "running"
+    assert sent["path"] in (said["path"], "" if said.get("notebooks", 1) > 1 else None)
+    assert (sent["place"] is None) == (said["place"] is None)
+    if said["place"] is not None and sent["place"] is not None:
+        # That there is a note makes its grams doubtful.
+        assert ("note" in sent["place"]) == ("note" in said["place"])
+        assert bool(sent["place"]["note"]) == bool(said["place"]["note"])
+    assert bool(sent.get("note")) == bool(said["note"])
 
 
 def test_of_too_many_devices_the_last_are_left_out() -> None:

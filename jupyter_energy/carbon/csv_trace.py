@@ -43,6 +43,9 @@ _OTHER_UNIT = re.compile(
 _UTC = re.compile(r"(?<![a-z])utc(?![a-z0-9]|[ _]*([+\-\u2212\u2013±]|offset))")
 _FORECAST = re.compile(r"forecast|predict|prognos")
 _DIRECT = re.compile(r"(?<![a-z])direct|moer")  # of power stations as they run (WattTime's MOER)
+_LIFE_CYCLE = re.compile(r"life.?cycle|(?<![a-z])lca(?![a-z])")  # not "nationalCarbon"
+_PRODUCTION = re.compile(r"production|(?<![a-z])produced|moer")
+_CONSUMPTION = re.compile(r"consumption|(?<![a-z])consumed")
 # Seconds since 1970 have nine digits from 1973 on; 20260131 is a date.
 _SECONDS = re.compile(r"[0-9]{9,11}")
 _YES = frozenset({"true", "1", "yes"})
@@ -123,7 +126,7 @@ class CsvTrace:
             zone=table.zone or query.region or table.name,
             place=table.place,  # a file that names none is of the place as it is set
             kind=table.kind,
-            boundary="consumption",
+            boundary=table.boundary,
             scope=table.scope,
             step_s=step_s,
             source=table.source(bad, bad + len(points)),
@@ -139,6 +142,7 @@ class _Table:
     """The file as rows, and what the names of its columns say. Raises ProviderError."""
 
     kind: Literal["average", "marginal"]
+    boundary: Literal["consumption", "production"]
     scope: Literal["lifecycle", "direct"]
 
     def __init__(self, name: str, body: bytes) -> None:
@@ -156,13 +160,18 @@ class _Table:
         said = self._names[self._value]
         self.is_electricity_maps = "zone id" in self._names and "gco₂eq/kwh" in said
         self.kind = "marginal" if re.search(r"marginal|moer", said) else "average"
-        life_cycle = re.search(r"life.?cycle|lca", said)
+        life_cycle = _LIFE_CYCLE.search(said)
         self.scope = "direct" if _DIRECT.search(said) and not life_cycle else "lifecycle"
         tells_scope = bool(life_cycle) or self.scope == "direct"
+        produced, consumed = _PRODUCTION.search(said), _CONSUMPTION.search(said)
+        self.boundary = "production" if produced and not consumed else "consumption"
+        # Electricity Maps' figures are of what is used: its flow tracing counts imports.
+        tells_boundary = bool(produced or consumed) or self.is_electricity_maps
         untold = {
             "g/kWh": bool(_G_PER_KWH.search(said)) or self.is_electricity_maps,
             self.kind: tells_scope or self.kind == "marginal",
             self.scope: tells_scope,
+            f"{self.boundary} based": tells_boundary,
         }
         self._taken = ", ".join(word for word, is_told in untold.items() if not is_told)
         self._quality: Quality = "forecast" if _FORECAST.search(said) else "measured"
@@ -254,7 +263,7 @@ class _Table:
         ]
         if not found:
             return self._column(_VALUE, "figures in g/kWh", "g_per_kwh")
-        preferred = [n for n in found if re.search(r"life.?cycle|lca", self._names[n])]
+        preferred = [n for n in found if _LIFE_CYCLE.search(self._names[n])]
         chosen = (preferred or found)[0]
         if len(found) > 1 and len(preferred) != 1:
             raise _problem(f"{self.name} has {len(found)} columns of figures: leave one")

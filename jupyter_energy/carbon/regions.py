@@ -59,8 +59,9 @@ def note(region: Region, chosen: Row, tables: Tables) -> str | None:
         )
     if (other := other_grid_zone(region, tables)) is not None:
         notes.append(
-            f"by the grid of {chosen.name}; {other.g_per_kwh:g} g/kWh if that of {other.name} "
-            f"({other.code}) feeds it"
+            # Without a semicolon: sums part notes there and order the parts.
+            f"by the grid of {chosen.name}, though {other.g_per_kwh:g} g/kWh if that of "
+            f"{other.name} ({other.code}) feeds it"
         )
     return "; ".join(notes) or None
 

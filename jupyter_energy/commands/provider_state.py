@@ -124,7 +124,7 @@ def _fill(state: ProviderState, feed: Feed, zone: str) -> None:
     figure = f"{interval.g_per_kwh:.3g} g CO2e/kWh since {interval.start:%H:%M} UTC"
     what = f"{signal.kind}, {signal.boundary} based, {signal.scope}"
     state["detail"] = (
-        f"{signal.place}: {figure} ({interval.quality}; {what}; {signal.source}), "
+        f"{signal.place or zone}: {figure} ({interval.quality}; {what}; {signal.source}), "
         f"asked as {state['asked_as']} {age} ago"
     )
     state["state"] = "works" if trouble is None else "failed"
