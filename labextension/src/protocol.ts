@@ -97,7 +97,7 @@ export interface ILive {
   state: 'running' | 'idle' | 'gone';
   /** whether cells are measured (`%energy on`, `off`); left out where they are */
   measuring?: boolean;
-  /** Contents path of the notebook that `notebook` is about, as a page said it; null: unknown */
+  /** as a page said it: of the notebook that `notebook` is about; null: unknown; "": too long */
   path: string | null;
   /** how many notebooks this kernel knows to run in it; left out where it is 1 */
   notebooks?: number;
