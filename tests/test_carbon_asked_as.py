@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from standins.carbon_services import feed_of
 from standins.metadata import aws, standing
 
-from jupyter_energy.carbon.feed import feed_for
 from jupyter_energy.carbon.metadata import ADDRESS_VARIABLE
 from jupyter_energy.carbon.weighting import Drawn
 from jupyter_energy.config import Energy
@@ -22,7 +22,7 @@ HOUR = NOW.replace(minute=0, second=0, microsecond=0)
 
 def why_not(zone: str, **said: str) -> str:
     """Why a provider that has not been asked yet has no value of a place."""
-    feed = feed_for(Energy(environ={f"JUPYTER_ENERGY_{k}": v for k, v in said.items()}), {})
+    feed = feed_of(Energy(environ={f"JUPYTER_ENERGY_{k}": v for k, v in said.items()}))
     assert feed is not None
     return str(feed.between(zone, NOW, NOW)[1])
 

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from standins.carbon_services import feed_of
 
 from jupyter_energy.carbon import provider
 from jupyter_energy.carbon.answers import MOST_INTERVALS
 from jupyter_energy.carbon.base import Query, Signal
 from jupyter_energy.carbon.csv_trace import file_reader
-from jupyter_energy.carbon.feed import Feed, feed_for
+from jupyter_energy.carbon.feed import Feed
 from jupyter_energy.config import Energy
 from jupyter_energy.errors import ProviderError
 
@@ -294,7 +295,7 @@ def test_a_file_is_of_the_users_own_place_and_of_no_other(file: Path) -> None:
     file.write_text(DOWNLOAD)
     said = {"ZONE": "FR", "PROVIDER": "csv_trace", "CSV_TRACE": str(file)}
     settings = Energy(environ={f"JUPYTER_ENERGY_{name}": value for name, value in said.items()})
-    feed = feed_for(settings, {})
+    feed = feed_of(settings)
     assert feed is not None
     feed.refresh("FR")
     signal, _ = feed.between("FR", START, START + timedelta(minutes=1))
@@ -329,7 +330,7 @@ def test_a_file_that_names_another_place_is_refused_and_says_what_makes_it_count
     said = {"ZONE": zone, "PROVIDER": "csv_trace", "CSV_TRACE": str(file), "PROVIDER_ZONE": chosen}
     settings = Energy(environ={f"JUPYTER_ENERGY_{name}": value for name, value in said.items()})
     assert settings.complaints == []
-    feed = feed_for(settings, {})
+    feed = feed_of(settings)
     assert feed is not None
     feed.refresh(zone)
     signal, why_not = feed.between(zone, START, START + timedelta(minutes=1))
@@ -344,7 +345,7 @@ def test_a_file_that_names_another_place_is_refused_and_says_what_makes_it_count
 def test_a_file_that_names_no_place_is_of_the_place_that_is_set(file: Path) -> None:
     file.write_text(hours("100", "200"))
     said = {"ZONE": "WORLD", "PROVIDER": "csv_trace", "CSV_TRACE": str(file)}
-    feed = feed_for(Energy(environ={f"JUPYTER_ENERGY_{k}": v for k, v in said.items()}), {})
+    feed = feed_of(Energy(environ={f"JUPYTER_ENERGY_{k}": v for k, v in said.items()}))
     assert feed is not None
     feed.refresh("WORLD")
     assert feed.between("WORLD", START, START + timedelta(minutes=1))[0] is not None

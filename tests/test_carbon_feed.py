@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from standins.carbon_services import feed_of
 from standins.web_server import Asked, Service, Told
 
 from jupyter_energy.carbon.base import Get, Interval, Query, Signal
@@ -202,8 +203,10 @@ ONE_OF_MANY = """
 import sys
 from jupyter_energy.carbon.feed import feed_for
 from jupyter_energy.config import Energy
+from jupyter_energy.factors import Factors
 names = ("PROVIDER", "energy_charts"), ("PROVIDER_URL", sys.argv[1]), ("CACHE", sys.argv[2])
-feed = feed_for(Energy(environ={f"JUPYTER_ENERGY_{name}": value for name, value in names}), {})
+chosen = Energy(environ={f"JUPYTER_ENERGY_{name}": value for name, value in names})
+feed = feed_for(chosen, {}, Factors(chosen, {}).is_home)
 print("ready", flush=True)
 sys.stdin.readline()
 feed.refresh("FR")
@@ -465,7 +468,7 @@ def test_a_question_that_the_end_comes_before_is_not_sent_and_no_failure_for_oth
 ) -> None:
     with Service(lambda _: Told(503)).running() as service:
         chosen = settings(tmp_path, PROVIDER="energy_charts", PROVIDER_URL=service.url)
-        feed, other = feed_for(chosen, {}), feed_for(chosen, {})
+        feed, other = feed_of(chosen), feed_of(chosen)
         assert feed is not None
         assert other is not None
         feed.close()
@@ -484,7 +487,7 @@ def test_the_end_waits_for_no_service_that_hangs(feed: Feed, grid: Grid) -> None
 
 
 def test_without_a_provider_there_is_no_feed() -> None:
-    assert feed_for(Energy(), {}) is None
+    assert feed_for(Energy(), {}, lambda _: True) is None
 
 
 def settings(tmp_path: Path, **more: str) -> Energy:
@@ -495,7 +498,7 @@ def settings(tmp_path: Path, **more: str) -> Energy:
 
 
 def test_a_word_of_the_users_for_their_place_answers_for_no_other_place(tmp_path: Path) -> None:
-    feed = feed_for(settings(tmp_path, ZONE="GB", PROVIDER="uk_grid", PROVIDER_ZONE="RG10"), {})
+    feed = feed_of(settings(tmp_path, ZONE="GB", PROVIDER="uk_grid", PROVIDER_ZONE="RG10"))
     assert feed is not None
     assert str(feed.between("GB", NOON, NOON + STEP)[1]).endswith("has not been asked yet")
     assert "no figures for 'FR'" in str(feed.between("FR", NOON, NOON + STEP)[1])
@@ -510,7 +513,7 @@ def test_a_cloud_region_is_asked_as_its_grid(zone: str, country: str, tmp_path: 
 
     with Service(answer).running() as service:
         chosen = settings(tmp_path, PROVIDER="energy_charts", PROVIDER_URL=service.url)
-        feed = feed_for(chosen, {})
+        feed = feed_of(chosen)
         assert feed is not None
         feed.refresh(zone)
         assert [asked.parameters["country"] for asked in service.asked] == [country]
@@ -549,7 +552,7 @@ def test_a_third_partys_region_that_fails_is_told_without_its_text(clock: Clock)
 
 
 def test_a_region_whose_grid_is_not_sure_is_not_asked_for(tmp_path: Path) -> None:
-    feed = feed_for(settings(tmp_path, PROVIDER="energy_charts"), {})
+    feed = feed_of(settings(tmp_path, PROVIDER="energy_charts"))
     assert feed is not None
     for zone in ("aws:us-west-2", "aws:eu-north-1", "US-CA"):
         assert "Energy-Charts has no figures for" in str(feed.between(zone, NOON, NOON + STEP)[1])

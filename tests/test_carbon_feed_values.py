@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from standins.carbon_services import feed_of
 from standins.web_server import Service, Told
 
 from jupyter_energy.carbon.base import Get, Interval, Query, Signal
 from jupyter_energy.carbon.cache import Cache
-from jupyter_energy.carbon.feed import Feed, feed_for
+from jupyter_energy.carbon.feed import Feed
 from jupyter_energy.config import Energy
 from jupyter_energy.errors import ProviderError, UnknownZone
 
@@ -199,7 +200,7 @@ def test_what_one_address_answered_is_not_taken_for_anothers(tmp_path: Path) -> 
 
     def told(url: str) -> float:
         said = {"CACHE": str(tmp_path), "PROVIDER": "energy_charts", "PROVIDER_URL": url}
-        feed = feed_for(Energy(environ={f"JUPYTER_ENERGY_{n}": v for n, v in said.items()}), {})
+        feed = feed_of(Energy(environ={f"JUPYTER_ENERGY_{n}": v for n, v in said.items()}))
         assert feed is not None
         feed.refresh("FR")
         signal, _ = feed.between("FR", start, start)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..errors import UnknownZone
@@ -47,25 +46,6 @@ def of_file(settings: Energy, is_home: IsHome) -> Callable[[str], str]:
         return named.removeprefix("EM:")
 
     return place
-
-
-def home_of(settings: Energy, environ: Mapping[str, str]) -> IsHome:
-    """Whether a zone is the one that the settings or the time zone name; no cloud is asked."""
-    from . import intensity
-
-    homes: dict[str | None, str | None] = {}  # by what the settings say
-
-    def is_home(zone: str) -> bool:
-        said = settings.zone
-        if said not in homes:
-            homes[said] = None
-            with suppress(UnknownZone):
-                homes[said] = intensity(
-                    said, settings.origin("zone"), environ, machine=settings.machine(environ)
-                ).zone
-        return zone in (said, homes[said])
-
-    return is_home
 
 
 def grid_of(zone: str) -> str | None:

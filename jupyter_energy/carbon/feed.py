@@ -21,7 +21,7 @@ from .. import foreign
 from ..errors import ProviderError, UnknownZone
 from ..signals import raise_if_users
 from .answers import checked, empty
-from .asked_as import IsHome, asked_as, grid_of, home_of, of_file
+from .asked_as import IsHome, asked_as, grid_of, of_file
 from .base import Get, Provider, Query, Secret, Signal
 from .known import KEPT, PERSONAL, Known, from_text, newer, to_text
 
@@ -326,13 +326,12 @@ class Feed:
 def feed_for(
     settings: Energy,
     environ: Mapping[str, str],
-    is_home: IsHome | None = None,
+    is_home: IsHome,
     is_running: Callable[[], bool] = lambda: True,
 ) -> Feed | None:
     """The feed of the provider that the settings name; None where they name none.
 
-    `is_home` says whether a zone is the user's own place, in place of the settings alone;
-    `is_running` whether a cell runs.
+    `is_home` says whether a zone is the user's own place, `is_running` whether a cell runs.
     Raises WrongUse for a provider that there is not. Opens nothing, starts no thread.
     """
     if not settings.provider:
@@ -343,7 +342,6 @@ def feed_for(
     from .tokens import FILE, secrets_of
 
     found = provider_named(settings.provider)
-    is_home = is_home or home_of(settings, environ)
     if not found.url:
         from .csv_trace import file_reader
 

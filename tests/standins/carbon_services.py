@@ -11,6 +11,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from jupyter_energy.carbon.feed import Feed, feed_for
+from jupyter_energy.config import Energy
+from jupyter_energy.factors import Factors
+
 from .web_server import Asked, Told
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -18,6 +22,13 @@ NOW = NOON + timedelta(minutes=5)
 TOKEN, USER, PASSWORD = "T0ken-geheim-4711", "Us3r-geheim-4712", "Passw0rd-geheim-4713"
 LOGIN = "L0gin-geheim-4714"
 Point = tuple[int, float, str]
+
+
+def feed_of(settings: Energy) -> Feed:
+    """The feed of the provider that is chosen, as a kernel with these settings makes it."""
+    made = feed_for(settings, {}, Factors(settings, {}).is_home)
+    assert made is not None
+    return made
 
 
 @dataclass(frozen=True)
