@@ -17,6 +17,7 @@ from traitlets.config import Config, Configurable
 from .calibration import default_file as baselines_file
 from .errors import UnknownZone, WrongUse
 from .sensors.base import Machine
+from .signals import raise_if_users
 
 ENVIRONMENT_PREFIX = "JUPYTER_ENERGY_"
 # Jittered by half, this is the 2.4 s that a trace lets lie between two readings of a gauge.
@@ -255,4 +256,6 @@ def _no_place(zone: str | None) -> str | None:
             factor(wanted)
     except UnknownZone as error:
         return str(error)
+    except Exception as error:  # noqa: BLE001  tables that cannot be read: each record will say so
+        raise_if_users(error)
     return None

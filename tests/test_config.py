@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from traitlets import TraitError
 from traitlets.config import Config
@@ -104,3 +107,24 @@ def test_a_misspelt_zone_that_was_said_before_is_complained_of_and_never_replace
 def test_every_setting_has_a_help_text() -> None:
     for name, trait in Energy().traits(config=True).items():
         assert len(trait.help) > 20, name
+
+
+UNREADABLE = """
+import sys
+def hook(event, arguments):
+    if event == "open" and "grid_countries" in str(arguments[0]):
+        raise PermissionError(13, "Permission denied")
+sys.addaudithook(hook)
+from jupyter_energy.config import Energy
+settings = Energy(environ={"JUPYTER_ENERGY_ZONE": "FR"})
+print(settings.zone, settings.zone_complaint())
+settings.zone = "DE"
+print(settings.zone)
+"""
+
+
+def test_tables_that_cannot_be_read_keep_nobody_from_loading_or_setting_a_zone() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", UNREADABLE], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.split() == ["FR", "None", "DE"]
