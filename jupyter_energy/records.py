@@ -75,6 +75,9 @@ class Records:
             emitted = self._emitted(window, stop, measurement)
         except EnergyError as error:
             warnings.append(f"CO2e is not known: {error}")
+        except Exception as error:  # noqa: BLE001  the energy is known without it
+            raise_if_users(error)
+            warnings.append(failed(error))
         notebook = self._outbox.notebook(window.notebook)
         record = Record(
             run_id=window.run_id,
