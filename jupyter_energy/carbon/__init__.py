@@ -101,10 +101,9 @@ def pue_of(
 
     provider = None
     if machine is not None:
-        from .platforms import cloud, platform
+        from .platforms import cloud_of
 
-        on = platform(machine)
-        provider = on.cloud if on is not None and on.cloud is not None else cloud(machine)
+        provider = cloud_of(machine)
     return found(zone, setting, origin, zones().tables, provider)
 
 

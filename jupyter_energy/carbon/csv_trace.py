@@ -2,19 +2,21 @@
 
 `Energy.csv_trace` names it. One column holds moments (UTC, or with their zone), one figures in
 g/kWh; the first line names them. No network. Of Electricity Maps' columns the life cycle's is
-taken, and the direct one's only where it is alone. Rows that cannot be are left out and counted;
-what the name of a column does not say is told with each figure.
+taken, and the direct one's only where it is alone. Rows that cannot be are left out and counted,
+with why; what the name of a column does not say is told with each figure.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 import stat
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -22,14 +24,14 @@ from typing import Literal, TypeVar
 from .. import foreign
 from ..errors import ProviderError
 from ..plain_text import clean
-from .answers import MOST_G_PER_KWH, MOST_INTERVALS, after, in_order, usual
+from .answers import MOST_G_PER_KWH, MOST_INTERVALS, in_order, usual
 from .base import Get, Interval, Provider, Quality, Query, Reply, Signal
 
 T = TypeVar("T")
 # The file is looked at so often, as it may grow.
 _STEP_S = 3600.0
 # A year of Electricity Maps in steps of five minutes takes 16 MB.
-_MOST_BYTES = 32 * 2**20
+MOST_BYTES = 32 * 2**20
 _TIME = re.compile(
     r"date.?time|time.?stamp|(point|start)?.?time\b|^(from|start|date|utc)\b", re.ASCII
 )
@@ -50,6 +52,9 @@ _CONSUMPTION = re.compile(r"consumption|(?<![a-z])consumed")
 _SECONDS = re.compile(r"[0-9]{9,11}")
 _YES = frozenset({"true", "1", "yes"})
 _MOST_BAD = 0.5
+# The least that any technology stands for over its life cycle: hydropower's (IPCC AR5, WG3,
+# annex III). A file whose mean is below is in kg/kWh, if it is not of direct emissions.
+_LEAST_G_PER_KWH = 1.0
 
 
 def file_reader(file: str) -> Get:
@@ -69,16 +74,25 @@ def file_reader(file: str) -> Get:
             if headers.get("if-none-match") == etag:
                 return Reply(304, {"etag": etag}, b"")
             with path.open("rb") as opened:
-                body = opened.read(_MOST_BYTES + 1)
+                body = opened.read(MOST_BYTES + 1)
         except OSError as error:
             why = error.strerror or str(error) or type(error).__name__
         if why is not None:
             raise _problem(f"{path.name} cannot be read ({why})")
-        if len(body) > _MOST_BYTES:
-            raise _problem(f"{path.name} is larger than {_MOST_BYTES >> 20} MiB: leave years out")
+        if len(body) > MOST_BYTES:
+            raise _problem(f"{path.name} is larger than {MOST_BYTES >> 20} MiB: leave years out")
         return Reply(200, {"x-name": path.name, "etag": etag}, body)
 
     return get
+
+
+def moments_of(name: str, first: bytes) -> Callable[[bytes], datetime | None]:
+    """Gives the moment of a line (UTC), or None, in a file with this first line.
+
+    Raises ProviderError where it has no column of times or of figures, and the function where a
+    line's time does not say its zone.
+    """
+    return _Table(name, first).moment
 
 
 class CsvTrace:
@@ -115,13 +129,16 @@ class CsvTrace:
         """What the file says."""
         table = _Table(clean(reply.headers["x-name"]), reply.body)
         points, bad = table.points(query.region)
-        if bad > _MOST_BAD * (bad + len(points)):
-            raise _problem(f"{table.name}: {bad} of {bad + len(points)} rows cannot be read")
+        rows = bad.total() + len(points)
+        if bad.total() > _MOST_BAD * rows:
+            what = f"{bad.total()} of {rows} rows cannot be read: {_counted(bad)}"
+            raise _problem(f"{table.name}: {what}")
         if len(points) < 2:
             raise _problem(f"{table.name} holds fewer than two values", "empty")
         starts = sorted(points)
         step_s = usual((b - a).total_seconds() for a, b in pairwise(starts))
         assert step_s is not None  # of two starts there is one
+        step = timedelta(seconds=step_s)
         return Signal(
             zone=table.zone or query.region or table.name,
             place=table.place,  # a file that names none is of the place as it is set
@@ -129,12 +146,10 @@ class CsvTrace:
             boundary=table.boundary,
             scope=table.scope,
             step_s=step_s,
-            source=table.source(bad, bad + len(points)),
+            source=table.source(bad, [value for value, _ in points.values()]),
             url="https://www.electricitymaps.com" if table.is_electricity_maps else "",
             fetched=query.now,
-            intervals=in_order(
-                Interval(start, after(start, step_s), *points[start]) for start in starts
-            ),
+            intervals=in_order(Interval(start, start + step, *points[start]) for start in starts),
         )
 
 
@@ -157,7 +172,7 @@ class _Table:
         self._names = [name.casefold() for name in names]
         self._time = self._column(_TIME, "times", "time (UTC)")
         self._value = self._value_column()
-        said = self._names[self._value]
+        said = self._said = self._names[self._value]
         self.is_electricity_maps = "zone id" in self._names and "gco₂eq/kwh" in said
         self.kind = "marginal" if re.search(r"marginal|moer", said) else "average"
         life_cycle = _LIFE_CYCLE.search(said)
@@ -177,32 +192,32 @@ class _Table:
         self._quality: Quality = "forecast" if _FORECAST.search(said) else "measured"
         self._is_utc = bool(_UTC.search(self._names[self._time]))
 
-    def points(self, zone: str) -> tuple[dict[datetime, tuple[float, Quality]], int]:
-        """Value and quality by moment, and how many rows cannot be. Raises ProviderError."""
+    def points(self, zone: str) -> tuple[dict[datetime, tuple[float, Quality]], Counter[str]]:
+        """Value and quality by moment, and how many rows cannot be, by why. Raises
+        ProviderError."""
         points: dict[datetime, tuple[float, Quality]] = {}
-        bad = 0
+        bad: Counter[str] = Counter()
         ids, names = self._place_of("zone id"), self._place_of("zone name")
         estimated = self._place_of("data estimated")
         seen: set[str] = set()
         while (row := self._next()) is not None:
-            if not any(cell.strip() for cell in row):
-                continue
-            where = _cell(row, ids)
+            where = _cell(row, ids) if ids is not None else ""
             if where and zone and where.casefold() != zone.casefold():
                 seen.add(where)
                 continue
-            if not _cell(row, self._value):  # a gap
+            if not _cell(row, self._value):  # a gap, or an empty line
                 continue
             start, value = self._moment(_cell(row, self._time)), self._number(row)
-            if start is None or value is None:
-                bad += 1
+            why = "without a time" if start is None else _why_not(value)
+            if why is not None or start is None:  # where it is None, so it says
+                bad[str(why)] += 1
                 continue
             if start in points and points[start][0] != value:
-                bad += 1
+                bad["with another value in a later row"] += 1
             if where:
                 seen.add(where)
                 self.zone, self.place = clean(where), clean(_cell(row, names) or where)
-            is_estimated = _cell(row, estimated).casefold() in _YES
+            is_estimated = estimated is not None and _cell(row, estimated).casefold() in _YES
             points[start] = value, "estimated" if is_estimated else self._quality
         if len(seen) > 1 and not zone:
             several = ", ".join(sorted(seen)[:5])
@@ -217,14 +232,23 @@ class _Table:
             )
         return points, bad
 
-    def source(self, bad: int, rows: int) -> str:
+    def moment(self, line: bytes) -> datetime | None:
+        """The moment of a line by itself."""
+        row = next(csv.reader([line.decode("utf-8", "replace")], delimiter=self._delimiter), [])
+        return self._moment(_cell(row, self._time))
+
+    def source(self, bad: Counter[str], values: Sequence[float]) -> str:
         """Whose figures they are, and what is to be said of them."""
         name = f"Electricity Maps, {self.name}" if self.is_electricity_maps else self.name
         said = []
         if self._taken:
             said.append(f"taken as {self._taken}: its column does not say")
+        if sum(values) < _LEAST_G_PER_KWH * len(values) and not _DIRECT.search(self._said):
+            span = f"{min(values):.2g} to {max(values):.2g}"
+            said.append(f"figures of {span} g/kWh are of no grid: are they kg/kWh?")
         if bad:
-            said.append(f"{bad} of {rows} rows left out")
+            rows = bad.total() + len(values)
+            said.append(f"{bad.total()} of {rows} rows left out: {_counted(bad)}")
         # In brackets: notes, among which a source may be quoted, are parted by semicolons.
         return f"{name} ({', '.join(said)})" if said else name
 
@@ -250,7 +274,10 @@ class _Table:
         for number, name in enumerate(self._names):
             if pattern.search(name):
                 return number
-        raise _problem(
+        raise self._lacks(what, example)
+
+    def _lacks(self, what: str, example: str) -> ProviderError:
+        return _problem(
             f"{self.name} has no column of {what}: name one {example!r} in its first line"
         )
 
@@ -262,7 +289,7 @@ class _Table:
             if number != self._time and _VALUE.search(name) and not _NO_VALUE.search(name)
         ]
         if not found:
-            return self._column(_VALUE, "figures in g/kWh", "g_per_kwh")
+            raise self._lacks("figures in g/kWh", "g_per_kwh")
         preferred = [n for n in found if _LIFE_CYCLE.search(self._names[n])]
         chosen = (preferred or found)[0]
         if len(found) > 1 and len(preferred) != 1:
@@ -282,9 +309,10 @@ class _Table:
 
     def _moment(self, text: str) -> datetime | None:
         """A moment in UTC, or None. Raises ProviderError for one whose zone nobody tells."""
-        found = foreign.moment(text)
-        if found is None and self._is_utc:
-            found = foreign.moment(f"{text}Z")
+        # Most in a column that says so do not: two tries of a year's take a fifth of its time.
+        found = foreign.moment(f"{text}Z") if self._is_utc else None
+        if found is None:
+            found = foreign.moment(text)
         if found is None and _SECONDS.fullmatch(text):
             return datetime.fromtimestamp(int(text), UTC) if foreign.seconds(int(text)) else None
         if found is None and foreign.moment(f"{text}Z") is not None:
@@ -294,15 +322,29 @@ class _Table:
             )
         return found
 
-    def _number(self, row: Sequence[str]) -> float | None:
+    def _number(self, row: Sequence[str]) -> float:
+        """The figure of a row; NaN where it has none."""
         text = _cell(row, self._value)
         if self._delimiter == ";":
             text = text.replace(",", ".")
         try:
-            found = foreign.number(float(text))
+            return float(text)
         except ValueError:
-            return None
-        return found if found is not None and 0 <= found <= MOST_G_PER_KWH else None
+            return math.nan
+
+
+def _why_not(g_per_kwh: float) -> str | None:
+    """Why a figure cannot be a grid's, in words; None where it can."""
+    if foreign.number(g_per_kwh) is None:
+        return "without a number"
+    if g_per_kwh < 0:
+        return "below 0"
+    return f"above {MOST_G_PER_KWH:g} g/kWh" if g_per_kwh > MOST_G_PER_KWH else None
+
+
+def _counted(bad: Counter[str]) -> str:
+    """How many rows are left out for which reason, in words."""
+    return ", ".join(f"{times} {why}" for why, times in bad.most_common())
 
 
 def _cell(row: Sequence[str], number: int | None) -> str:

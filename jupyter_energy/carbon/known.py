@@ -46,7 +46,9 @@ class Trouble:
 
     def __str__(self) -> str:
         day = "" if self.since.date() == self.again.date() else f"{self.since:%Y-%m-%d} "
-        return f"{self.text} since {day}{self.since:%H:%M} UTC"
+        what, colon, rest = self.text.rpartition(": ")  # what to do, or why, comes last
+        since = f"since {day}{self.since:%H:%M} UTC"
+        return f"{what} {since}{colon}{rest}" if colon else f"{rest} {since}"
 
 
 @dataclass(frozen=True, slots=True)

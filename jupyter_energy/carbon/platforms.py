@@ -87,6 +87,13 @@ def platform(machine: Machine) -> Platform | None:
     return None
 
 
+def cloud_of(machine: Machine) -> str | None:
+    """The cloud ("aws") that a machine is of, by its platform, else by its firmware; None of none
+    that is known."""
+    on = platform(machine)
+    return on.cloud if on is not None and on.cloud is not None else cloud(machine)
+
+
 def _sagemaker(file: Path, environ: Mapping[str, str]) -> Platform:
     """The fourth part of {"ResourceArn": "arn:aws:sagemaker:us-east-2:…"} is the region."""
     import json

@@ -63,6 +63,7 @@ TABLES: Mapping[TableName, Table] = {
 }
 # Of the years in the grid zones' file; all 352 zones have it.
 GRID_YEAR = 2025
+GRID_YEARS = (2021, 2022, 2023, 2024, GRID_YEAR)
 _SMALL_WORDS = frozenset({"of"})
 
 
@@ -71,7 +72,8 @@ class Row:
     """One place of one table, in g CO2e/kWh; `code` is what one types to mean just this row.
 
     `name` is the table's, `place` the same with its country, where it says little without.
-    `iso3` is a country's other code.
+    `iso3` is a country's other code. `by_year` has the figures of all years that the table has of a
+    grid zone, the last one of which is `g_per_kwh`; empty where it has only one.
     """
 
     table: TableName
@@ -81,6 +83,7 @@ class Row:
     g_per_kwh: float
     year: int
     iso3: str = ""
+    by_year: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +189,9 @@ def _state(row: Mapping[str, str]) -> Row:
 def _grid_zone(row: Mapping[str, str]) -> Row:
     name, country = row["name"], row["country"]
     place = f"{name}, {country}" if country else name  # "East" could be anywhere
-    g_per_kwh = float(row[f"g_per_kwh_{GRID_YEAR}"])
-    return Row("grid zone", f"EM:{row['zone']}", name, place, g_per_kwh, GRID_YEAR)
+    by_year = tuple((year, float(row[f"g_per_kwh_{year}"])) for year in GRID_YEARS)
+    code = f"EM:{row['zone']}"
+    return Row("grid zone", code, name, place, by_year[-1][1], GRID_YEAR, by_year=by_year)
 
 
 def _region(row: Mapping[str, str]) -> Region:
