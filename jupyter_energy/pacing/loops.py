@@ -1,0 +1,99 @@
+"""`je.carbon_aware`: a loop that pauses while power is dirty."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from ..errors import WrongUse
+from ..signals import raise_if_users
+from .asked import extend_of, hours_of
+from .pacer import Pacer
+
+if TYPE_CHECKING:
+    from ..model import Outcome, Record
+    from .surroundings import Surroundings
+
+T = TypeVar("T")
+
+
+class carbon_aware(Generic[T]):  # noqa: N801  it is used as a function, like contextlib's suppress
+    """The items of `loader`, each once and in order, with pauses while power is dirty:
+    `for batch in je.carbon_aware(loader, extend="50%", checkpoint=save): ...`.
+
+    `extend` is how much longer the loop may take: "50%" of its own time, or "6h". How long it takes
+    is told by its first steps and `len(loader)`, or by `hours`. `checkpoint()` is called before
+    each pause, and what it raises is raised; without one, pauses are in memory. The loop is a
+    measured block of this `name`; `result` is the Record of the last loop, with its `shift`.
+
+    Planned as Pause & Resume (Dodge et al. 2022) over the forecast of the chosen provider, a CSV
+    trace or a typical day, again whenever a newer one comes; what pauses draw is counted against
+    them. Without any of these, or a gain, the loop runs straight through and one line says why.
+    It may be iterated over several times, as once an epoch: each is a loop of its own.
+    Raises WrongUse for what cannot be, before anything begins.
+    """
+
+    def __init__(
+        self,
+        loader: Iterable[T],
+        extend: str = "50%",
+        checkpoint: Callable[[], object] | None = None,
+        hours: float | None = None,
+        name: object = "carbon_aware",
+        *,
+        around: Surroundings | None = None,
+    ) -> None:
+        extend_of(extend)
+        if hours is not None:
+            hours_of(hours)
+        if checkpoint is not None and not callable(checkpoint):
+            raise WrongUse(f"checkpoint is {checkpoint!r:.40}: give a function that saves")
+        if not hasattr(loader, "__iter__") and not hasattr(loader, "__getitem__"):
+            raise WrongUse(
+                f"{loader!r:.40} is nothing to loop over: give a loader, a list, a range"
+            )
+        self._loader, self._checkpoint = loader, checkpoint
+        self._asked = (extend, hours, name, checkpoint is not None)
+        self._around = around
+        self.result: Record | None = None
+
+    def __len__(self) -> int:
+        """The length of the loader. Raises TypeError where it has none."""
+        return len(self._loader)  # type: ignore[arg-type]  # where it has none, that is what it says
+
+    def __iter__(self) -> Iterator[T]:
+        """The items, paced."""
+        iterator = iter(self._loader)
+        pacer = Pacer(*self._asked, around=self._around)
+        steps = 0
+        ended: Outcome = "ok"
+        try:
+            pacer.begin(_length(self._loader))
+            # The next item is there before a pause begins: nothing is paused for behind the last.
+            for item in iterator:
+                if pacer.due(steps):
+                    if self._checkpoint is not None:
+                        self._checkpoint()
+                    pacer.pause()
+                yield item
+                steps += 1
+        except GeneratorExit:  # the loop was left
+            raise
+        except KeyboardInterrupt:
+            ended = "interrupted"
+            raise
+        except BaseException:
+            ended = "error"
+            raise
+        finally:
+            pacer.end(ended)
+            self.result = pacer.result
+
+
+def _length(loader: object) -> int | None:
+    """How many items there will be; None where nobody knows, as of a stream's."""
+    try:
+        return len(loader)  # type: ignore[arg-type]  # asked of whatever it is
+    except Exception as error:  # noqa: BLE001  a loader's own code: then it is not known
+        raise_if_users(error)
+        return None

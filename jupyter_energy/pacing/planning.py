@@ -1,0 +1,212 @@
+"""What a run that goes on, or is about to begin, had best do over an outlook. Pure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from ..plan import LEAST_SAVING
+from ..plan.held import wait_share
+from ..plan.nouns import SLOT_S, Outlook
+from ..plan.pausing import Powers, cheapest
+from ..plan.shifting import flexible_start
+from ..plan.timing import LONGEST_BY_TYPICAL_DAY_S
+from ..units import J_PER_KWH, duration
+
+SLOT = timedelta(seconds=SLOT_S)
+# A longer outlook is planned over a part at a time: a grid's week tells how clean is clean.
+MOST_SLOTS = int(7 * 24 * 3600 / SLOT_S)
+
+# Two clocks are read one after the other: so many s are no difference; whoever holds a run keeps to
+# its slack. Of a sum: what is closer is equal.
+CLOCKS_S, ROUNDED = 1.0, 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The pauses of a run, [begin, end) each (UTC), and the share of its emissions that they save.
+
+    `saved_fraction` is of the work of `planned_s` that lies within the outlook, and what the pauses
+    draw is taken off.
+    """
+
+    pauses: tuple[tuple[datetime, datetime], ...]
+    saved_fraction: float
+    planned_s: float
+
+    def pause_at(self, now: datetime) -> tuple[datetime, datetime] | None:
+        """The pause that a moment lies in; None where it lies in none."""
+        return next((pause for pause in self.pauses if pause[0] <= now < pause[1]), None)
+
+    def next_after(self, now: datetime) -> datetime | None:
+        """When the next pause begins; None where there is none."""
+        return min((begin for begin, _ in self.pauses if begin > now), default=None)
+
+
+def pauses(
+    outlook: Outlook,
+    now: datetime,
+    left_s: float,
+    slack_s: float,
+    powers: Powers,
+    is_paused: bool = False,
+) -> Plan | str:
+    """The pauses for a run that has `left_s` to go and may be paused for `slack_s`; or why there is
+    none, in words. Where it `is_paused`, the pause that it is in is the first one."""
+    since, series = _ahead(outlook, now)
+    first_s = SLOT_S - (now - since).total_seconds()  # what is left of the slot of now
+    if slack_s + CLOCKS_S < first_s or left_s <= 0:
+        return "no time is left to pause in"
+    if not series:
+        return "none of its values is of now"
+    known_s = first_s + (len(series) - 1) * SLOT_S
+    if known_s < left_s + slack_s:
+        # What lies behind the outlook takes its share of the slack; it is planned anew by then.
+        left_s = known_s * left_s / (left_s + slack_s)
+        slack_s = known_s - left_s
+    runs_on = _run_first(series, first_s, left_s, slack_s, powers)
+    found = _pause_first(series, first_s, left_s, slack_s, powers, is_paused)
+    if runs_on is not None and (found is None or found[0] >= (1 - ROUNDED) * runs_on[0]):
+        found = runs_on
+    if found is None:
+        return "too few of its values are known"
+    cost, slots = found
+    now_cost = _at_once(series, first_s, left_s)
+    if not math.isfinite(now_cost):
+        return "its values have a gap where the run would be"
+    saved = 0.0 if now_cost <= 0 else 1 - cost / now_cost
+    edges = [-1, *slots]
+    gaps = [(a + 1, b) for a, b in pairwise(edges) if b > a + 1]
+    if not gaps or (saved < LEAST_SAVING and not is_paused):
+        return "no pauses would save 2 % or more"
+    made = tuple((max(now, since + begin * SLOT), since + end * SLOT) for begin, end in gaps)
+    return Plan(made, saved, left_s)
+
+
+# A way to go on from now: what it costs, in full slots of the run's power times g/kWh, and the
+# slots that it runs in, from that of now on.
+_Way = tuple[float, tuple[int, ...]]
+
+
+def _run_first(
+    series: list[float], first_s: float, left_s: float, slack_s: float, powers: Powers
+) -> _Way | None:
+    """The best way that runs in what is left of the slot of now; None where there is none."""
+    if not math.isfinite(series[0]):
+        return None
+    cost = min(first_s, left_s) / SLOT_S * series[0]
+    work = _work(left_s - first_s)
+    if not work:
+        return cost, (0,)
+    price = series[1 : 1 + len(work) + _slots(slack_s)]
+    found = cheapest(work, price, powers.idle, powers.resume_s / SLOT_S)
+    if found is None:
+        return None
+    return cost + found.cost, (0, *(1 + slot for slot in found.slots))
+
+
+def _pause_first(
+    series: list[float],
+    first_s: float,
+    left_s: float,
+    slack_s: float,
+    powers: Powers,
+    is_paused: bool,
+) -> _Way | None:
+    """The best way that is paused until the next slot at least; None where there is none."""
+    if slack_s + CLOCKS_S < first_s:
+        return None
+    work, resume = _work(left_s), powers.resume_s / SLOT_S
+    price = series[1 : 1 + len(work) + _slots(slack_s - first_s)]
+    # Whenever it goes on, it does so in the slot of its first work. Of a pause that it is in
+    # already, that is not counted any more.
+    first = [work[0] + (0.0 if is_paused else resume), *work[1:]]
+    found = cheapest(first, price, powers.idle, resume, is_paused=True)
+    if found is None or not math.isfinite(series[0]):
+        return None
+    drawn = powers.idle * first_s / SLOT_S * series[0]
+    return drawn + found.cost, tuple(1 + slot for slot in found.slots)
+
+
+def _slots(seconds: float) -> int:
+    """How many whole slots there are."""
+    return max(0, int((seconds + CLOCKS_S) // SLOT_S))
+
+
+def _work(run_s: float) -> list[float]:
+    """How much of each slot a run of `run_s` takes that begins with one."""
+    count = math.ceil(run_s / SLOT_S)
+    return [] if count < 1 else [*[1.0] * (count - 1), run_s / SLOT_S - (count - 1)]
+
+
+def _at_once(series: list[float], first_s: float, run_s: float) -> float:
+    """What a run from now on costs, of whose slot `first_s` are left; NaN where nobody knows."""
+    work = [min(first_s, run_s) / SLOT_S, *_work(run_s - first_s)]
+    if len(series) < len(work):
+        return math.nan
+    return math.fsum(share * value for share, value in zip(work, series, strict=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """When a run had best begin (UTC), and the share of its emissions that this saves; `wait` is
+    what its machine would add until then if it drew the run's power, as a share of them too."""
+
+    at: datetime
+    saved_fraction: float
+    wait: float
+
+
+def start(
+    outlook: Outlook, now: datetime, run_s: float, wait_s: float, is_waiting: bool = False
+) -> Start | str:
+    """When a run of `run_s` had best begin, `wait_s` from now at the latest; or why it is now, in
+    words."""
+    if outlook.basis == "typical day" and run_s > LONGEST_BY_TYPICAL_DAY_S:
+        return "a typical day tells nothing of the start of a run of more than 12 h"
+    since, series = _ahead(outlook, now)
+    passed_s = (now - since).total_seconds()
+    work, latest = _work(run_s), _slots(wait_s + passed_s)
+    if latest < 1:
+        if is_waiting:
+            return "no time is left to wait"
+        return (
+            f"plans are made in steps of {duration(SLOT_S)}, and max_wait is less: "
+            'give more, such as max_wait="6h"'
+        )
+    if not series:
+        return "none of its values is of now"
+    if len(series) * SLOT_S < passed_s + run_s:
+        return f"its values end before a run of that length would, at {_clock(since, len(series))}"
+    now_cost = _at_once(series, SLOT_S - passed_s, run_s)
+    if not math.isfinite(now_cost):
+        return "its values have a gap where the run would be"
+    # Now, or with one of the slots from the next one on.
+    latest = min(latest, len(series) - len(work))
+    later = None if latest < 1 else flexible_start(work, series[1:], latest - 1)
+    saved = 0.0
+    if later is not None and now_cost > 0:
+        saved = 1 - later.carbon_g * J_PER_KWH / now_cost
+    if later is None or saved <= ROUNDED or (saved < LEAST_SAVING and not is_waiting):
+        return "no later start would save 2 % or more"
+    begins = 1 + later.start
+    wait = wait_share(series[:begins], 1.0, now_cost, passed_s / SLOT_S)
+    return Start(since + begins * SLOT, saved, wait)
+
+
+def _ahead(outlook: Outlook, now: datetime) -> tuple[datetime, list[float]]:
+    """The outlook from the slot on that `now` lies in, up to its last value, and when that begins;
+    nothing of one that begins later, as where a clock was set back."""
+    passed = (now - outlook.begin) // SLOT
+    if passed < 0:
+        return now, []
+    series = list(outlook.g_per_kwh[passed : passed + MOST_SLOTS])
+    while series and not math.isfinite(series[-1]):
+        series.pop()
+    return outlook.begin + passed * SLOT, series
+
+
+def _clock(since: datetime, slots: int) -> str:
+    return f"{(since + slots * SLOT).astimezone():%Y-%m-%d %H:%M %Z}"

@@ -1,0 +1,62 @@
+"""What became of a run that was shifted in time: what its plan promised, and what it is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from .uncertainty import Range
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """From `start` to `end` (UTC) all devices together drew `energy_j`, in J; None: unknown.
+
+    Measured energy within its 95 % interval and estimated energy within its range, as one range.
+    """
+
+    start: datetime
+    end: datetime
+    energy_j: Range | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """A run that waited or paused for cleaner power, against the same run begun at once.
+
+    `begun` (UTC) is when it could have begun. `planned_fraction` is the share of its emissions that
+    its plan promised to save (0.18: 18 %), None where none was made; `basis` and `source` say over
+    what. `runs` are what it ran, `pauses` what it did not, writing checkpoints included. `carbon_g`
+    are the grams of both, `at_once_g` those of the energy of `runs` alone, drawn from `begun` on
+    without a pause; both in g CO2e by the values known at its end, of one `kind`.
+    `realised_fraction` is what the first are less than the second, below 0 where they are more.
+    What is unknown is None, and `note` says why; beside a figure it says what that lacks.
+
+    `waits` are the waits before it began, and `waits_g` the grams of what its machine drew in them.
+    They are in no other figure: who begins a run later need not have the machine on until then.
+    """
+
+    begun: datetime
+    planned_fraction: float | None
+    basis: Literal["forecast", "trace", "typical day"] | None
+    source: str | None
+    runs: tuple[Stretch, ...]
+    pauses: tuple[Stretch, ...]
+    carbon_g: Range | None
+    at_once_g: Range | None
+    realised_fraction: float | None
+    kind: Literal["average", "marginal"] | None
+    note: str | None
+    waits: tuple[Stretch, ...] = ()
+    waits_g: Range | None = None
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether JSON can hold all its figures."""
+        stretches = (*self.runs, *self.pauses, *self.waits)
+        ranges = [self.carbon_g, self.at_once_g, self.waits_g, *(s.energy_j for s in stretches)]
+        figures = [bound for r in ranges if r is not None for bound in (r.low, r.mid, r.high)]
+        figures += [f for f in (self.planned_fraction, self.realised_fraction) if f is not None]
+        return all(map(math.isfinite, figures))
