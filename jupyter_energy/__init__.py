@@ -14,14 +14,28 @@ if TYPE_CHECKING:
     from .blocks import measure, measured
     from .model import Record
     from .monitor import Monitor
+    from .pacing.loops import carbon_aware
+    from .pacing.waits import wait_for_clean_power
     from .uncertainty import Range, Uncertain
 
-__all__ = ["Monitor", "Range", "Record", "Uncertain", "__version__", "measure", "measured"]
+__all__ = [
+    "Monitor",
+    "Range",
+    "Record",
+    "Uncertain",
+    "__version__",
+    "carbon_aware",
+    "measure",
+    "measured",
+    "wait_for_clean_power",
+]
 
 # No module may bear the name of what it is home of: importing it would put the module in its place.
 _HOMES = {
     "measure": "blocks",
     "measured": "blocks",
+    "carbon_aware": "pacing.loops",
+    "wait_for_clean_power": "pacing.waits",
     "Monitor": "monitor",
     "Record": "model",
     "Range": "uncertainty",

@@ -50,6 +50,13 @@ class measure:  # noqa: N801  it is used as a function, like contextlib's suppre
         self._pid = 0
         self.result: Record | None = None
 
+    @property
+    def window(self) -> tuple[Monitor, OpenWindow] | None:
+        """What measures it, and its window, for the parts of this package; None where it is not
+        measured."""
+        monitor, window = self._monitor, self._window
+        return None if monitor is None or window is None else (monitor, window)
+
     def __enter__(self) -> Self:
         """Begin the window."""
         from .devices import parse
@@ -111,10 +118,7 @@ class measure:  # noqa: N801  it is used as a function, like contextlib's suppre
         """Keep the record of the window."""
         if self._monitor is None or self._window is None or os.getpid() != self._pid:
             return  # a forked child has left the block too: it is its parent's to measure
-        outcome: Outcome = "ok" if kind is None else "error"
-        if kind is not None and issubclass(kind, KeyboardInterrupt):
-            outcome = "interrupted"
-        self.result = self._monitor.close_window(self._window, outcome)
+        self.result = self._monitor.close_window(self._window, _outcome(kind))
         self._window.holder = None
         for line in self._monitor.to_tell():
             _say(line)
@@ -218,6 +222,31 @@ def _script_monitor(pid: int) -> Monitor:
     monitor.start()
     atexit.register(monitor.close)
     return monitor
+
+
+def rest_of_script(monitor: Monitor, name: str) -> OpenWindow | None:
+    """A window from here to the end of a script that `jupyter energy run` measures from outside;
+    None in any other process, which nobody has asked to measure all of."""
+    if "JUPYTER_ENERGY_WITHIN" not in os.environ:
+        return None
+    from .open_window import Options
+
+    window, pid = monitor.open_window(Options(name)), os.getpid()
+
+    def end() -> None:
+        if not window.ended and os.getpid() == pid:
+            # What was raised and not caught; an exit with a status is none of it.
+            monitor.close_window(window, _outcome(getattr(sys, "last_type", None)))
+
+    atexit.register(end)  # after the monitor's own, so before it
+    return window
+
+
+def _outcome(raised: type[BaseException] | None) -> Outcome:
+    """How a window ended that this was raised in."""
+    if raised is None:
+        return "ok"
+    return "interrupted" if issubclass(raised, KeyboardInterrupt) else "error"
 
 
 def _say(text: str) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get
 
 from . import foreign
 from .attribution import Baseline
+from .gpu_use import GpuUse
 from .model import (
     CarbonIntensity,
     Domain,
@@ -24,9 +25,10 @@ from .model import (
     Idle,
     Measurement,
     Record,
-    Repeats,
     Span,
 )
+from .repeats import Repeats
+from .shift import Shift, Stretch
 from .uncertainty import Range, Uncertain
 
 NOT_A_NUMBER = "the sensor gave no finite number"
@@ -65,6 +67,8 @@ def record_to_document(record: Record) -> dict[str, object]:
     if kept.baseline is not None:
         taken = utc_text(kept.baseline.taken)
         document["baseline"] = {**_fields_of(kept.baseline), "taken": taken}
+    if kept.shift is not None:
+        document["shift"] = _shift_fields(kept.shift)
     return document | _measurement_fields(kept.measurement)
 
 
@@ -94,6 +98,7 @@ def _measurement_fields(measurement: Measurement) -> dict[str, Any]:
                 "domain": _fields_of(d.domain),
                 "energy": None if d.energy is None else _fields_of(d.energy),
                 "above_idle": None if d.above_idle is None else _fields_of(d.above_idle),
+                "use": None if d.use is None else _fields_of(d.use),
             }
             for d in measurement.domains
         ],
@@ -121,6 +126,7 @@ def record_from_document(document: Mapping[str, Any]) -> Record:
         "warnings": _texts(document.get("warnings", [])),
         "repeats": _repeats(document.get("repeats")),
         "baseline": baseline,
+        "shift": _shift(document.get("shift")),
         "measurement": _measurement(document),
     }
     return _made(Record, {**document, **rest})
@@ -158,6 +164,43 @@ def _span(document: Mapping[str, Any]) -> Span:
     return _made(Span, {**document, **moments})
 
 
+_SHIFT_GRAMS = ("carbon_g", "at_once_g", "waits_g")
+_SHIFT_STRETCHES = ("runs", "pauses", "waits")
+
+
+def _shift_fields(shift: Shift) -> dict[str, Any]:
+    def stretch(one: Stretch) -> dict[str, Any]:
+        energy_j = None if one.energy_j is None else _fields_of(one.energy_j)
+        return {"start": utc_text(one.start), "end": utc_text(one.end), "energy_j": energy_j}
+
+    grams = {name: getattr(shift, name) for name in _SHIFT_GRAMS}
+    return {
+        **_fields_of(shift),
+        **{name: None if of is None else _fields_of(of) for name, of in grams.items()},
+        **{name: [*map(stretch, getattr(shift, name))] for name in _SHIFT_STRETCHES},
+        "begun": utc_text(shift.begun),
+    }
+
+
+def _shift(document: Mapping[str, Any] | None) -> Shift | None:
+    if document is None:
+        return None
+
+    def energy(held: object) -> Range | None:
+        return None if held is None else _made(Range, cast(Mapping[str, Any], held))
+
+    def stretch(held: Mapping[str, Any]) -> Stretch:
+        return Stretch(_moment(held["start"]), _moment(held["end"]), energy(held["energy_j"]))
+
+    document = {"waits": [], "waits_g": None, **document}  # of before waits were told apart
+    made = {
+        **{name: energy(document[name]) for name in _SHIFT_GRAMS},
+        **{n: tuple(map(stretch, foreign.items(document[n]))) for n in _SHIFT_STRETCHES},
+        "begun": _moment(document["begun"]),
+    }
+    return _made(Shift, {**document, **made})
+
+
 def _measurement(document: Mapping[str, Any]) -> Measurement:
     domains = tuple(map(_domain_energy, foreign.items(document["domains"])))
     start = _moment(document["start"])
@@ -176,8 +219,10 @@ def _domain_energy(document: Mapping[str, Any]) -> DomainEnergy:
     energy = _energy(document["energy"])
     above = document.get("above_idle")
     above_idle = None if above is None else _made(Uncertain, above)
-    whole = {**document, "domain": domain, "energy": energy, "above_idle": above_idle}
-    return _made(DomainEnergy, whole)
+    used = document.get("use")
+    use = None if used is None else _made(GpuUse, used)
+    figures = {"domain": domain, "energy": energy, "above_idle": above_idle, "use": use}
+    return _made(DomainEnergy, {**document, **figures})
 
 
 def _energy(held: Mapping[str, Any] | None) -> Uncertain | Range | None:
@@ -274,7 +319,9 @@ def sound(record: Record) -> Record:
     if repeats is not None and not _finite_run(repeats):
         repeats = None
     measurement = replace(record.measurement, domains=domains)
-    return replace(record, measurement=measurement, emissions=emissions, said=said, repeats=repeats)
+    shift = record.shift if record.shift is None or record.shift.is_finite else None
+    made = replace(record, measurement=measurement, emissions=emissions, said=said, shift=shift)
+    return replace(made, repeats=repeats)
 
 
 def _all_finite(record: Record) -> bool:
@@ -282,6 +329,8 @@ def _all_finite(record: Record) -> bool:
     if not (_finite_grams(record.emissions) and _finite_grams(record.said)):
         return False
     if repeats is not None and not _finite_run(repeats):
+        return False
+    if record.shift is not None and not record.shift.is_finite:
         return False
     return all(_finite(d.energy) and _finite(d.above_idle) for d in record.domains)
 

@@ -22,6 +22,7 @@ from .model import CarbonIntensity, Span
 from .signals import raise_if_users
 
 if TYPE_CHECKING:
+    from .carbon.base import Signal
     from .carbon.feed import Feed
     from .carbon.weighting import Drawn
 
@@ -147,6 +148,29 @@ class Factors:
         if feed is not None:
             with suppress(UnknownZone):
                 feed.refresh(self.yearly().zone)
+
+    def ahead(self) -> tuple[Signal | None, str | None]:
+        """All that is known of the provider's values here, past ones and its forecast, and what
+        went wrong when it was asked last, in words, with what to do. Both None: none is chosen.
+
+        It is asked as `ask` does: some seconds at most.
+        """
+        feed = self._live()
+        if feed is None:
+            return None, self._trouble
+        try:
+            zone = self.yearly().zone
+            feed.refresh(zone)
+            known = feed.known(zone)
+        except UnknownZone as error:
+            return None, str(error)
+        except Exception as error:  # noqa: BLE001  nobody has seen a third party's provider
+            raise_if_users(error)
+            return None, f"the live values cannot be read ({type(error).__name__})"
+        trouble = known.trouble
+        if trouble is None:
+            return known.signal, None
+        return known.signal, "; ".join(filter(None, (str(trouble), trouble.remedy)))
 
     def now(self, option: str | None = None) -> tuple[CarbonIntensity, datetime | None]:
         """The factor that counts now, and since when it holds where it is a live one (UTC).

@@ -83,9 +83,19 @@ class CarbonJson(TypedDict):
     parts: list[CarbonJson] | None
 
 
+class UseJson(TypedDict):
+    """A GPU's use, by all processes: the share of `known_s` in which it was `busy`, 0 to 1, and the
+    most of its memory that was taken at a run's end, in bytes; null where nobody told."""
+
+    busy: float
+    known_s: float
+    memory_bytes: int | None
+    memory_total_bytes: int | None
+
+
 class DomainJson(TypedDict):
     """One device: `energy_j` and `u95_j` where measured; `low_j`, `mid_j`, `high_j` also where
-    estimated; `reason` where there is no measurement."""
+    estimated; `reason` where there is no measurement; `use` of a GPU, null where unknown."""
 
     kind: str
     index: int
@@ -101,6 +111,7 @@ class DomainJson(TypedDict):
     coverage: float
     scope: str
     reason: str | None
+    use: UseJson | None
 
 
 class RepeatsJson(TypedDict):
@@ -123,11 +134,43 @@ class RepeatsJson(TypedDict):
     auto: bool
 
 
+class StretchJson(TypedDict):
+    """From `start` to `end` all devices together drew `energy_j`, in J; null: unknown."""
+
+    start: str
+    end: str
+    energy_j: RangeJson | None
+
+
+class ShiftJson(TypedDict):
+    """A run that waited or paused for cleaner power, against the same run at once, from `begun` on.
+
+    `planned_fraction` of its emissions were to be saved by its plan, over a forecast, a trace or a
+    typical day (`basis`); `realised_fraction` are, by the values known at its end: what `carbon_g`,
+    pauses included, is less than `at_once_g`, below 0 where it is more. `note` says what is unknown
+    and why. `waits` before it began and their grams are in no other figure.
+    """
+
+    begun: str
+    planned_fraction: float | None
+    basis: str | None
+    source: str | None
+    runs: list[StretchJson]
+    pauses: list[StretchJson]
+    carbon_g: RangeJson | None
+    at_once_g: RangeJson | None
+    realised_fraction: float | None
+    kind: str | None
+    note: str | None
+    waits: list[StretchJson]
+    waits_g: RangeJson | None
+
+
 class CellJson(TypedDict):
     """One cell, or one named block: energies and durations summed over its `runs`.
 
-    `repeats` is of the last of these runs, or null. `inside` where every run lies in another one,
-    whose row its energy is a part of.
+    `repeats` and `shift` are of the last of these runs, or null. `inside` where every run lies in
+    another one, whose row its energy is a part of.
     `waited_s` is what of `duration_s` was spent waiting for queued GPU work after the code's end.
     `above_idle_j` is what of `measured_j` lies above idle power, `baseline` that power;
     `kernel_share` is this kernel's share of the machine's CPU time, and `kernel_j` what of the
@@ -155,6 +198,7 @@ class CellJson(TypedDict):
     carbon_g: CarbonJson | None
     warnings: list[str]
     repeats: RepeatsJson | None
+    shift: ShiftJson | None
 
 
 class TotalsJson(TypedDict):

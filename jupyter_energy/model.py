@@ -13,6 +13,9 @@ from math import fsum
 from typing import TYPE_CHECKING, Literal
 
 from .attribution import BY_CPU_TIME, Baseline, of_kernel, share_of
+from .gpu_use import GpuUse, UseSoFar
+from .repeats import Repeats
+from .shift import Shift
 from .uncertainty import Range, Uncertain, sum_of_ranges, sum_over_devices
 
 if TYPE_CHECKING:
@@ -88,7 +91,7 @@ class Sample:
     `power_w` is the mean power in W since `power_since_s`: of the moment before `t_s` where the
     device told it, else since an earlier reading; None while it is unknown. `took_s` is how long
     the reading took, `missed_j2` the variance in J² of what a gauge missed so far, `number` how
-    many readings there have been.
+    many readings there have been, `use` how busy a GPU was so far.
     """
 
     t_s: float
@@ -100,6 +103,7 @@ class Sample:
     took_s: float = 0.0
     missed_j2: float = 0.0
     number: int = 0
+    use: UseSoFar | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +112,7 @@ class DomainEnergy:
 
     `coverage` is the share of the window that the sensor saw, 0 to 1. `above_idle` is what of a
     measured energy lies above the device's idle power, in J; None where that power is not known.
+    `use` is how busy a GPU was, None where nobody told.
     """
 
     domain: Domain
@@ -117,6 +122,7 @@ class DomainEnergy:
     coverage: float
     reason: str | None = None
     above_idle: Uncertain | None = None
+    use: GpuUse | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,28 +272,6 @@ class Emissions:
 
 
 @dataclass(frozen=True, slots=True)
-class Repeats:
-    """One run of a body that was repeated (`%%energy -r`), as the mean of `runs` in `blocks`.
-
-    The first block, of `first_runs`, is warm-up: it is in no mean, and what its runs drew and took
-    stands apart. `measured_j` is None where nothing was measured, `median_j` (of the blocks) and
-    `first_j` too; `estimated_j` where nothing was estimated. `auto` where the spread of the blocks
-    decided how many runs there were: then the 95 % of its intervals are about 92 %.
-    """
-
-    runs: int
-    blocks: int
-    first_runs: int
-    run_s: float
-    first_run_s: float
-    measured_j: Uncertain | None
-    median_j: float | None
-    first_j: float | None
-    estimated_j: Range | None
-    auto: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Record:
     """One run of one cell (or of a named block), as the store keeps it.
 
@@ -299,6 +283,7 @@ class Record:
     `waited_s` is how long its end waited for queued GPU work, None where it did not wait.
     `peak_w` is the highest power in W of all measured devices together; known only of a run with a
     trace. `said` are the emissions as told at the time, where `recompute` has restated them since.
+    `shift` is of a run that waited or paused for cleaner power.
     """
 
     run_id: str
@@ -321,6 +306,7 @@ class Record:
     peak_w: float | None = None
     waited_s: float | None = None
     said: Emissions | None = None
+    shift: Shift | None = None
 
     @property
     def start(self) -> datetime:
@@ -381,19 +367,16 @@ class Record:
         """What a `%%energy` cell shows, as text."""
         from .display import text
 
-        return text.cell(self._cell())
+        return text.cell(self.to_dict())
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, object]:
         """What Jupyter shows of a result: the block of a `%%energy` cell."""
         from .display.bundle import cell_bundle
 
-        return cell_bundle(self._cell())
-
-    def _cell(self) -> CellJson:
-        from .schema import cell_from_records
-
-        return cell_from_records([self])
+        return cell_bundle(self.to_dict())
 
     def to_dict(self) -> CellJson:
         """What `--json` prints for one cell (schema 1)."""
-        return self._cell()
+        from .schema import cell_from_records
+
+        return cell_from_records([self])

@@ -75,8 +75,8 @@ class Monitor:
         self.store_path = settings.store_path()
         self._outbox = Outbox(Store(self.store_path), notebook, self.tell, self.session_id)
         self.accounts = Accounts(machine)
-        self._windows = OpenWindows()
-        self.factors = Factors(settings, environ, lambda: bool(self._windows.outermost()))
+        self.windows = OpenWindows()
+        self.factors = Factors(settings, environ, lambda: bool(self.windows.outermost()))
         self.idle = IdleBook(
             self.accounts,
             self._outbox,
@@ -119,7 +119,7 @@ class Monitor:
         self.sampler.close()
         self.accounts.close()
         self.factors.close()
-        self._windows.let_go()
+        self.windows.let_go()
 
     def tell(self, topic: str, text: str) -> None:
         """Keep a plain line for the user, one for each topic; `to_tell` hands it out. One of topic
@@ -171,7 +171,7 @@ class Monitor:
         def reads(sensor: Sensor) -> bool:
             return counts(sensor.domain) and (estimate or sensor.spread is None)
 
-        outer = self._windows.around()
+        outer = self.windows.around()
         times = self.accounts.times(walk=shown)
         run_id = uuid.uuid4().hex
         window = None
@@ -194,7 +194,7 @@ class Monitor:
                 times=times,
             )
             self.factors.runs(options.zone)
-            if self._windows.add(window):
+            if self.windows.add(window):
                 self.idle.begins(window.start, times, window.notebook)
         except BaseException:  # Ctrl-C: whoever asked for it gets no window, so there is none
             if window is not None:
@@ -316,7 +316,7 @@ class Monitor:
 
     def outermost(self) -> list[OpenWindow]:
         """The open windows that lie in no other one, oldest first."""
-        return self._windows.outermost()
+        return self.windows.outermost()
 
     def so_far(self, window: OpenWindow, since: Edge, now: Edge) -> Measurement:
         """What has been drawn from one edge to another within an open window."""
@@ -335,7 +335,7 @@ class Monitor:
             return []
         now = self.sampler.look(lambda sensor: any(w.reads(sensor) for w in windows))
         if self.factors.is_live():
-            self._records.note_course(self._windows.under_way(), now)
+            self._records.note_course(self.windows.under_way(), now)
         found = [(self.under_way(w, own(w, now)), w.notebook) for w in windows if not w.ended]
         return [(replace(r, warnings=(*r.warnings, LOST)), notebook) for r, notebook in found]
 
@@ -357,9 +357,9 @@ class Monitor:
     def _forget(self, window: OpenWindow, edge: Edge | None, times: CpuTimes) -> None:
         """A window has ended; from `edge` on nothing runs, if it was the last one."""
         window.ended = True
-        if edge is not None and self._windows.outermost() == [window]:
+        if edge is not None and self.windows.outermost() == [window]:
             self.accounts.rests(edge, window.notebook, times)
-        self._windows.remove(window)
+        self.windows.remove(window)
 
     # -- carbon ----------------------------------------------------------------------------
 

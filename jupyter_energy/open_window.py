@@ -19,6 +19,7 @@ from .model import Domain, Outcome, Record
 from .process_tree import CpuTimes
 from .repeat import Repetition
 from .sensors.base import Sensor
+from .shift import Shift
 from .signals import raise_if_users
 from .window import Edge
 
@@ -81,11 +82,13 @@ class OpenWindow:
     course: list[Drawn] = field(default_factory=list)  # what it had drawn by when
 
     holder: ref[object] | None = None  # the block that it is the window of
+    # What became of its waits and pauses for cleaner power, by what is read at its end.
+    shifted: Callable[[Edge], Shift | None] | None = None
 
     def let_go(self) -> None:
         """Hold no sensor any more: a context that outlives us may hold this window."""
         self.outer, self.start, self.stop = None, Edge(self.start.t_s, {}), None
-        self.counts, self.reads = _nothing, _nothing
+        self.counts, self.reads, self.shifted = _nothing, _nothing, None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Real
 from typing import TypeVar
@@ -125,11 +125,19 @@ class Readers:
 
         Raises SensorError, SensorTimeout where a driver does not answer within 1 s.
         """
+        return self.ask(sensor, partial(_reading, sensor), 1.0)
+
+    def ask(self, sensor: Sensor, call: Callable[[], T], within_s: float) -> T:
+        """What a call to a sensor's driver gives, made on the thread that may make it.
+
+        Raises what the call raises, SensorTimeout where the driver does not answer in time; the
+        call is made all the same once the driver answers.
+        """
         name = self._worker_of.get(sensor)
         if name is None:
-            return _reading(sensor)
-        answer = self._workers()[name].submit(partial(_reading, sensor))
-        if not answer.wait(1.0):
+            return call()
+        answer = self._workers()[name].submit(call)
+        if not answer.wait(within_s):
             raise SensorTimeout(DRIVER_BUSY)
         return answer.result()
 
@@ -164,7 +172,8 @@ class Readers:
         self._slept[sensor] = now
         trace.slept = now[0] - asleep > LEAST_SLEEP_S
         trace.restarted = now[1] > restarts
-        return trace.add((before_s + after_s) / 2, reading, after_s - before_s)
+        sample = trace.add((before_s + after_s) / 2, reading, after_s - before_s)
+        return _with_use(sample, sensor)
 
     def read_files(self, wanted: Callable[[Sensor], bool]) -> dict[Sensor, Seen]:
         """All wanted sensors that are files, read now and here."""
@@ -238,6 +247,17 @@ class Readers:
         batch = Batch(self._workers()[name].submit(read_all), seen)
         self._outstanding[name] = batch
         return batch
+
+
+def _with_use(sample: Sample, sensor: Sensor) -> Sample:
+    """The sample with how busy a GPU has been, where its sensor tells: asked after the reading, so
+    that it is no part of how long that took."""
+    ask = getattr(sensor, "use", None)
+    if ask is None:
+        return sample
+    with suppress(Exception):  # the energy is known without it
+        return replace(sample, use=ask())
+    return sample
 
 
 def _reading(sensor: Sensor) -> Reading:

@@ -78,6 +78,12 @@ class Records:
         except Exception as error:  # noqa: BLE001  the energy is known without it
             raise_if_users(error)
             warnings.append(failed(error))
+        shift = None
+        try:
+            shift = None if window.shifted is None else window.shifted(stop)
+        except Exception as error:  # noqa: BLE001  the record is wanted more than what was saved
+            raise_if_users(error)
+            warnings.append(failed(error))
         notebook = self._outbox.notebook(window.notebook)
         record = Record(
             run_id=window.run_id,
@@ -97,6 +103,7 @@ class Records:
             machine_cpu_s=whose.machine_cpu_s,
             baseline=whose.baseline,
             waited_s=window.waited_s or None,
+            shift=shift,
         )
         if record.energy_j is not None:
             record = replace(record, peak_w=ending.peak_w)

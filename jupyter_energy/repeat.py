@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from . import units
-from .model import Measurement, Record, Repeats
+from .model import Measurement, Record
+from .repeats import Repeats
 from .uncertainty import COVERAGE_FACTOR_95, Uncertain
 from .window import Edge
 

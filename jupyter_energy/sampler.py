@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from operator import itemgetter
+from typing import TypeVar
 
 from . import upkeep
 from .finding import Finder
@@ -38,6 +39,7 @@ EDGE_PERIODS = 1.3
 # Drivers that would keep a device awake are let go of this long after the last window.
 REST_AFTER_S = 10.0
 FORKED = "not measured in a forked process"
+T = TypeVar("T")
 
 
 class Sampler:
@@ -134,6 +136,13 @@ class Sampler:
         Raises SensorError, SensorTimeout where a driver does not answer within 1 s.
         """
         return self._readers.try_once(sensor)
+
+    def ask(self, sensor: Sensor, call: Callable[[], T], within_s: float = 2.0) -> T:
+        """What a call to a sensor's driver gives, made on the thread that may make it.
+
+        Raises what the call raises, SensorTimeout where the driver does not answer in time.
+        """
+        return self._readers.ask(sensor, call, within_s)
 
     def _begin(self, sensors: tuple[Sensor, ...], worker: str | None) -> None:
         """Begin the traces of sensors that were found, on the thread that may read them."""

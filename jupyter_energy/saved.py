@@ -10,12 +10,12 @@ from typing import Any, get_args
 
 from .documents import utc_text
 from .foreign import items, moment, number, seconds, share, text, whole
-from .json_shapes import BaselineJson
+from .json_shapes import BaselineJson, ShiftJson, StretchJson, UseJson
 from .model import Outcome
 from .schema import CarbonJson, CellJson, DomainJson, RangeJson, RepeatsJson, ValueJson
 
 # Of one cell: more than any has, few enough to be shown.
-MOST_WARNINGS, MOST_PARTS = 50, 10
+MOST_WARNINGS, MOST_PARTS, MOST_STRETCHES = 50, 10, 10_000
 
 
 def cell_from_output(found: object) -> CellJson | None:
@@ -51,7 +51,39 @@ def cell_from_output(found: object) -> CellJson | None:
         "carbon_g": _carbon(found.get("carbon_g")),
         "warnings": [w for w in warnings if isinstance(w, str)],
         "repeats": _repeats(found.get("repeats")),
+        "shift": _shift(found.get("shift")),
     }
+
+
+def _shift(found: object) -> ShiftJson | None:
+    if not isinstance(found, Mapping) or (begun := moment(found.get("begun"))) is None:
+        return None
+    return {
+        "begun": utc_text(begun),
+        "planned_fraction": number(found.get("planned_fraction")),
+        "basis": text(found.get("basis")),
+        "source": text(found.get("source")),
+        "runs": _stretches(found.get("runs")),
+        "pauses": _stretches(found.get("pauses")),
+        "carbon_g": _range(found.get("carbon_g")),
+        "at_once_g": _range(found.get("at_once_g")),
+        "realised_fraction": number(found.get("realised_fraction")),
+        "kind": text(found.get("kind")),
+        "note": text(found.get("note")),
+        "waits": _stretches(found.get("waits")),
+        "waits_g": _range(found.get("waits_g")),
+    }
+
+
+def _stretches(found: object) -> list[StretchJson]:
+    read: list[StretchJson] = []
+    for one in items(found, MOST_STRETCHES):
+        if isinstance(one, Mapping):
+            start, end = moment(one.get("start")), moment(one.get("end"))
+            if start is not None and end is not None:
+                energy_j = _range(one.get("energy_j"))
+                read.append({"start": utc_text(start), "end": utc_text(end), "energy_j": energy_j})
+    return read
 
 
 def _repeats(found: object) -> RepeatsJson | None:
@@ -93,6 +125,22 @@ def _domain(found: Mapping[str, Any]) -> DomainJson:
         "coverage": number(found.get("coverage")) or 0.0,
         "scope": text(found.get("scope")) or "device",
         "reason": text(found.get("reason")),
+        "use": _use(found.get("use")),
+    }
+
+
+def _use(found: object) -> UseJson | None:
+    if not isinstance(found, Mapping):
+        return None
+    busy, known_s = share(found.get("busy")), seconds(found.get("known_s"))
+    if busy is None or known_s is None:
+        return None
+    taken, all_of_it = (whole(found.get(k)) for k in ("memory_bytes", "memory_total_bytes"))
+    return {
+        "busy": busy,
+        "known_s": known_s,
+        "memory_bytes": taken,
+        "memory_total_bytes": all_of_it,
     }
 
 

@@ -20,6 +20,7 @@ from .attribution_sums import (
 )
 from .carbon_sums import carbon_from_records
 from .documents import record_from_document, record_to_document, sound, to_json, utc_text
+from .gpu_use import GpuUse, over
 from .json_shapes import (
     CarbonJson,
     CellJson,
@@ -28,13 +29,18 @@ from .json_shapes import (
     NotebookJson,
     RangeJson,
     RepeatsJson,
+    ShiftJson,
+    StretchJson,
     SummaryJson,
     TotalsJson,
+    UseJson,
     ValueJson,
 )
 from .missing import without
-from .model import DomainEnergy, Idle, Provenance, Record, Repeats
+from .model import DomainEnergy, Idle, Provenance, Record
 from .overlaps import counted_once, device_key
+from .repeats import Repeats
+from .shift import Shift, Stretch
 from .uncertainty import Range, Uncertain, sum_of_ranges, sum_over_devices, sum_over_time
 
 __all__ = [
@@ -47,6 +53,7 @@ __all__ = [
     "NotebookJson",
     "RangeJson",
     "RepeatsJson",
+    "ShiftJson",
     "SummaryJson",
     "TotalsJson",
     "ValueJson",
@@ -61,6 +68,7 @@ __all__ = [
     "range_json",
     "record_from_document",
     "record_to_document",
+    "shift_json",
     "to_json",
     "totals_from_records",
     "utc_text",
@@ -123,6 +131,7 @@ def cell_from_records(records: Sequence[Record]) -> CellJson:
         "carbon_g": carbon_from_records(runs),
         "warnings": list(dict.fromkeys(_warnings(runs))),
         "repeats": _repeats_json(last.repeats),
+        "shift": None if last.shift is None else shift_json(last.shift),
     }
 
 
@@ -141,6 +150,30 @@ def _repeats_json(repeats: Repeats | None) -> RepeatsJson | None:
         "estimated_j": range_json(repeats.estimated_j),
         "auto": repeats.auto,
     }
+
+
+def shift_json(shift: Shift) -> ShiftJson:
+    """What became of a run that was shifted, as JSON."""
+    return {
+        "begun": utc_text(shift.begun),
+        "planned_fraction": shift.planned_fraction,
+        "basis": shift.basis,
+        "source": shift.source,
+        "runs": [*map(_stretch_json, shift.runs)],
+        "pauses": [*map(_stretch_json, shift.pauses)],
+        "carbon_g": range_json(shift.carbon_g),
+        "at_once_g": range_json(shift.at_once_g),
+        "realised_fraction": shift.realised_fraction,
+        "kind": shift.kind,
+        "note": shift.note,
+        "waits": [*map(_stretch_json, shift.waits)],
+        "waits_g": range_json(shift.waits_g),
+    }
+
+
+def _stretch_json(stretch: Stretch) -> StretchJson:
+    start, end = utc_text(stretch.start), utc_text(stretch.end)
+    return {"start": start, "end": end, "energy_j": range_json(stretch.energy_j)}
 
 
 def _not_below_0(value: Uncertain | None) -> Uncertain | None:
@@ -302,6 +335,18 @@ def _domain_entry(
         "coverage": _coverage(part, runs),
         "scope": last.domain.scope,
         "reason": reason,
+        "use": _use_json(over(d.use for _, d in part if d.use is not None)),
+    }
+
+
+def _use_json(use: GpuUse | None) -> UseJson | None:
+    if use is None:
+        return None
+    return {
+        "busy": use.busy,
+        "known_s": use.known_s,
+        "memory_bytes": use.memory_bytes,
+        "memory_total_bytes": use.memory_total_bytes,
     }
 
 

@@ -212,3 +212,20 @@ def parse_limit(text: str) -> tuple[float, str]:
             f"{text!r:.60} is no limit: write a number and a unit, such as 5Wh, 20kJ or 3g"
         )
     return size, "g" if unit.endswith("g") else "J"
+
+
+_DURATION = re.compile(r"^\s*(\d+(?:\.\d*)?|\.\d+)\s*([A-Za-z]*)\s*$", re.ASCII)
+DURATION_S = {"s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def parse_duration(text: str, bare: str = "h") -> float:
+    """A duration such as "90min", "6h", "2d" or "6" in s; a `bare` number is in that unit.
+
+    Raises WrongUse for what is none.
+    """
+    found = _DURATION.match(text)
+    number, unit = found.groups() if found else ("nan", bare)
+    seconds = float(number) * DURATION_S.get(unit.lower() or bare, math.nan)
+    if not (math.isfinite(seconds) and seconds >= 0):
+        raise WrongUse(f"{text!r:.60} is no duration: write such as 6h, 90min, 30s or 2d")
+    return seconds

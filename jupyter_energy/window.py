@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from .gpu_use import within
 from .model import DomainEnergy, Measurement, Sample
 from .sensors.base import Absence, Sensor
 from .signals import raise_if_users
@@ -141,7 +142,8 @@ def between(
     if sensor.provenance == "integrated" and duration_s < 2 <= 2 * sensor.averages_s:
         partial = f"its power is a mean over {sensor.averages_s:g} s, longer than half of this"
     return DomainEnergy(
-        sensor.domain, energy, sensor.provenance, sensor.source, coverage, reason=partial
+        *(sensor.domain, energy, sensor.provenance, sensor.source, coverage, partial),
+        use=within(start.use, stop.use),
     )
 
 

@@ -10,8 +10,8 @@ from .base import dispatch
 
 # One line a command, in the order in which help lists them.
 COMMANDS = (
-    *("run", "summary", "history", "plot", "zone", "recompute", "sci", "cite", "baseline"),
-    *("doctor", "enable", "disable"),
+    *("run", "summary", "history", "plot", "plan", "zone", "recompute", "sci", "cite"),
+    *("baseline", "doctor", "enable", "disable"),
 )
 
 __all__ = ["COMMANDS", "dispatch"]

@@ -82,6 +82,15 @@ class Parser(argparse.ArgumentParser):
         """Raises WrongUse with argparse's message and the usage."""
         raise WrongUse(f"{message}\n{self.format_usage().strip()}")
 
+    def meant(self, unknown: Sequence[str]) -> str:
+        """Which option was meant where one is misspelt, as a question; else nothing."""
+        options = [name for name in self._option_string_actions if name.startswith("--")]
+        for word in unknown:
+            name = word.partition("=")[0]
+            if name.startswith("--") and (near := difflib.get_close_matches(name, options, 1)):
+                return f"; did you mean {near[0]}?"
+        return ""
+
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         """Ends a `--help`: the help has been printed."""
         raise HelpShown
@@ -148,7 +157,7 @@ def dispatch(words: Sequence[str], context: Context) -> int:
         return 0
     if unknown:
         passes_on = getattr(command, "PASSES_ON", False)
-        hint = " (arguments for a script go behind --)" if passes_on else ""
+        hint = " (arguments for a script go behind --)" if passes_on else parser.meant(unknown)
         parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     if passed_on:
         arguments.arguments += passed_on

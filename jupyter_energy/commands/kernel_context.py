@@ -45,7 +45,7 @@ class KernelContext:
         """Show a MIME bundle in the cell's output."""
         from ..display.bundle import show
 
-        show(bundle, alt)
+        show(bundle, alt=alt)
 
     def monitor(self) -> Monitor:
         """The kernel's monitor."""

@@ -46,10 +46,10 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         why = "; ".join(summary["totals"]["warnings"])  # such as that its runs were pruned
         raise WrongUse(f"nothing to plot: {why or 'no cell has been measured yet'}")
     if arguments.output is not None:
-        target = _target(arguments.output)
+        target = target_of(arguments.output)
         from ..display.plots import energy_by_cell
 
-        return _write(context, energy_by_cell(summary), target)
+        return write(context, energy_by_cell(summary), target)
     from ..display.bundle import plot_bundle
 
     context.show(plot_bundle(summary))
@@ -61,11 +61,11 @@ def _power(context: Context, ref: NotebookRef, own: bool, cell: str, output: str
     from ..display import power
     from .traced import find
 
-    target = None if output is None else _target(output)
+    target = None if output is None else target_of(output)
     record, trace = find(context, ref, own, cell)
     row = record.to_dict()
     if target is not None:
-        return _write(context, power.power_over_time(row, trace), target)
+        return write(context, power.power_over_time(row, trace), target)
     if not context.in_notebook:
         context.out(power.text(row, trace))
         return 0
@@ -80,7 +80,7 @@ def _is_file(word: str) -> bool:
     return word.lower().endswith((".ipynb", *SCRIPT_SUFFIXES))
 
 
-def _target(output: str) -> Path:
+def target_of(output: str) -> Path:
     """The file that a picture goes to. Raises WrongUse for a folder."""
     target = Path(output)
     if target.is_dir():
@@ -91,10 +91,12 @@ def _target(output: str) -> Path:
     return target
 
 
-def _write(context: Context, figure: Figure, target: Path) -> int:
+def write(context: Context, figure: Figure, target: Path, beside_json: bool = False) -> int:
+    """Write a picture and say where, which is no part of a document on stdout; 0. Raises WrongUse
+    where it cannot be written."""
     try:
         figure.savefig(target, bbox_inches="tight")
     except (OSError, ValueError) as error:
         raise WrongUse(f"{target} could not be written: {error}") from None
-    context.out(f"Written: {target}")
+    (context.err if beside_json else context.out)(f"Written: {target}")
     return 0

@@ -1,4 +1,4 @@
-"""Which run `plot CELL` means, and its power trace."""
+"""Which run `plot CELL` means, and its power trace; the traces that `plan` makes a job of."""
 
 from __future__ import annotations
 
@@ -44,6 +44,26 @@ def find(context: Context, ref: NotebookRef, own: bool, cell: str) -> tuple[Reco
     if not runs:
         raise WrongUse(f"no cell {cell!r} has been measured in {ref.name}: see its summary")
     raise WrongUse(f"cell {cell!r} has no power trace: run it with %%energy --trace")
+
+
+def all_of(context: Context, own: bool, runs: Sequence[Record]) -> dict[str, PowerTrace]:
+    """The power traces of runs of one notebook, by their id, of those that have one. What cannot
+    be read is told, and left out."""
+    found: dict[str, PowerTrace] = {}
+    if own:
+        found |= context.monitor().pending_power()
+    store = Store(context.settings.store_path())
+    try:
+        for notebook_id in {run.notebook_id for run in runs}:
+            stored = store.traced(notebook_id)
+            for run in runs:
+                if run.run_id in stored and (trace := store.power(run.run_id)) is not None:
+                    found[run.run_id] = trace
+    except StoreError as error:
+        context.err(f"jupyter-energy: {error}")
+    finally:
+        store.close()
+    return found
 
 
 def matching(records: Sequence[Record], cell: str) -> list[Record]:

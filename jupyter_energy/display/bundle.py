@@ -7,9 +7,11 @@ JSON back out of a saved notebook.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import tzinfo
 from typing import Any
 
 from ..json_shapes import HistoryJson
+from ..plan.shapes import PlanJson
 from ..power.document import PowerTrace
 from ..schema import MIME_TYPE, CellJson, SummaryJson
 from . import html, power, text
@@ -62,6 +64,39 @@ def power_bundle(cell: CellJson, trace: PowerTrace) -> dict[str, object]:
 
     png = plots.png(power.power_over_time(cell, trace))
     return {"text/plain": power.text(cell, trace), "image/png": b64encode(png).decode("ascii")}
+
+
+def plan_bundle(
+    plan: PlanJson, command: str = COMMAND, zone: tzinfo | None = None
+) -> dict[str, object]:
+    """What `plan` displays: the plan in words; times are those of `zone`, else the reader's."""
+    from . import plan as in_text
+    from . import plan_html
+
+    return {
+        "text/plain": in_text.text(plan, command, zone),
+        "text/html": plan_html.html(plan, command, zone),
+    }
+
+
+def plan_figure_bundle(
+    plan: PlanJson, zone: tzinfo | None = None
+) -> tuple[dict[str, object], str] | None:
+    """The picture of a plan and what it shows, in words; None where there is nothing to draw.
+
+    A display of its own, below the words: of one with both, JupyterLab, Notebook 7 and VS Code show
+    the HTML alone, nbconvert's LaTeX the picture alone. Not inside the HTML, either: nbconvert
+    shows an <img>, and so all of its data, as text when it sanitises.
+    """
+    from base64 import b64encode
+
+    from . import plan_marks, plan_plots, plots
+
+    drawn = plan_plots.figure(plan, zone)
+    if drawn is None:
+        return None
+    alt = plan_marks.alt(plan, zone)
+    return {"text/plain": alt, "image/png": b64encode(plots.png(drawn)).decode("ascii")}, alt
 
 
 def show(

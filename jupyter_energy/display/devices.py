@@ -25,6 +25,7 @@ _LABELS = {
     "facility": "facility",
 }
 _PROVENANCES = {"integrated": "integrated from power"}
+_MOSTLY = 0.5  # of a window: what is known of less says nothing of the rest (ours)
 _SAW = "the sensor saw"  # how window.py begins what it says of a coverage
 _SCOPES = {"device": "whole device", "board": "whole board", "process": "this process"}
 
@@ -63,6 +64,9 @@ def _row(
     notes = [_PROVENANCES.get(provenance, clean(provenance, 20)), _SCOPES.get(domain["scope"], "")]
     if domain["coverage"] < 0.995:
         notes.append(f"saw {units.percent(domain['coverage'])} of the time")
+    use = domain["use"]
+    if use is not None and use["known_s"] >= _MOSTLY * duration_s:
+        notes.append(f"busy {units.percent(use['busy'])}")
     inside = present.intersection(CONTAINED_IN.get(kind, ()))
     if inside:
         notes.append(f"part of {_LABELS.get(min(inside), min(inside))}, not added")

@@ -55,7 +55,8 @@ def summary(summary: SummaryJson, command: str = words.COMMAND) -> str:
     lines = [*_wrapped(f"{name}: {head}{words.span(totals)}")]
     for line in _carbon(grams.carbon_lines(totals["carbon_g"], known, command)):
         lines += _wrapped(line)
-    for note in (*words.idle(totals), *words.notes(totals["warnings"])):
+    shifted = words.shifted(summary["cells"])
+    for note in (*words.idle(totals), *shifted, *words.notes(totals["warnings"])):
         lines += _wrapped(note)
     table = _table(summary)
     lines += ["", *table]

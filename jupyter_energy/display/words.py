@@ -21,6 +21,7 @@ from ..plain_text import NAME_LIMIT, clean
 from ..schema import CellJson, RangeJson, TotalsJson, ValueJson
 from ..sensors.nvidia_pci import ASLEEP
 from ..uncertainty import COVERAGE_FACTOR_95, Range, Uncertain
+from . import shifts
 
 Look = Literal["measured", "estimated", "computed", "unknown"]
 
@@ -227,6 +228,8 @@ def remarks(cell: CellJson) -> tuple[str, ...]:
             of = "what CPU and memory drew above idle" if whole else "it"
             line += f": {units.estimated(range_of(kernel))} of {of}, estimated from that time"
         said.append(line)
+    if cell["shift"] is not None:
+        said.append(shifts.line(cell["shift"]))
     return (*said, *notes(cell["warnings"]))
 
 
@@ -291,6 +294,15 @@ def span(totals: TotalsJson) -> str:
     if lost:
         ended += f", {counted(lost, 'run')} lost with {'its' if lost == 1 else 'their'} kernel"
     return f" in {units.duration(totals['duration_s'])}, {runs} of {cells}{ended}"
+
+
+def shifted(cells: Sequence[CellJson]) -> tuple[str, ...]:
+    """What became of the cells that waited or paused for cleaner power, a line each."""
+    held = ((cell, cell["shift"]) for cell in cells)
+    lines = [
+        f"{cell_name(cell)}: {shifts.line(shift)}" for cell, shift in held if shift is not None
+    ]
+    return tuple(lines[:MOST_TOLD])
 
 
 def notes(warnings: Sequence[str]) -> tuple[str, ...]:

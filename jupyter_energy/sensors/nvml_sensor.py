@@ -16,6 +16,7 @@ from typing import Literal
 
 from ..cuda_library import device_uuids
 from ..errors import SensorError
+from ..gpu_use import UseSoFar
 from ..model import Domain, Provenance
 from ..units import MJ_PER_J
 from .base import Accuracy, Machine, Reading
@@ -24,8 +25,10 @@ from .cuda_devices import bare
 from .nvidia_pci import ASLEEP, PowerState
 from .nvml_errors import as_sensor_error
 from .nvml_library import Device
+from .nvml_limit import PowerLimit
 from .nvml_ring import US_PER_S, Ring
 from .nvml_sharing import gpu_share, shared_with, slice_words
+from .nvml_use import Use
 from .nvml_values import Call
 
 COUNTER = "nvml-counter"
@@ -116,6 +119,7 @@ class NvmlSensor:
         self.slices = facts.slices
         self._way, self._device, self._state = way, device, state
         self._facts, self._machine, self._clocks = facts, machine, clocks
+        self._use = Use(device.library.pynvml, clocks.monotonic, clocks.realtime)
         self._verdict = known
         self._check = CrossCheck() if counts and known is None and facts.gauge is not None else None
         self._saved = known is not None
@@ -185,6 +189,22 @@ class NvmlSensor:
                 self._verdict, self._check = self._check.verdict, None
         return reading
 
+    def use(self) -> UseSoFar | None:
+        """How busy the GPU has been since it was first read; None where the driver does not tell.
+
+        To be asked right after a reading, whose time it is no part of. Never raises.
+        """
+        with suppress(self._device.library.pynvml.NVMLError, SensorError):
+            self._refuse()
+            return self._use.look(self._device.handle)
+        return None
+
+    def power_limit(self) -> PowerLimit | None:
+        """The GPU's power limit; None of a board that is cut into slices, whose users share it, and
+        of a module, whose limit is not the GPU's alone."""
+        is_own = self.domain.kind == "gpu" and self.domain.scope == "device"
+        return PowerLimit(self._device, self._refuse) if is_own else None
+
     def replacement(self) -> NvmlSensor | None:
         """Once the counter is found unreliable: the same GPU by its power, to be used instead.
 
@@ -211,6 +231,14 @@ class NvmlSensor:
             handle = self._device.handle()
             return shared_with(self._device.library.pynvml, handle, ours, procfs)
         return None
+
+    def pids(self) -> frozenset[int]:
+        """The processes that compute on the GPU, as the driver numbers them. Slow. Never raises."""
+        with suppress(self._device.library.pynvml.NVMLError, SensorError):
+            self._refuse()
+            handle, pynvml = self._device.handle(), self._device.library.pynvml
+            return frozenset(p.pid for p in pynvml.nvmlDeviceGetComputeRunningProcesses(handle))
+        return frozenset()
 
     def gpu_share(self, pids: Collection[int], since_s: float) -> float | None:
         """The share, 0 to 1, of the multiprocessors' busy time that the processes had since a

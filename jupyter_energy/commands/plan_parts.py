@@ -1,0 +1,171 @@
+"""The parts of a plan that a command has to ask for: where, when, and what became of earlier ones.
+
+Each costs no more than its own lines where it fails: the part that can be answered is answered.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from ..errors import EnergyError
+from ..plan import regions
+from ..plan.document import Parts
+from ..plan.nouns import Job
+from ..signals import raise_if_users
+from ..units import duration
+from .base import Context
+from .gathered import Gathered
+from .plan_options import Options
+
+if TYPE_CHECKING:
+    from ..factors import Factors
+    from ..model import Record
+    from ..plan.idling import Paused
+    from ..plan.shapes import PlanJson
+
+# A checkpoint within the hour hardly moves a plan whose figures are by the hour, mostly.
+LONG_CHECKPOINT_S = 3600.0
+
+
+def where(
+    parts: Parts, options: Options, runs: list[Record], factors: Factors, context: Context
+) -> None:
+    """The present place, and the others beside it."""
+    with costing_only(parts, "where to run"):
+        from ..carbon.emissions import SEEN
+        from ..carbon.platforms import cloud_of
+        from ..carbon.zones import zones
+        from ..model import FACILITY
+
+        factors.wait()
+        here = parts.here = factors.yearly()
+        parts.pue = factors.pue(here)
+        if any(d.domain.kind == FACILITY for r in runs for d in r.measurement.counted()):
+            parts.pue = 1.0, SEEN
+        region = zones().tables.regions.get(here.zone)
+        own = region.provider if region is not None else None
+        own = own or cloud_of(context.settings.machine(context.environ))
+        cloud = options.cloud or own
+        parts.rankings = regions.rankings(parts.job, here, parts.pue, cloud, parts.energy_j)
+        best = regions.item(parts.rankings, here, own if cloud == own else None)
+        parts.items += [best] if best is not None else []
+        marginal = {
+            run.emissions.intensity.source
+            for run in runs
+            if run.emissions is not None and run.emissions.intensity.kind == "marginal"
+        }
+        if marginal:
+            parts.notes.append(
+                f"places are ranked by average figures, and the grams of these runs are marginal "
+                f"({', '.join(sorted(marginal))}): the two are not comparable"
+            )
+
+
+def when(
+    parts: Parts,
+    job: Job,
+    options: Options,
+    factors: Factors,
+    context: Context,
+    paused: Paused | None = None,
+) -> None:
+    """What is known ahead, and the best start and pauses in it; `paused` is what was drawn between
+    cells."""
+    with costing_only(parts, "when to run"):
+        from .. import outlooks
+        from ..plan import idling, timing
+        from ..plan.pausing import LEAST_RESUME_S
+
+        length_s = job.duration_s + options.within_s
+        outlook, said = outlooks.find(
+            *(factors, context.settings, options.begin, length_s, options.trace),
+            by_file=outlooks.BY_OPTION,
+        )
+        parts.outlook, parts.outlook_notes = outlook, said
+        parts.notes += options.notes
+        if outlook is None:
+            return
+        pue = parts.pue[0]
+        parts.notes += timing.problems(job, outlook, options.within_s)
+        parts.now_g = timing.grams_now(job, outlook, pue)
+        parts.start = timing.best_start(job, outlook, options.within_s, pue)
+        resume_s = max(LEAST_RESUME_S, options.checkpoint_s)
+        powers = replace(idling.powers(job, paused), resume_s=resume_s)
+        with costing_only(parts, "pauses"):
+            parts.pause = timing.best_pauses(job, outlook, options.within_s, powers, pue)
+            if options.checkpoint_s > LONG_CHECKPOINT_S and parts.pause is not None:
+                parts.notes.append(
+                    f"--checkpoint {duration(options.checkpoint_s)}: times are told as if saving "
+                    "and loading took none, and its grams as if it were done where the job goes on"
+                )
+        # What was asked for here alone a call in a cell does not know: a file it can be told of.
+        can_type, first = not options.begins_later, None
+        if options.trace is not None:
+            file = json.dumps(str(options.trace.absolute()), ensure_ascii=False)
+            first = (
+                f'type %config Energy.csv_trace = {file} and %config Energy.provider = "csv_trace" '
+                "(of a script, set JUPYTER_ENERGY_CSV_TRACE and JUPYTER_ENERGY_PROVIDER)"
+            )
+        how = (parts.now_g, can_type, powers, first)
+        parts.items += timing.items(job, outlook, parts.start, parts.pause, *how)
+
+
+def became(
+    parts: Parts, found: Gathered | None, made: datetime, factors: Factors, context: Context
+) -> None:
+    """What became of earlier plans of the same notebook."""
+    notebook = None if found is None else found.summary["notebook"]["id"]
+    if found is None or notebook is None:
+        return
+    with costing_only(parts, "earlier plans"):
+        from .. import kept_plans
+
+        file = kept_plans.file_of(context.settings.store_path())
+        signal = factors.ahead()[0] if file.exists() else None
+        shifts = (record.shift for record in found.records if record.shift is not None)
+        parts.kept = kept_plans.tell(file, notebook, signal, shifts, made)
+
+
+def keep(plan: PlanJson, parts: Parts, context: Context) -> None:
+    """Keep what the plan promises, to be compared with what comes of it."""
+    if parts.job is None or parts.outlook is None:
+        return
+    from .. import kept_plans
+
+    try:
+        file = kept_plans.file_of(context.settings.store_path())
+        kept_plans.keep(file, plan, parts.job, parts.outlook)
+    except EnergyError as error:
+        context.tell(f"this plan is not kept, so that nobody can tell what comes of it: {error}")
+
+
+@contextmanager
+def factors_for(context: Context) -> Iterator[Factors]:
+    """The kernel's factors; in a shell some of our own, which end with the command."""
+    if context.in_notebook:
+        yield context.monitor().factors
+        return
+    from ..factors import Factors
+
+    made = Factors(context.settings, context.environ)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@contextmanager
+def costing_only(parts: Parts, what: str) -> Iterator[None]:
+    """What fails within costs no more than its own lines: the rest is answered."""
+    try:
+        yield
+    except EnergyError as error:
+        parts.notes.append(f"{what}: {error}")
+    except Exception as error:  # noqa: BLE001  the part that can be answered is answered
+        raise_if_users(error)
+        parts.notes.append(f"{what} could not be planned, by a fault of ours: {error!r:.200}")
