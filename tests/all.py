@@ -59,6 +59,14 @@ LABS = {
     "lab44": ["jupyterlab==4.4.*", "ipykernel>=6.17", "jsonschema<4.25"],
 }
 
+# What the callbacks of `jupyter_energy.callbacks` are for, each in the newest release. torch of one
+# series, because one that is new may exist with libraries for GPUs alone, which are 4 GB; pytest,
+# because their tests run in there.
+FRAMEWORKS = [
+    *("torch==2.13.*", "transformers>=4.56", "accelerate>=1", "lightning>=2.5", "keras>=3.10"),
+    *("pytest>=8.3", "pytest-timeout>=2.3"),
+]
+
 # A Debian package and how to see that it is not needed: the browser is for the browser tests,
 # the compiler builds stand-ins for C libraries.
 DEBIAN: dict[str, Callable[[], bool]] = {
@@ -204,6 +212,23 @@ def labs(options: Options) -> None:
     make_with_wheel("labs", {name: (options.python, pins) for name, pins in LABS.items()})
 
 
+def frameworks(options: Options) -> None:
+    """Make an environment of the training frameworks, and run the tests of our callbacks in it."""
+    if options.fast:
+        raise LeftOutError("--fast")
+    wanted = [*FRAMEWORKS, *project()["project"]["dependencies"]]
+    try:
+        inside = make_environment(WORK / "frameworks", options.python, wanted)
+    except subprocess.CalledProcessError as error:
+        raise LeftOutError("the frameworks cannot be installed here") from error
+    (built,) = DIST.glob("*.whl")
+    install_wheel(inside, built)
+    # in one process, since importing them all takes ten seconds; without the fixtures of the
+    # other tests, which need more than this environment holds
+    tests = ["--confcutdir=tests/frameworks", "tests/frameworks"]
+    run([inside.parent / "pytest", *tests], quiet=True)
+
+
 def make_with_wheel(kind: str, wanted: dict[str, tuple[str, list[str]]]) -> None:
     """Make environments of a kind, by name: which python and pins; the wheel is installed."""
     dependencies = project()["project"]["dependencies"]
@@ -234,9 +259,11 @@ def ready(kind: str, names: Iterable[str]) -> str:
 def pytest(options: Options) -> None:
     """Run the Python tests against the installed wheel, with the kernels that are ready."""
     run(
-        # the wheel's own tests ran when it was built; those in a browser are a part of their own
+        # the wheel's own tests ran when it was built; those in a browser, and those of the
+        # frameworks, are parts of their own
         [
             *("pytest", "--ignore=tests/test_wheel.py", "--ignore=tests/browser"),
+            "--ignore=tests/frameworks",
             # more than two cores: a test waits for its kernels a good part of the time
             *("-n", "3", "--dist=worksteal"),
             *(["-m", "not slow"] if options.fast else []),
@@ -266,6 +293,7 @@ PARTS = (
     Part("wheel", wheel, 240, needs=("venv",)),
     Part("kernels", kernels, 420, needs=("venv", "wheel"), aside=True),
     Part("labs", labs, 420, needs=("venv", "wheel"), aside=True),
+    Part("frameworks", frameworks, 420, needs=("venv", "wheel"), aside=True),
     Part("ruff", ruff, 60, needs=("venv",)),
     Part("mypy", mypy, 180, needs=("venv",)),
     Part("typescript", typescript, 240, needs=("venv",)),
@@ -355,7 +383,7 @@ def main() -> int:
     parser.add_argument(
         "--fast",
         action="store_true",
-        help="no Debian packages, other kernels or labs, or slow tests",
+        help="no Debian packages, other kernels or labs, frameworks, or slow tests",
     )
     parser.add_argument(
         "--whole", action="store_true", help="every test in every kernel, not a seeded slice"

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 from jupyter_energy.display import text
-from jupyter_energy.json_shapes import BaselineJson
+from jupyter_energy.json_shapes import BaselineJson, ShiftJson, StretchJson
 from jupyter_energy.schema import (
     SCHEMA,
     CarbonJson,
@@ -43,6 +43,11 @@ def idle_power(power_w: float, u95_w: float, **fields: object) -> BaselineJson:
     return made
 
 
+def stretch(start: str, end: str, energy_j: RangeJson) -> StretchJson:
+    begin, until = (f"2025-03-01T{moment}:00.000000Z" for moment in (start, end))
+    return StretchJson(start=begin, end=until, energy_j=energy_j)
+
+
 def domain(kind: str, name: str, **fields: object) -> DomainJson:
     made = DomainJson(
         kind=kind,
@@ -59,6 +64,7 @@ def domain(kind: str, name: str, **fields: object) -> DomainJson:
         coverage=1.0,
         scope="device",
         reason=None,
+        use=None,
     )
     made.update(fields)  # type: ignore[typeddict-item]
     return made
@@ -160,6 +166,7 @@ def cell(name: str | None = "train", **fields: object) -> CellJson:
         carbon_g=None,
         warnings=[],
         repeats=None,
+        shift=None,
     )
     made.update(fields)  # type: ignore[typeddict-item]
     return made
@@ -304,6 +311,32 @@ REPEATED_ESTIMATE = cell(
         auto=False,
     ),
 )
+SHIFTED = cell(
+    name="train",
+    duration_s=21600.0,
+    measured_j=value(4.1e6, 2.1e5),
+    average_w=189.8,
+    domains=[gpu(4.1e6, 2.1e5)],
+    carbon_g=carbon(410.0),
+    shift=ShiftJson(
+        begun="2025-03-01T09:30:00.000000Z",
+        planned_fraction=0.18,
+        basis="forecast",
+        source="Energy-Charts (CC BY 4.0)",
+        runs=[
+            stretch("09:30", "10:30", estimate(1.9e6, 2.0e6, 2.1e6)),
+            stretch("12:30", "15:30", estimate(2.0e6, 2.05e6, 2.1e6)),
+        ],
+        pauses=[stretch("10:30", "12:30", estimate(37000.0, 43200.0, 51000.0))],
+        carbon_g=estimate(390.0, 410.0, 430.0),
+        at_once_g=estimate(459.0, 482.0, 505.0),
+        realised_fraction=0.15,
+        kind="average",
+        note=None,
+        waits=[],
+        waits_g=None,
+    ),
+)
 HOSTILE_CELL = cell(
     name=HOSTILE,
     estimated_j=estimate(6.0, 12.0, 24.0),
@@ -421,6 +454,7 @@ CELLS: dict[str, CellJson] = {
     "several_runs": RUNS,
     "repeated": REPEATED,
     "repeated_estimate": REPEATED_ESTIMATE,
+    "shifted": SHIFTED,
     "hostile": HOSTILE_CELL,
     "shared": SHARED,
     "next_to_idle": NEXT_TO_IDLE,
@@ -501,6 +535,9 @@ SUMMARIES["summary_of_a_long_run"] = summary(
     [cell(measured_j=value(4.1e7, 2.1e6), duration_s=9e4, carbon_g=carbon(505.0))],
     measured_j=value(4.1e7, 2.1e6),
     carbon_g=carbon(505.0),
+)
+SUMMARIES["summary_shifted"] = summary(
+    [SHIFTED], measured_j=value(4.1e6, 2.1e5), carbon_g=carbon(410.0), duration_s=21600.0
 )
 SUMMARIES["summary_hostile"]["notebook"] = NotebookJson(id=EVIL, path=EVIL, name=HOSTILE)
 

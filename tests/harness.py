@@ -38,6 +38,7 @@ class Result:
     execution_count: int | None = None
     updates: int = 0  # how often a display was replaced
     ids: list[str | None] = field(default_factory=list)  # of the displays
+    metadata: list[dict[str, Any]] = field(default_factory=list)  # of all that was displayed
 
     def show(self, data: dict[str, Any], display_id: str | None, kind: str) -> None:
         """Take a display, or what replaces one, as a front end does."""
@@ -106,6 +107,7 @@ class Kernel:
             elif kind == "execute_result":
                 result.value = content["data"]
             elif kind in ("display_data", "update_display_data"):
+                result.metadata.append(content["metadata"])
                 result.show(content["data"], content.get("transient", {}).get("display_id"), kind)
             elif kind == "error":
                 result.error = (content["ename"], content["evalue"], content["traceback"])

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import strategies as st
 
 from jupyter_energy.attribution import Baseline
+from jupyter_energy.gpu_use import GpuUse
 from jupyter_energy.model import (
     CarbonIntensity,
     Domain,
@@ -15,9 +16,10 @@ from jupyter_energy.model import (
     Emissions,
     Measurement,
     Record,
-    Repeats,
     Span,
 )
+from jupyter_energy.repeats import Repeats
+from jupyter_energy.shift import Shift, Stretch
 from jupyter_energy.uncertainty import Range, Uncertain
 
 # From less than any counter's step to a year of a large cluster.
@@ -46,6 +48,15 @@ def ranges(values: st.SearchStrategy[float] = joules) -> st.SearchStrategy[Range
     return st.lists(values, min_size=3, max_size=3).map(lambda three: Range(*sorted(three)))
 
 
+uses = st.builds(
+    GpuUse,
+    shares,
+    durations_s,
+    st.none() | st.integers(0, 2**40),
+    st.none() | st.integers(1, 2**40),
+)
+
+
 @st.composite
 def domain_energies(draw: st.DrawFn, kinds: tuple[str, ...]) -> DomainEnergy:
     """One device's figure: measured, estimated or absent with the reason."""
@@ -63,7 +74,8 @@ def domain_energies(draw: st.DrawFn, kinds: tuple[str, ...]) -> DomainEnergy:
         return DomainEnergy(domain, energy, "estimated", "estimate", draw(shares), "no sensor")
     provenance = draw(st.sampled_from(["measured", "vendor model", "integrated"]))
     above = draw(st.none() | uncertain(st.floats(-1e6, 1e13)))
-    return DomainEnergy(domain, energy, provenance, "rapl", draw(shares), above_idle=above)
+    figures = domain, energy, provenance, "rapl", draw(shares), None
+    return DomainEnergy(*figures, above_idle=above, use=draw(st.none() | uses))
 
 
 def _no_device_twice(domains: list[DomainEnergy]) -> tuple[DomainEnergy, ...]:
@@ -137,6 +149,26 @@ repeats = st.builds(
 )
 
 
+stretches = st.builds(Stretch, start=moments, end=moments, energy_j=st.none() | ranges())
+savings = st.none() | st.floats(-10, 1)
+shifts = st.builds(
+    Shift,
+    begun=moments,
+    planned_fraction=savings,
+    basis=st.sampled_from([None, "forecast", "trace", "typical day"]),
+    source=st.none() | texts,
+    runs=st.lists(stretches, max_size=3).map(tuple),
+    pauses=st.lists(stretches, max_size=3).map(tuple),
+    carbon_g=st.none() | ranges(),
+    at_once_g=st.none() | ranges(),
+    realised_fraction=savings,
+    kind=st.sampled_from([None, "average", "marginal"]),
+    note=st.none() | texts,
+    waits=st.lists(stretches, max_size=2).map(tuple),
+    waits_g=st.none() | ranges(),
+)
+
+
 def records(
     measurement: st.SearchStrategy[Measurement] | None = None,
     within: st.SearchStrategy[str | None] | None = None,
@@ -164,6 +196,7 @@ def records(
         baseline=st.none() | baselines,
         peak_w=st.none() | durations_s,
         waited_s=st.none() | durations_s,
+        shift=st.none() | shifts,
     )
 
 

@@ -39,6 +39,15 @@ def test_a_part_is_reported_as_what_came_of_it(outcome, result, why):
     assert runner.check_part(part_that(outcome), OPTIONS, {}) == (result, why)
 
 
+def test_the_frameworks_are_left_out_where_they_cannot_be_installed(monkeypatch, tmp_path):
+    monkeypatch.setattr(runner, "WORK", tmp_path)
+    (part,) = (part for part in runner.PARTS if part.name == "frameworks")
+    results = dict.fromkeys(part.needs, "passed")
+    options = runner.Options(python="false", fast=False)
+    why = "the frameworks cannot be installed here"
+    assert runner.check_part(part, options, results) == ("left out", why)
+
+
 @pytest.mark.parametrize("before", ["failed", "left out"])
 def test_a_part_is_left_out_when_one_it_needs_did_not_pass(before):
     part = part_that(AssertionError("it must not run"), needs=("venv",))

@@ -8,7 +8,9 @@ import json
 import os
 import re
 import subprocess
+import sys
 import tomllib
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ BINDER = ROOT / "binder"
 TOUR: dict[str, Any] = json.loads((BINDER / "tour.ipynb").read_text(encoding="utf-8"))
 CODE = [cell for cell in TOUR["cells"] if cell["cell_type"] == "code"]
 CELL_OPTIONS = {"-n", "-v", "-q", "--zone", "--devices", "--no-sync"}
-COMMANDS = {"on", "off", "summary", "zone", "doctor", "plot"}
+COMMANDS = {"on", "off", "summary", "zone", "doctor", "plot", "plan"}
 
 
 def source(cell: dict[str, Any]) -> str:
@@ -91,7 +93,7 @@ def test_every_command_of_the_tour_exists() -> None:
     lines = [line for cell in CODE for line in source(cell).splitlines()]
     used = [line.split()[1:] for line in lines if re.match(r"%energy\b", line)]
     assert {words[0] for words in used if words} <= COMMANDS
-    assert {words[0] for words in used if words} >= {"doctor", "zone", "summary", "plot"}
+    assert {words[0] for words in used if words} >= {"doctor", "zone", "summary", "plot", "plan"}
 
 
 def test_every_name_is_assigned_in_a_cell_above_the_one_that_reads_it() -> None:
@@ -122,6 +124,39 @@ def test_the_tour_reads_only_data_that_comes_with_scikit_learn() -> None:
                 modules |= {a.name.split(".")[0] for a in node.names}
     assert modules == {"jupyter_energy", "sklearn", "threadpoolctl", "time"}
     assert not re.search(r"fetch_|https?:", json.dumps(TOUR))
+
+
+def test_the_files_that_the_tour_plans_over_lie_beside_it_with_their_licence() -> None:
+    text = "\n".join(source(cell) for cell in CODE)
+    [trace] = set(re.findall(r"--trace (\S+)", text))
+    [start] = re.findall(r"--start (\S+)", text)
+    first, *_, last = (BINDER / trace).read_text(encoding="utf-8").splitlines()[1:]
+    begin = datetime.fromisoformat(start).astimezone(UTC).replace(tzinfo=None)
+    # 24 h of waiting and the job itself are in it
+    assert datetime.fromisoformat(first[:19]) <= begin
+    assert begin + timedelta(hours=27) <= datetime.fromisoformat(last[:19])
+    assert "ODbL" in (BINDER / f"LICENSE-{Path(trace).stem}.md").read_text(encoding="utf-8")
+
+
+def test_the_tour_leaves_the_place_that_a_user_has_set_as_it_was(tmp_path: Path) -> None:
+    file = tmp_path / "jupyter-energy" / "settings.json"
+    file.parent.mkdir()
+    file.write_text('{"Energy": {"zone": "NO"}}', encoding="utf-8")
+    before = file.read_bytes()
+    lines = [line for cell in CODE for line in source(cell).splitlines()]
+    setting = [line for line in lines if re.match(r"%load_ext|%config|%energy zone", line)]
+    assert any("CISO" in line for line in setting)  # it plans in California
+    code = f"""
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+for line in {[*setting, "%energy zone"]!r}:
+    assert shell.run_cell(line).success, line
+"""
+    moved = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), str(tmp_path))
+    command = [sys.executable, "-c", code]
+    ran = subprocess.run(command, env={**os.environ, **moved}, check=True, capture_output=True)
+    assert b"CAISO, USA" in ran.stdout
+    assert file.read_bytes() == before
 
 
 def test_binder_installs_what_the_package_needs() -> None:

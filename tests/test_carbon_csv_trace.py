@@ -181,14 +181,24 @@ def hours(*figures: str) -> str:
 def test_a_row_without_a_figure_is_a_gap_and_one_that_cannot_be_is_counted(file: Path) -> None:
     signal = read(file, hours("100", "", "-5", "abc", "9000", "nan", "200", "300", "400", "500"))
     assert values(signal) == [(0, 100), (6, 200), (7, 300), (8, 400), (9, 500)]
-    assert signal.source == "trace.csv (4 of 9 rows left out)"
+    why = "2 without a number, 1 below 0, 1 above 3000 g/kWh"
+    assert signal.source == f"trace.csv (4 of 9 rows left out: {why})"
 
 
 def test_of_two_figures_for_one_moment_the_later_counts_and_the_line_says_so(file: Path) -> None:
     text = hours("100", "200", "300") + "\n2026-01-01 01:00,250\n"
     signal = read(file, text)
     assert values(signal) == [(0, 100), (1, 250), (2, 300)]
-    assert signal.source.endswith("(1 of 4 rows left out)")
+    assert signal.source.endswith("(1 of 4 rows left out: 1 with another value in a later row)")
+
+
+def test_a_file_that_seems_to_be_in_kilograms_is_read_and_doubted(file: Path) -> None:
+    text = "time (UTC),g_per_kwh lifecycle\n2026-01-01 00:00,0.1\n2026-01-01 01:00,0.5\n"
+    doubt = "figures of 0.1 to 0.5 g/kWh are of no grid: are they kg/kWh?"
+    assert doubt in read(file, text).source
+    # What leaves the stacks of a grid of hydropower may be next to nothing.
+    assert doubt not in read(file, text.replace("lifecycle", "direct")).source
+    assert "no grid" not in read(file, text.replace("0.5", "5")).source
 
 
 @pytest.mark.parametrize(
@@ -214,7 +224,7 @@ def test_of_two_figures_for_one_moment_the_later_counts_and_the_line_says_so(fil
         ("time (UTC),a g/kWh,b g/kWh\n2026-01-01,3,4\n", "2 columns of figures"),
         ("time,g_per_kwh\n2026-01-01 00:00,3\n2026-01-01 01:00,3\n", "do not say their zone"),
         ("time (UTC),g_per_kwh\n2026-01-01 00:00,3\n", "fewer than two values"),
-        (hours("x", "y", "z", "100", "200"), "3 of 5 rows cannot be read"),
+        (hours("x", "y", "z", "100", "200"), "3 of 5 rows cannot be read: 3 without a number"),
         (b"time (UTC),g_per_kwh\n\xff\xfe\n", "no UTF-8"),
         ('time (UTC),g_per_kwh\n"' + "x" * 200_000, "no CSV"),
     ],

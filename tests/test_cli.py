@@ -115,6 +115,12 @@ def test_a_wrong_option_is_status_2_with_the_usage_below_the_line(
     assert usage.startswith(f"usage: jupyter energy {words[0]} ")
 
 
+def test_a_misspelt_option_is_told_with_the_one_that_is_like_it(shell: Shell) -> None:
+    done = shell("plan", "--huors", "6")
+    assert done.returncode == 2
+    assert "arguments: --huors; did you mean --hours?" in done.stderr
+
+
 def test_arguments_of_a_script_without_dashes_before_them_are_told_where_they_go(
     shell: Shell,
 ) -> None:

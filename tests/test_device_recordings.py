@@ -30,7 +30,8 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("device")
     fake = FakeNvml(build_nvml(folder / "lib"), folder)
     fake.set(
-        'gpu 0 uuid=GPU-0 name="NVIDIA H100" profile=0:300 ring_ms=20 boxcar_ms=0 energy_mj=5000'
+        'gpu 0 uuid=GPU-0 name="NVIDIA H100" profile=0:300 ring_ms=20 boxcar_ms=0 energy_mj=5000 '
+        "limit_mw=700000 busy=0:40"
     )
     out = folder / "out.json"
     subprocess.run(
@@ -88,3 +89,5 @@ def test_the_script_tells_the_stand_ins_period_and_ring(simulated: dict[str, Any
     assert {w for _, w in ring} == {300}
     assert simulated["no_load_because"]
     assert simulated["cost_us"]["fields 83+186"]["n"] >= 5
+    assert simulated["power_limits_mw"]["DefaultLimit"] == 700_000
+    assert [percent for _, percent in simulated["utilisation"]] == [40] * 100

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 
 import display_examples as examples
 import nbformat
 import pytest
+from html_reader import Reader
 
 from jupyter_energy.display import html, text
 
@@ -15,36 +15,6 @@ TAGS = {"div", "table", "tr", "td", "b", "span"}
 BLOCKS = {name: html.cell(made) for name, made in examples.CELLS.items()} | {
     name: html.summary(made) for name, made in examples.SUMMARIES.items()
 }
-
-
-class Reader(HTMLParser):
-    """Tags, attributes and text of some HTML, and whether every tag was closed in order."""
-
-    def __init__(self, source: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.tags: set[str] = set()
-        self.attributes: list[tuple[str, str]] = []
-        self.spans: list[tuple[str, str]] = []
-        self.open: list[str] = []
-        self.words = ""
-        self.feed(source)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.open.append(tag)
-        self.attributes += [(k, v or "") for k, v in attrs]
-        if tag == "span":
-            self.spans.append((dict(attrs)["style"] or "", ""))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.words += data
-        if self.open and self.open[-1] == "span":
-            style, said = self.spans[-1]
-            self.spans[-1] = (style, said + data)
 
 
 @pytest.mark.parametrize("name", BLOCKS)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from jupyter_energy import units
 from jupyter_energy.display import text, words
+from jupyter_energy.json_shapes import UseJson
 from jupyter_energy.plain_text import clean
 from jupyter_energy.schema import CellJson, RangeJson, SummaryJson
 from jupyter_energy.uncertainty import Range
@@ -67,7 +68,7 @@ def test_the_golden_files_hold_what_the_renderers_give() -> None:
         golden = examples.GOLDEN / name
         assert golden.with_suffix(".txt").read_text(encoding="utf-8") == shown + "\n", name
         assert json.loads(golden.with_suffix(".json").read_text(encoding="utf-8")) == made, name
-    names = {path.stem for path in examples.GOLDEN.glob("*.txt")}
+    names = {path.stem for path in examples.GOLDEN.glob("*.txt")} - {"plan"}
     found = {path.stem for path in examples.GOLDEN.glob("*.json")} - {"units"}
     assert names == set(examples.rendered()) == found
 
@@ -80,6 +81,15 @@ def test_every_golden_json_has_exactly_the_keys_of_the_schema(name: str) -> None
         assert set(made) == set(SummaryJson.__annotations__)
     for cell in found:
         assert set(cell) == set(CellJson.__annotations__)
+
+
+@pytest.mark.parametrize(("known_s", "told"), [(4.0, True), (1.0, False)])
+def test_a_gpus_use_is_told_where_most_of_the_run_was_watched(known_s: float, told: bool) -> None:
+    use = UseJson(busy=0.37, known_s=known_s, memory_bytes=None, memory_total_bytes=None)
+    made = examples.cell(duration_s=4.12, domains=[{**examples.gpu(), "use": use}])
+    shown = " ".join(text.cell(made).split())
+    assert ("whole device, busy 37 % (nvml-counter)" in shown) == told
+    assert ("busy" in shown) == told
 
 
 @given(st.floats(1e-6, 1e9), st.floats(1.0, 10.0))

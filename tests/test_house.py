@@ -28,12 +28,15 @@ LAYERS = (
     ("errors", "version", "filesystem", "uncertainty", "foreign", "plain_text", "signals"),
     ("held_files", "failures"),
     ("answer",),
-    ("units", "json_file", "json_shapes", "attribution", "seal", "journal"),
+    (
+        *("units", "json_file", "json_shapes", "attribution", "seal", "journal"),
+        *("gpu_use", "repeats", "shift"),
+    ),
     ("carving", "aside"),
     ("carved_rows",),
     ("model", "settings", "calibration"),
     # reading the machine
-    ("cuda_library",),
+    ("cuda_library", "frameworks"),
     ("sensors", "worker", "gpu_sync"),
     ("renewal", "process_tree"),
     ("gauges", "devices", "power"),
@@ -60,16 +63,20 @@ LAYERS = (
     ("database",),
     ("store", "summary"),
     ("sci",),
+    # advice
+    ("plan",),
     # putting together; the settings name what lies below, so they lie above it
     ("config", "logbook", "waiting"),
     ("owners",),
     ("outbox",),
     ("idle_book",),
     ("open_window",),
-    ("factors",),
-    ("records",),
+    ("factors", "kept_plans"),
+    ("records", "outlooks"),
     ("refining",),
     ("monitor", "runs"),
+    ("limiter",),
+    ("power_limit",),
     # showing
     ("display",),
     ("figures", "commands"),
@@ -79,6 +86,9 @@ LAYERS = (
     ("hooks",),
     ("magics", "__main__"),
     ("blocks",),
+    # doing it
+    ("pacing",),
+    ("callbacks",),
     ("__init__",),
 )
 # Imports that may go up, each with its reason.
@@ -90,12 +100,12 @@ UPWARD = {
 SHARED = {
     "sensors": {
         *("base", "cgroup", "cpu_power", "cpu_time", "crosscheck", "cuda_devices", "kernel_file"),
-        *("machine_kind", "nvidia_pci", "nvml_errors", "nvml_library", "nvml_parts", "nvml_ring"),
-        *("nvml_sensor", "nvml_sharing", "nvml_values", "perf_power", "powercap", "rapl_access"),
-        "rapl_accuracy",
+        *("machine_kind", "nvidia_pci", "nvml_errors", "nvml_library", "nvml_limit", "nvml_parts"),
+        *("nvml_ring", "nvml_sensor", "nvml_sharing", "nvml_use", "nvml_values", "perf_power"),
+        *("powercap", "rapl_access", "rapl_accuracy"),
     },
     "carbon": {
-        *("address", "answers", "asked_as", "base", "cache", "embodied", "emissions"),
+        *("address", "answers", "asked_as", "base", "cache", "csv_part", "embodied", "emissions"),
         *("equivalents", "feed", "here", "known", "late_web", "metadata", "place", "platforms"),
         *("regions", "tables", "tokens", "web", "weighting", "zones"),
     },
@@ -107,6 +117,9 @@ SHARED = {
         "kernel_context",
         "limit",
         "notebook_client",
+        "power_limit",
+        "plan_options",
+        "plan_parts",
         "provider_state",
         "script",
         "session",
@@ -132,6 +145,7 @@ LONGEST_FILE = 400
 HEAVY = {
     "jupyter_energy": "IPython anywidget ipywidgets matplotlib numpy psutil pynvml sqlite3",
     "jupyter_energy.magics": "anywidget ipywidgets matplotlib numpy psutil pynvml",
+    "jupyter_energy.callbacks": "IPython anywidget ipywidgets matplotlib numpy psutil pynvml",
 }
 
 
@@ -283,7 +297,7 @@ def test_the_readme_tells_of_every_sensor_family_command_and_provider(name: str)
 _MUTABLE = (ast.List, ast.Set, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 # Calls whose value nobody can change.
 _IMMUTABLE_CALLS = {
-    *("frozenset", "tuple", "range", "Path", "TypeVar", "ParamSpec", "re.compile"),
+    *("frozenset", "tuple", "range", "Path", "TypeVar", "ParamSpec", "TypedDict", "re.compile"),
     *("Accuracy", "Choice", "Step", "MappingProxyType", "float", "int", "NotebookRef", "timedelta"),
 }
 

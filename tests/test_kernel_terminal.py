@@ -36,7 +36,7 @@ class Terminal:
 
     def __init__(self, python: str, home: Path, *words: str) -> None:
         self.ours, its = os.openpty()
-        self.shown = ""
+        self.shown, self.seen = "", 0
         environ = environment(home, {"TERM": "dumb", "NO_COLOR": "1"})
         (home / "sys").mkdir(exist_ok=True)
         environ |= {"JUPYTER_ENERGY_SYSFS": str(home / "sys")}
@@ -57,8 +57,8 @@ class Terminal:
 
     def wait_for(self, text: str) -> None:
         """Read until `text` is shown, or, where it is empty, until the end."""
-        seen = len(self.shown)
-        while not text or text not in self.shown[seen:]:
+        # On from what was waited for last: one read may bring more than that.
+        while not text or text not in self.shown[self.seen :]:
             ready, _, _ = select.select([self.ours], [], [], LIMIT_S)
             assert ready, self.shown
             try:
@@ -69,6 +69,7 @@ class Terminal:
                 assert not text, self.shown
                 return
             self.shown += piece.decode(errors="replace")
+        self.seen = self.shown.index(text, self.seen) + len(text)
 
     def type(self, line: str) -> None:
         """Type a line."""

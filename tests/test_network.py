@@ -42,6 +42,7 @@ with redirect_stdout(said):
     for cell in (
         "%load_ext jupyter_energy", "%%energy\\nsum(range(10**6))", "%energy", "%energy zone",
         "%energy zone FR", "%energy zone auto", "%energy doctor", "%energy history",
+        "%energy plan --no-figure",
     ):
         result = shell.run_cell(cell)
         assert result.success, (cell, result.error_in_exec)

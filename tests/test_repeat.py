@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import a_record
 
-from jupyter_energy.model import Domain, DomainEnergy, Measurement, Record, Repeats
+from jupyter_energy.model import Domain, DomainEnergy, Measurement, Record
 from jupyter_energy.repeat import (
     AIM,
     BLOCKS,
@@ -28,6 +28,7 @@ from jupyter_energy.repeat import (
     t_975,
     with_repeats,
 )
+from jupyter_energy.repeats import Repeats
 from jupyter_energy.uncertainty import Range, Uncertain
 from jupyter_energy.window import Edge
 

@@ -58,7 +58,7 @@ KEYS = {
             "outcome",
         ),
         *("measured_j", "estimated_j", "above_idle_j", "kernel_share", "kernel_j", "baseline"),
-        *("average_w", "waited_s", "peak_w", "repeats"),
+        *("average_w", "waited_s", "peak_w", "repeats", "shift"),
         *("domains", "carbon_g", "warnings"),
     },
     "domain": {

@@ -14,6 +14,7 @@ from strategies import a_record, in_zone, measurements, one_after_another, recor
 
 from jupyter_energy.attribution import Baseline
 from jupyter_energy.documents import idle_from_document, idle_to_document
+from jupyter_energy.gpu_use import GpuUse
 from jupyter_energy.model import Idle, Measurement, Record
 from jupyter_energy.schema import (
     MIME_TYPE,
@@ -429,3 +430,23 @@ def test_idle_energy_adds_up_apart_from_every_total() -> None:
     assert found["measured_j"]["u95"] == pytest.approx(1.96 * math.hypot(5.0, 2.0))
     assert found["estimated_j"] == {"low": 1.0, "mid": 2.0, "high": 4.0}
     assert found["coverage"] == pytest.approx(10 / 40)  # the memory was seen least
+
+
+def test_a_gpus_use_is_in_the_json_and_null_where_nobody_told() -> None:
+    def of(*uses: GpuUse | None) -> object:
+        runs = [a_record(f"r{n}", energies={"gpu": Uncertain(3.0)}) for n in range(len(uses))]
+        told = [
+            replace(r, measurement=replace(r.measurement, domains=(replace(d, use=use),)))
+            for r, use in zip(runs, uses, strict=True)
+            for d in r.domains
+        ]
+        (domain,) = json.loads(to_json(cell_from_records(told)))["domains"]
+        return domain["use"]
+
+    assert of(None) is None
+    one = {"busy": 0.25, "known_s": 30.0, "memory_bytes": 10, "memory_total_bytes": 100}
+    assert of(GpuUse(**one)) == one
+    # Of several runs: the mean by time, and the most of the memory.
+    other = GpuUse(1.0, 10.0, 90, 100)
+    expected = {"busy": 0.4375, "known_s": 40.0, "memory_bytes": 90, "memory_total_bytes": 100}
+    assert of(GpuUse(**one), None, other) == expected

@@ -150,3 +150,64 @@ print(json.dumps([first, lost, void, counter_j()]))
 """,
     )
     assert seen == [[1000, 350], 1, 2, 200]
+
+
+WORK = "limit_mw=700000 min_mw=200000 work=100:600:0.02:0.08 period_ms=0"
+
+
+def test_a_power_limit_slows_the_work_and_stays_until_another_is_set(run: Run) -> None:
+    seen = run(
+        WORK,
+        """
+def step():
+    begin_s, begin_j = clock(), counter_j()
+    clock.step()
+    return [clock() - begin_s, counter_j() - begin_j]
+first = step()
+n.nvmlDeviceSetPowerManagementLimit(gpu, 400000)
+found = [
+    first, step(), n.nvmlDeviceGetPowerManagementLimit(gpu),
+    n.nvmlDeviceGetPowerManagementDefaultLimit(gpu),
+    n.nvmlDeviceGetPowerManagementLimitConstraints(gpu),
+]
+print(json.dumps(found))
+""",
+    )
+    slow_s = 0.02 + 0.08 / 0.5 ** (1 / 3)
+    limits = [400_000, 700_000, [200_000, 700_000]]
+    assert seen == [
+        pytest.approx([0.1, 70], rel=1e-4),
+        pytest.approx([slow_s, 400 * slow_s], rel=1e-4),
+        *limits,
+    ]
+
+
+def test_no_limit_outside_of_the_constraints_is_taken(run: Run) -> None:
+    seen = run(
+        WORK,
+        """
+def refused(mw):
+    try:
+        n.nvmlDeviceSetPowerManagementLimit(gpu, mw)
+    except n.NVMLError as error:
+        return error.value
+print(json.dumps([refused(mw) for mw in (199_999, 200_000, 700_001)]))
+""",
+    )
+    assert seen == [2, None, 2]
+
+
+def test_utilisation_is_the_mean_since_the_sample_before_and_memory_is_as_told(run: Run) -> None:
+    seen = run(
+        "busy=0:20,10.1:100 busy_ms=200 memory_mib=20480/81920",
+        """
+clock.set_epoch(1000)
+clock.set(10.45)
+kind, samples = n.nvmlDeviceGetSamples(gpu, 1, 1009_900_000)
+memory = n.nvmlDeviceGetMemoryInfo(gpu)
+told = [[s.timeStamp, s.sampleValue.uiVal] for s in samples]
+print(json.dumps([told, memory.used, memory.total]))
+""",
+    )
+    samples = [[1010_000_000, 20], [1010_200_000, 60], [1010_400_000, 100]]
+    assert seen == [samples, 20 * 2**30, 80 * 2**30]

@@ -161,3 +161,18 @@ def test_a_limit_is_a_number_with_a_unit(text: str, limit: tuple[float, str]) ->
 def test_a_limit_without_number_or_unit_says_what_would_be_right(text: str) -> None:
     with pytest.raises(WrongUse, match="number and a unit, such as 5Wh"):
         units.parse_limit(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("6", 21600), ("6h", 21600), (" 90 min ", 5400), ("90m", 5400), ("30s", 30), ("2D", 172800)],
+)
+def test_a_duration_is_read_with_its_unit_or_in_hours(text: str, seconds: float) -> None:
+    assert units.parse_duration(text) == seconds
+    assert units.parse_duration("7", "s") == 7
+
+
+@pytest.mark.parametrize("text", ["", "h", "-1", "nan", "inf", "6 h 3", "6x", "1e3", "9" * 400])
+def test_what_is_no_duration_is_refused_with_what_would_be_right(text: str) -> None:
+    with pytest.raises(WrongUse, match="write such as 6h, 90min, 30s or 2d"):
+        units.parse_duration(text)

@@ -1,5 +1,5 @@
-"""`python tests/benchmarks/run.py [coverage] [load] [edges] [gpus] [history] [live] [page] [power]
-[reads] [store]`: prints a table, and keeps the figures."""
+"""`python tests/benchmarks/run.py [coverage] [load] [edges] [gpus] [history] [live] [pacing] [page]
+[plan] [power] [reads] [store]`: prints a table, and keeps the figures."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ import history
 import intervals
 import live
 import load
+import pacing
 import page
+import plan
 import power
 import reads
 import store
 
 RESULTS = Path(__file__).parent / "results"
-BENCHMARKS = (intervals, load, edges, gpus, history, live, page, power, reads, store)
+BENCHMARKS = (intervals, load, edges, gpus, history, live, pacing, page, plan, power, reads, store)
 
 
 def main(wanted: list[str]) -> int:

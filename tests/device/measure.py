@@ -27,6 +27,7 @@ import pynvml
 from load import Load
 
 from jupyter_energy.gpu_sync import wait_for_gpu
+from jupyter_energy.sensors.nvml_use import UTILIZATION_SAMPLES
 from jupyter_energy.sensors.nvml_values import ENERGY, POWER_AVERAGE, POWER_INSTANT, member
 
 # t_s (monotonic, from 0), counter J, instantaneous W, one-second mean W, the stamps of both fields
@@ -70,6 +71,25 @@ class Gpu:
         return []
 
 
+def utilisation(gpu: Gpu) -> list[list[float]]:
+    """The driver's samples as (s since the start, percent), oldest first; [] where none are."""
+    with contextlib.suppress(pynvml.NVMLError):
+        kind, samples = pynvml.nvmlDeviceGetSamples(gpu.handle, UTILIZATION_SAMPLES, 0)
+        return [[s.timeStamp / 1e6 - gpu.begin_utc_s, member(s.sampleValue, kind)] for s in samples]
+    return []
+
+
+def power_limits(gpu: Gpu) -> dict[str, Any]:
+    """Power limits in mW, or the error of each call; read only, none is set."""
+    n, found = pynvml, {}
+    for name in ("Limit", "DefaultLimit", "LimitConstraints"):
+        try:
+            found[name] = getattr(n, f"nvmlDeviceGetPowerManagement{name}")(gpu.handle)
+        except n.NVMLError as error:
+            found[name] = str(error)
+    return found
+
+
 def spread(values: list[float]) -> dict[str, float]:
     """Count, smallest, median, 99th percentile, largest."""
     if len(values) < 2:
@@ -90,6 +110,8 @@ def costs(gpu: Gpu, repeats: int) -> dict[str, Any]:
         "nvmlDeviceGetPowerUsage": lambda: n.nvmlDeviceGetPowerUsage(h),
         "nvmlDeviceGetSamples": lambda: n.nvmlDeviceGetSamples(h, 0, 0),
         "nvmlDeviceGetComputeRunningProcesses": lambda: n.nvmlDeviceGetComputeRunningProcesses(h),
+        "utilisation samples": lambda: n.nvmlDeviceGetSamples(h, UTILIZATION_SAMPLES, 0),
+        "nvmlDeviceGetMemoryInfo": lambda: n.nvmlDeviceGetMemoryInfo(h),
         "nvmlDeviceGetProcessUtilization": lambda: n.nvmlDeviceGetProcessUtilization(h, 0),
     }
     found: dict[str, Any] = {}
@@ -164,6 +186,8 @@ def main(out: Path, scale: float) -> None:
         "kernel": platform.release(),
         "no_load_because": without,
         "cost_us": costs(gpu, max(5, round(300 * scale))),
+        "power_limits_mw": power_limits(gpu),
+        "utilisation": utilisation(gpu),
         "columns": COLUMNS,
         "readings": {},
         "ring": {},

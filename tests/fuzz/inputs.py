@@ -21,10 +21,12 @@ from jupyter_energy.calibration import Calibration, IdlePower
 from jupyter_energy.carbon.base import Interval, Signal
 from jupyter_energy.carbon.known import Known, Trouble, to_text
 from jupyter_energy.documents import record_to_document
-from jupyter_energy.model import Domain, Record, Repeats, Span
+from jupyter_energy.model import Domain, Record, Span
 from jupyter_energy.power.document import Curve, PowerTrace
+from jupyter_energy.repeats import Repeats
 from jupyter_energy.restating import restated
 from jupyter_energy.schema import MIME_TYPE
+from jupyter_energy.shift import Shift, Stretch
 from jupyter_energy.uncertainty import Range, Uncertain
 
 MARKUP = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&lt;b&gt;<!--]]>"
@@ -113,6 +115,7 @@ def example(kind: str) -> Any:
     """One of our own documents, with as many of its fields filled as there are."""
     cell = {**examples.MIXED, "carbon_g": examples.RUNS["carbon_g"], "warnings": ["a note"]}
     cell["repeats"] = examples.REPEATED["repeats"]
+    cell["shift"] = examples.SHIFTED["shift"]
     run = {**record_to_document(_record()), "name": "train"}
     made = {
         "cell": cell,
@@ -160,9 +163,19 @@ def _record() -> Record:
     run = a_record(energies=energies, name="train", emitted=in_zone("FR", 44.3, 412.0))
     idle = Baseline(18.0, 0.7, run.start, 60.0)
     one = Repeats(20, 5, 4, 0.5, 0.6, Uncertain(2.0, 0.1, 0.1), 2.0, 2.5, Range(1.0, 2.0, 3.0))
+    hours = [
+        Stretch(run.start, run.start, Range(1.0, 2.0, 3.0)),
+        Stretch(run.start, run.start, None),
+    ]
+    moved = Shift(
+        *(run.start, 0.18, "forecast", "Energy-Charts", (hours[0],), (hours[1],)),
+        *(Range(1.0, 2.0, 3.0), Range(2.0, 3.0, 4.0), 0.15, "average", "a note"),
+        *((hours[0],), Range(1.0, 2.0, 3.0)),
+    )
     run = replace(
         run, warnings=("a note",), repeats=one, baseline=idle, kernel_cpu_s=1.0, machine_cpu_s=4.0
     )
+    run = replace(run, shift=moved)
     assert run.emissions is not None
     quarter = timedelta(minutes=15)
     spans = tuple(

@@ -11,18 +11,19 @@ import unicodedata
 from html import unescape
 from html.parser import HTMLParser
 
-from jupyter_energy.display import html
+from jupyter_energy.display import markup
 from jupyter_energy.plain_text import MESSAGE_LIMIT, message
 
 TAGS = frozenset({"div", "table", "tr", "td", "b", "span"})
+EDGES = markup._MEASURED_EDGE, markup._ESTIMATED_EDGE, markup._UNKNOWN_EDGE
 # Every style of ours is made of constants: no other text may ever stand in one.
 STYLES = frozenset(
     {
-        *(html._BOX + e for e in (html._MEASURED_EDGE, html._ESTIMATED_EDGE, html._UNKNOWN_EDGE)),
-        *(html._CELL + align for align in (html._RIGHT, html._LEFT, html._NAME)),
-        *html._LOOKS.values(),
-        html._TABLE,
-        html._ROW,
+        *(markup._BOX + e for e in EDGES),
+        *(markup._CELL + align for align in (markup.RIGHT, markup.LEFT, markup.NAME)),
+        *markup.LOOKS.values(),
+        markup._TABLE,
+        markup._ROW,
     }
 )
 # No parser is asked: a `<`, `>` or quote that is not one of these is text that came through.

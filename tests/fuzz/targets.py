@@ -24,7 +24,7 @@ from jupyter_energy.carbon.zones import zones
 from jupyter_energy.config import Energy
 from jupyter_energy.devices import DOUBT, WORDS, doubts
 from jupyter_energy.devices import parse as parse_devices
-from jupyter_energy.display import html, power, text
+from jupyter_energy.display import html, markup, power, text
 from jupyter_energy.documents import (
     idle_from_document,
     idle_to_document,
@@ -247,7 +247,7 @@ def words(data: bytes) -> None:
     oracles.safe_text(line, 40)
     assert "\n" not in line
     oracles.safe_text(printable(said))
-    found = oracles.safe_html(html._span(line, html._LOOKS["unknown"], line))
+    found = oracles.safe_html(markup.span(line, markup.LOOKS["unknown"], line))
     assert found.words == line
     assert found.titles == ([line] if line else [])
 

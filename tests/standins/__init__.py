@@ -82,6 +82,10 @@ class NvmlClock:
         """What the stamps of samples add to the clock from now on: a step of the system's clock."""
         self._library.fake_nvml_set_epoch(self._number(offset_s))
 
+    def step(self, gpu: int = 0) -> None:
+        """A step of the GPU's work, at its power limit: it takes its time on the clock."""
+        self._library.fake_nvml_step(gpu)
+
     def true_j(self, gpu: int, from_s: float, to_s: float) -> float:
         """The energy in J that a GPU with a profile truly draws between two moments."""
         begin, end = self._number(from_s), self._number(to_s)
@@ -123,12 +127,18 @@ class FakeNvml:
     @property
     def calls(self) -> list[str]:
         """The names of the NVML functions called so far, in order."""
-        return [line.split()[0] for line in self._lines()]
+        return [line.split()[0] for line in self._lines() if not line.startswith("set ")]
+
+    @property
+    def limits_w(self) -> list[tuple[int, float]]:
+        """The power limits that were set so far, in order: which GPU, and W."""
+        lines = (line.split() for line in self._lines())
+        return [(int(words[1]), int(words[3]) / 1e3) for words in lines if words[0] == "set"]
 
     @property
     def threads(self) -> set[str]:
         """The operating system's numbers of the threads that called NVML."""
-        return {line.split()[2] for line in self._lines()}
+        return {line.split()[2] for line in self._lines() if not line.startswith("set ")}
 
     def _lines(self) -> list[str]:
         return self._log.read_text().splitlines() if self._log.exists() else []

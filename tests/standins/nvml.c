@@ -23,7 +23,16 @@
  * More of a device: brand=14 (NVIDIA's data-centre parts), architecture=9, virtualization=0,
  * slices=MIG-a,MIG-b (the MIG devices it is cut into),
  * pids=12,34 (compute) graphics_pids=56 utilization=12:60,34:20 (percent of the SMs).
- * `library reload=N`: with each new N the driver is loaded again: counters start at 0, and calls
+ *   limit_mw=700000 default_mw=700000 min_mw=200000
+ *                                      the power limit: the highest, the default, the lowest
+ *   work=75:625:0.02:0.08              what fake_nvml_step does at the limit in force (nvml_truth.h):
+ *                                      W idle, W more at full clocks, s of waiting and of computing
+ *   busy=0:20,10.25:95 busy_ms=200     percent of utilisation from each moment on, and how far its
+ *                                      samples are apart (100 of them; 0: not supported)
+ *   memory_mib=20000/81920             taken and whole memory (none: not supported)
+ *
+ * A limit that was set stays until another one is, whatever the file says; FAKE_NVML_LOG has a
+ * line "set 0 - 560000" for each. `library reload=N`: with each new N the driver is loaded again: counters start at 0, and calls
  * fail until the library is initialised again. Handles are good until nvmlShutdown.
  *
  * `library stamps_s=-60`: the stamps of samples are a minute late from then on.
@@ -82,7 +91,11 @@ typedef struct {
     int clock, mig, usage_is_instant, n_slices;
     double gathered_mj, since_s; /* energy up to since_s, in mode clock */
     double period_s, phase_s, gain, power_period_s, power_phase_s, boxcar_s, power_gain, ring_s;
-    Profile profile;
+    Profile profile, busy;
+    double busy_step_s;
+    Work work;
+    unsigned default_mw, min_mw;
+    unsigned long long memory_used, memory_total;
     char slices[MAX_SLICES][96];
     Processes compute, graphics, utilization;
     Rule faults[MAX_RULES], hangs[MAX_RULES];
@@ -99,6 +112,7 @@ typedef struct {
 static Gpu gpus[MAX_GPUS], library; /* `library` only has faults and hangs */
 static Handle handles[GENERATIONS][MAX_GPUS][MAX_SLICES + 1];
 static char driver[80] = "580.65.06";
+static unsigned set_mw[MAX_GPUS]; /* the power limit that was set; 0: none was */
 static int count, users, generation, reloads;
 static double loaded_s, counters_from_s = -INFINITY;
 static struct stat seen;
@@ -200,7 +214,21 @@ static void set(Gpu *gpu, const char *key, const char *value) {
     else if (IS("energy_mj")) gpu->base_mj = strtoull(value, NULL, 0);
     else if (IS("power_mw")) gpu->power_mw = strtoul(value, NULL, 0);
     else if (IS("limit_mw")) gpu->limit_mw = strtoul(value, NULL, 0);
-    else if (IS("module_mw")) gpu->module_mw = strtoul(value, NULL, 0);
+    else if (IS("default_mw")) gpu->default_mw = strtoul(value, NULL, 0);
+    else if (IS("min_mw")) gpu->min_mw = strtoul(value, NULL, 0);
+    else if (IS("work")) {
+        if (!read_work(&gpu->work, value)) refuse("cannot read the work", value);
+        let_grow(&gpu->profile);
+        extend_profile(&gpu->profile, 0, gpu->work.idle_w);
+    } else if (IS("busy")) {
+        if (!read_profile(&gpu->busy, value)) refuse("cannot read the profile", value);
+    } else if (IS("busy_ms")) gpu->busy_step_s = number / 1e3;
+    else if (IS("memory_mib")) {
+        if (sscanf(value, "%llu/%llu", &gpu->memory_used, &gpu->memory_total) != 2)
+            refuse("cannot read the memory", value);
+        gpu->memory_used <<= 20;
+        gpu->memory_total <<= 20;
+    } else if (IS("module_mw")) gpu->module_mw = strtoul(value, NULL, 0);
     else if (IS("value_type")) gpu->value_type = strtoul(value, NULL, 0);
     else if (IS("brand")) gpu->brand = strtoul(value, NULL, 0);
     else if (IS("architecture")) gpu->architecture = strtoul(value, NULL, 0);
@@ -241,12 +269,14 @@ static void begin(Gpu *gpu) {
     double gathered_mj = gpu->present ? gpu->gathered_mj + gpu->power_mw * (now - since_s) : 0;
     int old = gpu->present;
     drop_profile(&gpu->profile);
+    drop_profile(&gpu->busy);
     memset(gpu, 0, sizeof *gpu);
     gpu->present = gpu->value_type = 1;
     gpu->gain = gpu->power_gain = 1;
     gpu->period_s = gpu->power_period_s = 0.1;
     gpu->boxcar_s = 0.025;
     gpu->ring_samples = 119;
+    gpu->busy_step_s = 0.2;
     gpu->brand = 14;
     gpu->architecture = 9; /* Hopper */
     gpu->gathered_mj = gathered_mj;
@@ -351,6 +381,18 @@ static void hang(const char *name, const Gpu *from, int hang_ms) {
         hang_ms = rule_for(from->hangs, from->n_hangs, name, 0);
         pthread_mutex_unlock(&lock);
     }
+}
+
+/* A limit that was set, in the log: "set 0 560000". */
+static void note_limit(const Gpu *gpu, unsigned mw) {
+    const char *path = getenv("FAKE_NVML_LOG");
+    if (!path) return;
+    char line[80];
+    int n = snprintf(line, sizeof line, "set %d - %u\n", (int)(gpu - gpus), mw);
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT, 0600);
+    if (fd < 0) return;
+    if (write(fd, line, n) != n) refuse("cannot write", path);
+    close(fd);
 }
 
 /* What every call does first: log, take the new settings, hang, fail. */
@@ -523,10 +565,40 @@ nvmlReturn_t nvmlDeviceGetPowerUsage(Handle *handle, unsigned *mw) {
     return 0;
 }
 
+/* The limit in force in mW. */
+static unsigned in_force_mw(const Gpu *gpu) {
+    unsigned set = set_mw[gpu - gpus];
+    return set ? set : gpu->default_mw ? gpu->default_mw : gpu->limit_mw;
+}
+
 nvmlReturn_t nvmlDeviceGetEnforcedPowerLimit(Handle *handle, unsigned *mw) {
     ENTER(handle);
     if (!gpu->limit_mw) return NOT_SUPPORTED;
-    *mw = gpu->limit_mw;
+    *mw = in_force_mw(gpu);
+    return 0;
+}
+
+nvmlReturn_t nvmlDeviceGetPowerManagementLimit(Handle *handle, unsigned *mw) {
+    ENTER(handle);
+    if (!gpu->limit_mw) return NOT_SUPPORTED;
+    *mw = in_force_mw(gpu);
+    return 0;
+}
+
+nvmlReturn_t nvmlDeviceGetPowerManagementDefaultLimit(Handle *handle, unsigned *mw) {
+    ENTER(handle);
+    if (!gpu->limit_mw) return NOT_SUPPORTED;
+    *mw = gpu->default_mw ? gpu->default_mw : gpu->limit_mw;
+    return 0;
+}
+
+nvmlReturn_t nvmlDeviceSetPowerManagementLimit(Handle *handle, unsigned mw) {
+    ENTER(handle);
+    if (!gpu->limit_mw) return NOT_SUPPORTED;
+    if (mw < (gpu->min_mw ? gpu->min_mw : gpu->limit_mw / 4) || mw > gpu->limit_mw)
+        return INVALID_ARGUMENT;
+    set_mw[gpu - gpus] = mw;
+    note_limit(gpu, mw);
     return 0;
 }
 
@@ -534,7 +606,7 @@ nvmlReturn_t nvmlDeviceGetPowerManagementLimitConstraints(Handle *handle, unsign
                                                           unsigned *max) {
     ENTER(handle);
     if (!gpu->limit_mw) return NOT_SUPPORTED;
-    *min = gpu->limit_mw / 4;
+    *min = gpu->min_mw ? gpu->min_mw : gpu->limit_mw / 4;
     *max = gpu->limit_mw;
     return 0;
 }
@@ -591,9 +663,46 @@ typedef struct {
     Value value;
 } Sample;
 
+#define BUSY_SAMPLES 100
+
+/* Utilisation in percent: each sample the mean since the one before it. */
+static nvmlReturn_t busy_samples(const Gpu *gpu, unsigned long long last_us, unsigned *value_type,
+                                 unsigned *n, Sample *samples) {
+    const double step_s = gpu->busy_step_s;
+    if (!gpu->busy.n || step_s <= 0) return NOT_SUPPORTED;
+    *value_type = 1;
+    if (!samples) {
+        *n = BUSY_SAMPLES;
+        return 0;
+    }
+    double newest_s = last_tick_s(now_s(), step_s, 0);
+    unsigned given = 0;
+    for (int back = BUSY_SAMPLES - 1; back >= 0 && given < *n; back--) {
+        double t_s = newest_s - back * step_s;
+        if (stamp_us(t_s) <= last_us) continue;
+        double mean = (profile_j(&gpu->busy, t_s) - profile_j(&gpu->busy, t_s - step_s)) / step_s;
+        samples[given].stamp_us = stamp_us(t_s);
+        samples[given++].value.ull = (unsigned)(mean + 0.5);
+    }
+    *n = given;
+    return given ? 0 : NOT_FOUND;
+}
+
+typedef struct {
+    unsigned long long total, free, used;
+} Memory;
+
+nvmlReturn_t nvmlDeviceGetMemoryInfo(Handle *handle, Memory *memory) {
+    ENTER(handle);
+    if (!gpu->memory_total) return NOT_SUPPORTED;
+    *memory = (Memory){gpu->memory_total, gpu->memory_total - gpu->memory_used, gpu->memory_used};
+    return 0;
+}
+
 nvmlReturn_t nvmlDeviceGetSamples(Handle *handle, int kind, unsigned long long last_us,
                                   unsigned *value_type, unsigned *n, Sample *samples) {
     ENTER(handle);
+    if (kind == 1) return busy_samples(gpu, last_us, value_type, n, samples);
     if (kind != 0 || gpu->ring_s <= 0) return NOT_SUPPORTED;
     *value_type = gpu->value_type;
     if (!samples) {
@@ -707,6 +816,23 @@ double fake_nvml_clock(void) { return now_s(); }
 void fake_nvml_set_epoch(double s) { epoch_s = s; }
 
 double fake_nvml_epoch(void) { return epoch_s; }
+
+/* A step of the device's `work`, at the limit in force: it takes its time on the clock. */
+void fake_nvml_step(int index) {
+    pthread_mutex_lock(&lock);
+    refresh();
+    Gpu *gpu = &gpus[index];
+    const double f = clocks(&gpu->work, in_force_mw(gpu) / 1e3);
+    const double lasts_s = gpu->work.waits_s + gpu->work.computes_s / f;
+    const double begin_s = now_s();
+    extend_profile(&gpu->profile, begin_s, gpu->work.idle_w + gpu->work.full_w * f * f * f);
+    pthread_mutex_unlock(&lock);
+    if (is_virtual) virtual_s = begin_s + lasts_s;
+    else usleep((useconds_t)(lasts_s * 1e6));
+    pthread_mutex_lock(&lock);
+    extend_profile(&gpu->profile, now_s(), gpu->work.idle_w);
+    pthread_mutex_unlock(&lock);
+}
 
 /* The energy in J that a device with a profile truly draws between two moments. */
 double fake_nvml_true_j(int index, double from_s, double to_s) {

@@ -71,6 +71,47 @@ static int read_profile(Profile *profile, const char *text) {
     return 1;
 }
 
+#define MOST_PARTS 65536 /* of a profile that grows while others read it */
+
+static void let_grow(Profile *profile) {
+    drop_profile(profile);
+    profile->from_s = calloc(MOST_PARTS, sizeof(double));
+    profile->power_w = calloc(MOST_PARTS, sizeof(double));
+    profile->energy_j = calloc(MOST_PARTS, sizeof(double));
+}
+
+/* From a moment on, which is not before the last part's, the power is another one. */
+static void extend_profile(Profile *profile, double from_s, double power_w) {
+    const int n = profile->n;
+    if (n == MOST_PARTS) abort();
+    profile->from_s[n] = from_s;
+    profile->power_w[n] = power_w;
+    if (n > 0) {
+        double lasted_s = from_s - profile->from_s[n - 1];
+        profile->energy_j[n] = profile->energy_j[n - 1] + profile->power_w[n - 1] * lasted_s;
+    }
+    __sync_synchronize(); /* whoever reads meanwhile sees the part when it is whole */
+    profile->n = n + 1;
+}
+
+/* A step of work on a GPU whose clocks run at a share f of their most: it draws idle_w + full_w f^3
+ * and takes waits_s + computes_s / f. Power goes with the cube of the clock, since voltage falls
+ * with it; what waits for memory or for the host takes as long as ever. */
+typedef struct {
+    double idle_w, full_w, waits_s, computes_s;
+} Work;
+
+static int read_work(Work *work, const char *text) {
+    return sscanf(text, "%lf:%lf:%lf:%lf", &work->idle_w, &work->full_w, &work->waits_s,
+                  &work->computes_s) == 4;
+}
+
+/* The clocks' share that a power limit leaves, 0.05 to 1. */
+static double clocks(const Work *work, double limit_w) {
+    double f = cbrt(fmax(0, limit_w - work->idle_w) / work->full_w);
+    return fmin(1, fmax(0.05, f));
+}
+
 /* The last part that has begun, -1 before the first. */
 static int part_at(const Profile *profile, double t_s) {
     int low = -1, high = profile->n - 1;

@@ -1,0 +1,139 @@
+"""What is told of a shifted run once it is over: only what is known, and of the run alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jupyter_energy.carbon.base import Interval, Signal
+from jupyter_energy.carbon.weighting import Drawn, weighted
+from jupyter_energy.model import CarbonIntensity, Span
+from jupyter_energy.pacing.reckoning import Kind, Promise, Segment, reckoned
+from jupyter_energy.shift import Shift, Stretch
+from jupyter_energy.uncertainty import Range
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+KWH = 3.6e6
+YEARLY = CarbonIntensity(
+    *(50.0, "FR", "France", "average", "consumption", "lifecycle"),
+    *("year", "estimated", "Ember", 2024, "said", False),
+)
+PROMISE = Promise(0.6, "forecast", "a service", 3600.0)
+Hour = tuple[float, Literal["measured", "forecast"]]
+
+
+def segment(kind: Kind, since: float, until: float, kwh: float | None) -> Segment:
+    """From one hour after noon to another."""
+    energy_j = None if kwh is None else Range(kwh * KWH, kwh * KWH, kwh * KWH)
+    return Segment(kind, Stretch(NOON + since * HOUR, NOON + until * HOUR, energy_j))
+
+
+def told(segments: Sequence[Segment], hours: Sequence[Hour]) -> Shift:
+    """By these g/kWh in each hour from noon on."""
+    intervals = tuple(
+        Interval(NOON + n * HOUR, NOON + (n + 1) * HOUR, g, quality)
+        for n, (g, quality) in enumerate(hours)
+    )
+    names = ("FR", "France", "average", "consumption", "lifecycle", 3600.0, "a service", "u")
+    signal = Signal(*names, NOON, intervals)  # type: ignore[arg-type]  # as its fields follow
+
+    def of_run(course: Sequence[Drawn]) -> tuple[CarbonIntensity, tuple[Span, ...]]:
+        return weighted(course, signal, YEARLY)
+
+    shift = reckoned(segments, PROMISE, of_run, 1.0)
+    assert shift is not None
+    return shift
+
+
+WAITED = (segment("wait", 0, 3, 0.3), segment("run", 3, 4, 1.0))
+
+
+def test_what_a_wait_got_is_what_was_promised_where_the_forecast_came_true() -> None:
+    shift = told(WAITED, [(300.0, "measured")] * 3 + [(120.0, "measured")])
+    assert shift.realised_fraction == pytest.approx(0.6)
+    assert shift.waits_g is not None
+    assert shift.waits_g.mid == pytest.approx(90.0)
+    assert shift.note is None
+
+
+@given(kwh=st.floats(0, 100))
+def test_what_a_wait_draws_is_told_and_changes_no_other_figure(kwh: float) -> None:
+    hours: list[Hour] = [(300.0, "measured")] * 3 + [(120.0, "measured")]
+    shift = told((segment("wait", 0, 3, kwh), WAITED[1]), hours)
+    assert shift.realised_fraction == pytest.approx(0.6)
+    assert shift.carbon_g is not None
+    assert shift.carbon_g.mid == pytest.approx(120.0)
+    assert shift.waits_g is not None
+    assert shift.waits_g.mid == pytest.approx(300.0 * kwh)
+
+
+def test_what_pauses_draw_is_counted() -> None:
+    segments = (segment("pause", 0, 3, 0.1), segment("run", 3, 4, 1.0))
+    shift = told(segments, [(300.0, "measured")] * 3 + [(120.0, "measured")])
+    assert shift.realised_fraction == pytest.approx(1 - 150 / 300)
+
+
+def test_a_forecast_has_not_come_true() -> None:
+    shift = told(WAITED, [(300.0, "measured")] * 3 + [(120.0, "forecast")])
+    assert (shift.realised_fraction, shift.carbon_g) == (None, None)
+    assert shift.note == (
+        "when it ended its provider had told a forecast alone for 100 % of it, "
+        "and it is not asked again"
+    )
+
+
+def test_a_little_of_a_forecast_is_told_beside_the_figure() -> None:
+    segments = (segment("wait", 0, 1, 0.1), segment("run", 1, 2, 0.95), segment("run", 2, 3, 0.05))
+    shift = told(segments, [(300.0, "measured"), (100.0, "measured"), (100.0, "forecast")])
+    assert shift.realised_fraction is not None
+    assert shift.note == "5 % of it is known by a forecast alone"
+
+
+def test_a_run_that_has_the_yearly_factor_in_part_says_so_beside_its_figure() -> None:
+    both = (*WAITED, segment("run", 4, 5, 1.0))
+    shift = told(both, [(300.0, "measured")] * 4)
+    assert shift.realised_fraction is not None
+    assert shift.note is not None
+    assert "yearly factor" in shift.note
+
+
+SAVED = (segment("run", 0, 0.5, 0.5), segment("save", 0.5, 0.6, 0.1))
+
+
+@pytest.mark.parametrize(
+    ("segments", "note"),
+    [
+        (
+            (segment("wait", 0, 3, 0.3), segment("run", 3, 3.001, 1e-6)),
+            "no run followed the wait; in a notebook put it below, in the same cell",
+        ),
+        (
+            (segment("run", 0, 0.5, 0.5), segment("wait", 0.5, 3, 0.3)),
+            "no run followed the wait; in a notebook put it below, in the same cell",
+        ),
+        (
+            (segment("run", 0, 0.001, 1e-6), segment("pause", 0.001, 3, 0.3)),
+            "less than 1 % of the planned run has run",
+        ),
+        (
+            (segment("run", 0, 0.5, 0.5), segment("pause", 0.5, 3, 0.3)),
+            "next to nothing ran after its last pause, so what that saves is not known",
+        ),
+        (
+            (*SAVED, segment("pause", 0.6, 3, 0.3), segment("run", 3, 3.001, 1e-3)),
+            "next to nothing ran after its last pause, so what that saves is not known",
+        ),
+    ],
+)
+def test_where_next_to_nothing_has_run_there_is_no_figure(
+    segments: tuple[Segment, ...], note: str
+) -> None:
+    shift = told(segments, [(300.0, "measured")] * 4)
+    assert (shift.realised_fraction, shift.carbon_g, shift.note) == (None, None, note)
+    assert shift.planned_fraction == 0.6
