@@ -71,6 +71,7 @@ class Outbox:
         self._traces: deque[tuple[str, PowerTrace]] = deque(maxlen=MOST_PENDING_TRACES)
         self._generation = 0
         self._late: Answer[None] | None = None  # a call that was waited for in vain
+        self._look: Answer[None] | None = None  # the last time that a notebook was asked for again
         self._answers = True  # the database, when it was last asked
         self._closed = False
 
@@ -92,8 +93,7 @@ class Outbox:
             return  # a forked child has no thread that writes
         if self._refuses():
             return
-        known = self._owners.get(key)
-        if known is not None:
+        if (known := self.notebook(key)) is not None:
             record = replace(record, notebook_id=known.id)
         waiting = Waiting(record, key)
         entry = _entry("record", record, key)  # what cannot be written is refused before it waits
@@ -127,13 +127,14 @@ class Outbox:
         return found or 0
 
     def notebook(self, key: str | None = None) -> Notebook | None:
-        """A notebook as the store knows it; None before the store has been asked."""
-        return self._owners.get(key)
+        """A notebook as the store knows it; None before it was asked, and while it is again."""
+        is_asked = self._look is None or self._look.done()
+        return self._owners.get(key) if is_asked else None
 
     def look_again(self, key: str | None) -> None:
         """Ask the store again which notebook this is, since it has moved."""
         if os.getpid() == self._pid:
-            self._worker.submit(lambda: self._write(key, again=True))
+            self._look = self._worker.submit(lambda: self._write(key, again=True))
 
     def close(self) -> None:
         """Write what waits, as far as the store lets us, and let go of it. What it does not take
@@ -228,8 +229,7 @@ class Outbox:
     def beat(self, record: Record, key: str | None) -> None:
         """Keep the record that a cell would have if it had ended now, in case that its kernel
         does not live to its end."""
-        known = self._owners.get(key)
-        if known is not None:
+        if (known := self.notebook(key)) is not None:
             record = replace(record, notebook_id=known.id)
         with suppress(OSError):
             self._tend(key)  # somebody may have deleted the journal

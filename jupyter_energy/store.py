@@ -142,9 +142,10 @@ class Store:
 
     def records(self, notebook_id: str, session_id: str | None = None) -> list[Record]:
         """A notebook's records in the order they began, of one session or of all."""
+        # The journals first: what is taken from them into the database meanwhile is found there.
+        cut = loose.lost(self.journals, notebook_id, session_id)
         records = self.records_after(Mark(), notebook_id, session_id)[0]
         known = {record.run_id for record in records}
-        cut = loose.lost(self.journals, notebook_id, session_id)
         lost = [r for r in cut if r.run_id not in known]
         return sorted(records + lost, key=lambda r: r.start) if lost else records
 
@@ -155,21 +156,26 @@ class Store:
 
         `Mark()` stands for all. Where another file has taken the store's place, all are new.
         """
-        # The journals first: what is taken from them into the database meanwhile is found there.
+        # As in `records`.
         beside, offsets = loose.of_notebook(self.journals, since.offsets, notebook_id, session_id)
-        found: list[tuple[int, str, str]] = self.read(
-            lambda c: run_rows.documents_after(c, since.row, notebook_id, session_id), []
-        )
+        unseen = beside.keys() - since.loose
+
+        def look(connection: Connection) -> tuple[frozenset[str], list[tuple[int, str, str]]]:
+            # What it holds before what is new in it: each of these reads the file as it is then,
+            # and a record that comes between the two is found by the second.
+            held = run_rows.held(connection, unseen)
+            return held, run_rows.documents_after(connection, since.row, notebook_id, session_id)
+
+        nothing: tuple[frozenset[str], list[tuple[int, str, str]]] = frozenset(), []
+        held, found = self.read(look, nothing)
         stored = {run_id for _, run_id, _ in found}
-        told = since.loose | stored
-        fresh = {name: entry for name, entry in beside.items() if name not in told}
+        fresh = {n: e for n, e in beside.items() if n in unseen and n not in held | stored}
         if fresh:
-            held: frozenset[str] = self.read(lambda c: run_rows.held(c, fresh), frozenset())
             first = self._pruned_before()
             fresh = {
                 name: entry
                 for name, entry in fresh.items()
-                if name not in held and not run_rows.ended_before(entry.document, first)
+                if not run_rows.ended_before(entry.document, first)
             }
         documents = [text for _, run_id, text in found if run_id not in since.loose]
         # What a damaged index names twice, or of another notebook, is none of this one's.
@@ -222,17 +228,20 @@ class Store:
 
     def power(self, run_id: str) -> PowerTrace | None:
         """The power trace of a run, or None where it has none."""
-        found: PowerTrace | None = self.read(lambda c: power_rows.find(c, run_id), None)
-        if found is not None:
-            return found
+
+        def stored() -> PowerTrace | None:
+            return self.read(lambda c: power_rows.find(c, run_id), None)
+
         documents = loose.traces(self.journals, run_id)
-        found_beside = (power_rows.readable(document, run_id) for document in documents)
-        return next(filter(None, found_beside), None)
+        beside = (power_rows.readable(document, run_id) for document in documents)
+        # Asked again, since it may have gone from a journal into the database meanwhile.
+        return stored() or next(filter(None, beside), None) or stored()
 
     def traced(self, notebook_id: str) -> frozenset[str]:
         """The ids of a notebook's runs that have a power trace."""
+        beside = loose.of_notebook(self.journals, {}, notebook_id, None, "power")[0].keys()
         stored: frozenset[str] = self.read(lambda c: power_rows.traced(c, notebook_id), frozenset())
-        return stored | loose.of_notebook(self.journals, {}, notebook_id, None, "power")[0].keys()
+        return stored | beside
 
     # --- at the same time -------------------------------------------------------------------
 
@@ -292,9 +301,10 @@ class Store:
         self._database.write(lambda c: notebook_rows.place(c, notebook_id, path, name, self._host))
 
     def _candidates(self, ref: NotebookRef) -> list[Known]:
+        beside = self.journals.known()
         found: list[Known] = self.read(lambda c: notebook_rows.candidates(c, ref), [])
         ids = {known.id for known in found}
-        return found + [known for known in self.journals.known() if known.id not in ids]
+        return found + [known for known in beside if known.id not in ids]
 
     def _settled(
         self, connection: Connection, ref: NotebookRef, beside: Iterable[Known], host: str

@@ -226,10 +226,11 @@ def ended(manager: KernelManager, client: BlockingKernelClient) -> None:
     manager.cleanup_resources()
 
 
-def drain(client: BlockingKernelClient) -> None:
-    """Forget the messages that have come."""
+def drain(client: BlockingKernelClient) -> list[dict[str, Any]]:
+    """Take the messages that have come."""
+    found: list[dict[str, Any]] = []
     while True:
         try:
-            client.get_iopub_msg(timeout=0)
+            found.append(client.get_iopub_msg(timeout=0))
         except queue.Empty:
-            return
+            return found

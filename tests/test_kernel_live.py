@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,13 +82,17 @@ def test_loading_is_told_and_the_comm_is_listed_so_that_a_page_can_ask_for_it(
 
 @pytest.mark.every_kernel
 def test_a_running_cell_is_told_with_its_power_and_then_its_end(
-    start_kernel: StartKernel,
+    start_kernel: StartKernel, tmp_path: Path
 ) -> None:
     kernel = loaded(start_kernel)
-    request = kernel.send("import time; time.sleep(2.2)")
-    found = messages(kernel, is_state("idle"))
+    heard = tmp_path / "heard"
+    request = kernel.send(
+        f"import os, time\nwhile not os.path.exists({str(heard)!r}): time.sleep(0.01)"
+    )
+    found = messages(kernel, is_state("running")) + messages(kernel, is_state("running"))
+    heard.touch()
+    found += messages(kernel, is_state("idle"))
     *running, idle = live(found)
-    assert len(running) == 2
     assert {m["state"] for m in running} == {"running"}
     for message in running:
         low, mid, high = message["estimated_w"]
@@ -105,12 +110,17 @@ def test_a_running_cell_is_told_with_its_power_and_then_its_end(
     assert statuses in (["busy"], ["busy", "idle"])
 
 
-def test_a_loop_that_keeps_python_busy_does_not_silence_us(start_kernel: StartKernel) -> None:
+def test_a_loop_that_keeps_python_busy_does_not_silence_us(
+    start_kernel: StartKernel, tmp_path: Path
+) -> None:
     kernel = loaded(start_kernel)
-    kernel.run("import time")
-    kernel.send("end = time.monotonic() + 4\nwhile time.monotonic() < end: pass")
-    *running, _ = live(messages(kernel, is_state("idle")))
-    assert len(running) >= 3, running
+    heard = tmp_path / "heard"
+    kernel.run("import os")
+    kernel.send(f"while not os.path.exists({str(heard)!r}):\n    for _ in range(1_000_000): pass")
+    for _ in range(3):
+        messages(kernel, is_state("running"))
+    heard.touch()
+    messages(kernel, is_state("idle"))
 
 
 def test_our_messages_have_no_parent_so_that_no_cell_takes_them_for_output(
@@ -153,7 +163,7 @@ def test_a_hello_is_answered_with_the_totals_also_after_a_restart_of_the_page(
 ) -> None:
     kernel = loaded(start_kernel)
     kernel.send("sum(range(10**6))", "0123abcd")
-    (first,) = live(messages(kernel, is_state("idle")))
+    first = live(messages(kernel, is_state("idle")))[-1]
     for _ in range(2):
         answer = hello(kernel, "a.ipynb", "0123abcd")
         assert answer["path"] == "a.ipynb"
@@ -168,7 +178,7 @@ def test_the_totals_of_a_notebook_survive_a_new_kernel_and_the_session_does_not(
     (first.folder / "a.ipynb").write_text('{"cells": []}')
     hello(first, "a.ipynb", "0123abcd", "4567cdef")
     first.send("sum(range(10**6))", "0123abcd")
-    (before,) = live(messages(first, is_state("idle")))
+    before = live(messages(first, is_state("idle")))[-1]
     first.flush()
     second = loaded(start_kernel)
     after = hello(second, "a.ipynb", "0123abcd", "4567cdef")
@@ -188,7 +198,7 @@ def test_two_notebooks_on_one_kernel_have_each_their_own_totals(
     told = {}
     for cell in ("aaaaaaa1", "bbbbbbb1", "bbbbbbb2"):
         kernel.send("sum(range(1000))", cell)
-        (message,) = live(messages(kernel, is_state("idle")))
+        message = live(messages(kernel, is_state("idle")))[-1]
         told[message["path"]] = message["notebook"]["runs"]
         time.sleep(1.0)  # so that no two ends are told together
     assert told == {"a.ipynb": 1, "b.ipynb": 2}
@@ -215,7 +225,7 @@ def test_unloading_is_told_and_nothing_comes_after_it(start_kernel: StartKernel)
     request = kernel.send("1")
     assert live(messages(kernel, is_end_of(request))) == []
     time.sleep(QUIET_S)
-    drain(kernel.client)
+    assert live(drain(kernel.client)) == []
 
 
 def test_a_child_process_sends_nothing_of_its_own(start_kernel: StartKernel) -> None:
@@ -230,7 +240,7 @@ def test_a_child_process_sends_nothing_of_its_own(start_kernel: StartKernel) -> 
     )
     kernel.send(forked)
     told = live(messages(kernel, is_state("idle")))
-    assert [m["state"] for m in told] == ["running", "idle"]
+    assert {m["state"] for m in told[:-1]} == {"running"}
 
 
 def test_that_cells_are_not_measured_is_told_and_they_send_nothing(
@@ -238,7 +248,7 @@ def test_that_cells_are_not_measured_is_told_and_they_send_nothing(
 ) -> None:
     kernel = loaded(start_kernel)
     kernel.send("%energy off")
-    (off,) = live(messages(kernel, is_state("idle")))
+    off = live(messages(kernel, is_state("idle")))[-1]
     assert off["measuring"] is False
     time.sleep(QUIET_S)
     drain(kernel.client)

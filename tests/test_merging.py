@@ -6,19 +6,21 @@ import multiprocessing
 import sqlite3
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
 
 import pytest
+from damaged_stores import a_trace
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from left_journals import DEAD, HOST, NOTEBOOK, about, head, kept, leave
 from processes import absorb_when_told
 from strategies import a_record
 
+from jupyter_energy.documents import to_json
 from jupyter_energy.identity import NotebookRef
 from jupyter_energy.journal import Entry
 from jupyter_energy.model import Record
@@ -309,3 +311,57 @@ def test_what_is_appended_while_a_journal_is_taken_in_is_taken_in_too(
     assert path.exists() is (moment == "remove")
     store.absorb()
     assert (set(by_id(everything(store))), path.exists()) == ({"a", "b"}, False)
+
+
+READS: dict[str, Callable[[Store], set[str]]] = {
+    "its records": lambda s: {r.run_id for r in s.records("n")},
+    "what is new": lambda s: {r.run_id for r in s.records_after(Mark(), "n")[0]},
+    "whose power is known": lambda s: set(s.traced("n")),
+    "its power": lambda s: {"a"} if s.power("a") else set(),
+    "where it lies": lambda s: {n.id for n in [s.find_notebook(NOTEBOOK)] if n is not None},
+}
+SEEN = {"its records": {"a", "cut"}, "where it lies": {"n"}}  # else {"a"}
+LOOKS = {"execute", "open", "scandir", "listdir", "readline"}
+
+
+@pytest.mark.parametrize("read", READS)
+def test_what_is_taken_in_while_somebody_reads_is_seen_by_them(tmp_path: Path, read: str) -> None:
+    """Whenever it is taken in: before each look at database or journal, one after the other."""
+    trace = to_json(a_trace(10).to_document())
+    left = [
+        *(head(**DEAD), about(notebook_id="n"), kept_for(a_record("a", "n"))),
+        *(Entry("power", trace, "a"), replace(kept(a_record("cut"), "heartbeat"), notebook_id="n")),
+    ]
+    turn, looks = 0, 0
+    while turn <= looks:  # the last time nothing is taken in before the end
+        store = Store(tmp_path / f"{turn}/energy.sqlite", host=HOST)
+        reader = Store(store.path, host=HOST)
+        store.open()
+        reader.open()
+        leave(store.path, left)
+        found, looks = with_a_call_between(READS[read], reader, store.absorb, turn)
+        assert found >= SEEN.get(read, {"a"}), turn
+        reader.close()
+        store.close()
+        turn += 1
+    assert turn > 4
+
+
+def with_a_call_between(
+    read: Callable[[Store], set[str]], store: Store, call: Callable[[], object], after: int
+) -> tuple[set[str], int]:
+    """What `read` gives where a call is made after so many of its looks; how many those were."""
+    looks = 0
+
+    def look(_: FrameType, event: str, called: object) -> None:
+        nonlocal looks
+        looks += event == "c_call" and getattr(called, "__name__", "") in LOOKS
+        if looks > after:
+            sys.setprofile(None)
+            call()
+
+    sys.setprofile(look)
+    try:
+        return read(store), looks
+    finally:
+        sys.setprofile(None)

@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from processes import NOBODY
 from strategies import a_record
 
 from jupyter_energy.errors import StoreError
+from jupyter_energy.identity import NotebookRef
 from jupyter_energy.model import Idle
 from jupyter_energy.outbox import Outbox
 from jupyter_energy.store import Store
@@ -454,6 +456,37 @@ def test_what_no_store_can_take_is_refused_and_keeps_nothing_else_out(
     session.put(1)
     session.wait_until(lambda: stored(path) == [0, 1])
     assert ["cannot be kept" in text for text in session.told.values()] == [True]
+
+
+def test_while_it_is_asked_again_which_notebook_this_is_the_old_answer_does_not_hold(
+    path: Path,
+) -> None:
+    other = NotebookRef("/elsewhere/b.ipynb", "b.ipynb", frozenset({"0123abcd"}))
+    refs, may_answer = [NOTEBOOK, other], threading.Event()
+
+    def find(_: str | None) -> NotebookRef:
+        assert may_answer.wait(LIMIT_S)
+        return refs[0]
+
+    outbox = Outbox(Store(path, host="here"), find, lambda *_: None, "s1")
+    outbox.start()
+    may_answer.set()
+    outbox.flush(LIMIT_S)
+    before = outbox.notebook()
+    may_answer.clear()
+    refs.pop(0)
+    outbox.look_again(None)
+    assert (before is not None, outbox.notebook()) == (True, None)
+    outbox.put(a_record("1", ""))
+    may_answer.set()
+    outbox.flush(LIMIT_S)
+    after = outbox.notebook()
+    assert after is not None
+    assert after != before
+    outbox.close()
+    store = Store(path, host="here")
+    assert [record.run_id for record in store.records(after.id)] == ["1"]
+    store.close()
 
 
 def test_the_journals_head_names_this_process(path: Path) -> None:

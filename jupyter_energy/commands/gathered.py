@@ -105,6 +105,9 @@ def gather(
     others, pruned, trouble = 0, "", None
     # A kernel goes on with the notebook it began with: another may lie at the old path by now.
     notebook = context.known_notebook() if own else None
+    # What waits before what is stored: what is written meanwhile is found there.
+    waiting = context.pending() if own else []
+    waiting_idle = context.pending_idle() if own else []
     store = Store(context.settings.store_path())
     try:
         with suppress(StoreError):  # what cannot be taken in is read where it lies
@@ -120,11 +123,10 @@ def gather(
     finally:
         store.close()
     said = list(dict.fromkeys([*([trouble] if trouble else ()), *store.warnings]))
-    if own:
-        stored = {record.run_id for record in records}
-        records += [r for r in context.pending() if r.run_id not in stored]
-        booked = {idle.idle_id for idle in idles}
-        idles += [i for i in context.pending_idle() if i.idle_id not in booked]  # this session's
+    stored = {record.run_id for record in records}
+    records += [r for r in waiting if r.run_id not in stored]
+    booked = {idle.idle_id for idle in idles}
+    idles += [i for i in waiting_idle if i.idle_id not in booked]  # this session's
     if not records and not pruned and not own and ref.path is not None:
         saved = _saved(context, ref, ref.path, trouble or why_nothing(store), said)
         return Gathered(saved, saved=True)

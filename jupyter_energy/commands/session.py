@@ -149,6 +149,8 @@ class Session:
         try:
             found: list[Record] = []
             notebook_id, mark = "", last
+            # Before the database, which takes them in: what comes to lie there is found there.
+            beside = store.loose() if last == Mark() else []
             if self._answers:
                 try:
                     if (notebook := store.find_notebook(self.ref)) is not None:
@@ -159,7 +161,8 @@ class Session:
             if not self._answers or last == Mark():
                 # Some process may have ended before it knew which notebook its records are of.
                 told = mark.loose.union(r.run_id for r in found)
-                more = [r for r in store.loose() if self._is_own(r) and r.run_id not in told]
+                beside = beside if self._answers else store.loose()
+                more = [r for r in beside if self._is_own(r) and r.run_id not in told]
                 found += [replace(r, notebook_id=r.notebook_id or notebook_id) for r in more]
                 mark = replace(mark, loose=mark.loose.union(r.run_id for r in more))
             return sorted(found, key=lambda r: r.start), mark

@@ -20,6 +20,9 @@ def find(context: Context, ref: NotebookRef, own: bool, cell: str) -> tuple[Reco
     records: list[Record] = []
     stored: frozenset[str] = frozenset()
     notebook = context.known_notebook() if own else None
+    # What waits before what is stored: what is written meanwhile is found there.
+    waiting = context.pending() if own else []
+    pending = context.monitor().pending_power() if own else {}
     store = Store(context.settings.store_path())
     try:
         try:
@@ -29,9 +32,8 @@ def find(context: Context, ref: NotebookRef, own: bool, cell: str) -> tuple[Reco
                 stored = store.traced(notebook.id)
         except StoreError as error:  # what waits in memory can still be shown
             context.err(f"jupyter-energy: {error}")
-        pending = context.monitor().pending_power() if own else {}
         kept = {record.run_id for record in records}
-        records += [r for r in context.pending() if own and r.run_id not in kept]
+        records += [r for r in waiting if r.run_id not in kept]
         runs = matching(records, cell)
         for run in reversed(runs):
             trace = pending.get(run.run_id)
