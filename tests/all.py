@@ -297,7 +297,7 @@ PARTS = (
     Part("ruff", ruff, 60, needs=("venv",)),
     Part("mypy", mypy, 180, needs=("venv",)),
     Part("typescript", typescript, 240, needs=("venv",)),
-    Part("pytest", pytest, 840, needs=("venv", "wheel"), refreshes=("kernels",)),
+    Part("pytest", pytest, 1000, needs=("venv", "wheel"), refreshes=("kernels",)),
     Part("browser", browser, 600, needs=("venv", "wheel"), refreshes=("labs",)),
 )
 # Continuous integration gives up after half an hour, and would show no table then.
