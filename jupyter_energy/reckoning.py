@@ -31,13 +31,15 @@ ASKS_AGAIN = "a later plan asks again"
 @dataclass(frozen=True, slots=True)
 class Promise:
     """What was planned: the share of emissions that it saves, over what, and whose that is; and of
-    a run of how many s, None: unknown. `is_stopped`: the wait for it was ended by an exception."""
+    a run of how many s, None: unknown. `is_stopped`: the wait for it was ended by an exception.
+    `on_anyway`: by the user's word the machine runs anyway."""
 
     saved_fraction: float
     basis: Basis
     source: str
     run_s: float | None = None
     is_stopped: bool = False
+    on_anyway: bool = False
 
 
 def energy_of(measurement: Measurement) -> Range | None:
@@ -72,7 +74,8 @@ def reckoned(
     The same run at once draws the energy of its runs alone, each piece of it so much earlier as
     there were pauses before it. Both have the values that the signal has now, with the same PUE.
     Power is taken to be constant within a segment. A wait's energy is the run's in neither: what is
-    realised is what Flexible Start promises, which begins a machine later too.
+    realised is what Flexible Start promises, which begins a machine later too. Nor is a pause's,
+    where the machine runs anyway.
     """
     runs = _stretches(segments, lambda kind: kind == "run")
     pauses = _stretches(segments, lambda kind: kind in ("save", "pause"))
@@ -92,6 +95,7 @@ def reckoned(
         kind=None,
         note=None,
         waits=waits,
+        on_anyway=promise is not None and promise.on_anyway,
     )
     told = _told(shift, segments, of_run, pue, signal)
     if (why := _not_run(segments, promise)) is None:
@@ -116,7 +120,7 @@ def _told(
 ) -> Shift:
     """The shift with the figures of its segments by the values that are known now; or what it takes
     to tell them later, where they may come to be known."""
-    grams, kind, note, may_come = _grams(segments, of_run, pue)
+    grams, kind, note, may_come = _grams(segments, of_run, pue, shift.on_anyway)
     carbon, at_once = grams or (None, None)
     realised = None
     if carbon is not None and at_once is not None and at_once.mid > 0:
@@ -175,13 +179,15 @@ def _stretches(segments: Sequence[Segment], wanted: Callable[[Kind], bool]) -> t
 
 
 def _grams(
-    segments: Sequence[Segment], of_run: OfRun, pue: float
+    segments: Sequence[Segment], of_run: OfRun, pue: float, on_anyway: bool
 ) -> tuple[tuple[Range, Range] | None, Literal["average", "marginal"] | None, str | None, bool]:
     """The grams as it ran and as if at once, of what kind, and what is doubtful about them; or why
     they are not known, and whether values that come later may tell them."""
-    as_run, drawn = _course(segments, lambda kind: kind != "wait")
+    # What a machine draws that runs anyway while its run is paused is not the run's.
+    others: tuple[Kind, ...] = ("wait", "pause") if on_anyway else ("wait",)
+    as_run, drawn = _course(segments, lambda kind: kind not in others)
     at_once, of_runs = _course(segments, lambda kind: kind == "run", is_at_once=True)
-    if len(drawn) < sum(segment.kind != "wait" for segment in segments):
+    if len(drawn) < sum(segment.kind not in others for segment in segments):
         return None, None, "not all that it drew is known", False
     whole, work = sum_of_ranges(drawn), sum_of_ranges(of_runs)
     if whole is None or work is None:

@@ -62,6 +62,7 @@ class Shift:
 
     `waits` are the waits before it began, and `waits_g` the grams of what its machine drew in them.
     They are in no other figure: who begins a run later need not have the machine on until then.
+    `on_anyway`: by the user's word it runs anyway, and what pauses drew is in no figure either.
     """
 
     begun: datetime
@@ -78,6 +79,7 @@ class Shift:
     waits: tuple[Stretch, ...] = ()
     waits_g: Range | None = None
     awaited: Awaited | None = None
+    on_anyway: bool = False
 
     @property
     def is_finite(self) -> bool:

@@ -161,6 +161,8 @@ def start_of(
             carbon_g=None if kwh is None else about(kwh * then * pue, 0.1),
             saved_fraction=saved,
             saved_range=about(saved, 0.2),
+            wait_fraction=0.3 * math.fsum(v or 0.0 for v in values[:best]) / (now * length),
+            held=None,
         ),
     )
 

@@ -322,7 +322,7 @@ def test_a_job_of_next_to_nothing_is_told_so_in_few_lines(person: Person) -> Non
 
 def test_advice_over_a_file_says_how_the_calls_find_it(person: Person) -> None:
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    trace = person.trace(*[300.0] * 3, *[100.0] * 40, begin=f"{hour:%Y-%m-%dT%H:%M}")
+    trace = person.trace(*[900.0] * 3, *[30.0] * 40, begin=f"{hour:%Y-%m-%dT%H:%M}")
     how = ("--trace", trace, "--hours", "1", "--within", "6")
     (start,) = (item for item in person.plans(*how)["advice"] if item["what"] == "start")
     assert start["command"] is None
@@ -334,6 +334,57 @@ def test_advice_over_a_file_says_how_the_calls_find_it(person: Person) -> None:
     later = ("--start", f"{hour + 2 * HOUR:%Y-%m-%dT%H:%MZ}")
     (start,) = (item for item in person.plans(*how, *later)["advice"] if item["what"] == "start")
     assert "to have it done" not in start["cost"]
+
+
+def test_a_start_that_a_waiting_kernel_cannot_save_by_has_no_command_but_on_a_machine_that_is_on(
+    person: Person,
+) -> None:
+    """300 g/kWh for two to three hours, then 100: the wait adds 60 % and more of 67 %."""
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    trace = person.trace(*[300.0] * 4, *[100.0] * 40, begin=f"{hour:%Y-%m-%dT%H:%M}")
+    how = ("--trace", trace, "--hours", "1", "--within", "6", "--kwh", "1")
+    plan = person.plans(*how)
+    (item,) = (item for item in plan["advice"] if item["what"] == "start")
+    assert plan["flexible_start"]["wait_fraction"] > plan["flexible_start"]["saved_fraction"]
+    assert plan["flexible_start"]["held"] is None
+    assert "to have it done" not in item["cost"]
+    assert "more than it saves: start the notebook then" in item["cost"]
+    told = " ".join(person.says(*how).split())
+    assert ", for a machine started then" in told
+    assert "no gain over running through, what pauses draw counted" in told
+    plan = person.plans(*how, "--on-anyway")
+    (item,) = (item for item in plan["advice"] if item["what"] == "start")
+    assert plan["flexible_start"]["wait_fraction"] == 0
+    assert plan["flexible_start"]["held"]["saved_fraction"] == pytest.approx(2 / 3)
+    assert (plan["pause_resume"]["idle_fraction"], plan["pause_resume"]["pause_j"]) == (0, 0)
+    assert item["cost"].endswith('max_wait="6h", on_anyway=True)')
+    told = " ".join(person.says(*how, "--on-anyway").split())
+    assert "for a machine started then" not in told
+    assert "what pauses draw" not in told
+
+
+def test_on_a_machine_that_runs_anyway_a_checkpoint_is_all_that_a_pause_costs(
+    person: Person,
+) -> None:
+    trace = person.trace(300, 200, 100, *[200.0] * 30)
+    how = ("--trace", trace, "--start", "2026-03-01T00:00Z", "--hours", "1", "--kwh", "1")
+    pause = person.plans(*how, "--on-anyway", "--checkpoint", "3min")["pause_resume"]
+    assert (pause["idle_fraction"], pause["pause_j"]) == (0, pytest.approx(KWH * 3 / 60))
+
+
+@pytest.mark.parametrize("within", ["0", "1min"])
+def test_with_nothing_to_compare_no_gain_is_told_of_nothing_but_the_note(
+    person: Person, within: str
+) -> None:
+    trace = person.trace(300, 200, 100, *[200.0] * 30)
+    how = ("--trace", trace, "--start", "2026-03-01T00:00Z", "--hours", "1", "--within", within)
+    plan = person.plans(*how)
+    assert plan["flexible_start"] is plan["pause_resume"] is None
+    told = " ".join(person.says(*how).split())
+    assert "starting later" not in told
+    assert "pausing" not in told
+    note = "without time to wait there is nothing to choose: give a longer --within"
+    assert told.count(note) == 1
 
 
 def test_a_shorter_wait_leaves_later_starts_out(person: Person) -> None:

@@ -41,7 +41,7 @@ def a_plan() -> PlanJson:
         "consumption", "lifecycle", "A Service (CC BY 4.0)", 0.05, "the service's word",
     )  # fmt: skip
     within_s = 24 * 3600.0
-    start = timing.best_start(job, outlook, within_s, pue[0])
+    start = timing.best_start(job, outlook, within_s, pue[0], Powers())
     pause = timing.best_pauses(job, outlook, within_s, Powers(), pue[0])
     now_g = timing.grams_now(job, outlook, pue[0])
     ranked = regions.rankings(job, here, pue, "aws")

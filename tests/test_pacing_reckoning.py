@@ -90,6 +90,23 @@ def test_what_pauses_draw_is_counted() -> None:
     assert shift.realised_fraction == pytest.approx(1 - 150 / 300)
 
 
+def test_what_pauses_draw_is_not_counted_where_the_machine_runs_anyway_but_checkpoints_are() -> (
+    None
+):
+    segments = (
+        *(segment("save", 0, 1, 0.1), segment("pause", 1, 3, 0.5), segment("run", 3, 4, 1.0)),
+    )
+    hours: list[Hour] = [(300.0, "measured")] * 3 + [(120.0, "measured")]
+    promise = replace(PROMISE, on_anyway=True)
+    shift = reckoned(segments, promise, by(hours), 1.0, SIGNAL)
+    assert shift is not None
+    assert shift.on_anyway
+    assert shift.realised_fraction == pytest.approx(1 - (120 + 0.1 * 300) / 300)
+    late = reckoned(segments, promise, by([(300.0, "forecast")] * 4), 1.0, SIGNAL)
+    assert late is not None
+    assert reckoned_again(late, by(hours)) == shift
+
+
 def test_a_forecast_has_not_come_true() -> None:
     shift = told(WAITED, [(300.0, "measured")] * 3 + [(120.0, "forecast")])
     assert (shift.realised_fraction, shift.carbon_g) == (None, None)

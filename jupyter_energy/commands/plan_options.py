@@ -26,8 +26,8 @@ _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 @dataclass(frozen=True, slots=True)
 class Options:
     """`hours` and `kwh` of the job, None where nobody said; `begin` is when it could begin at the
-    earliest (UTC), `within_s` how long it could wait, `checkpoint_s` how long one takes; `notes`
-    has what was not taken as it was given."""
+    earliest (UTC), `within_s` how long it could wait, `checkpoint_s` how long one takes;
+    `on_anyway`: the machine runs anyway; `notes` has what was not taken as it was given."""
 
     hours: float | None
     kwh: float | None
@@ -37,6 +37,7 @@ class Options:
     cloud: str | None
     trace: Path | None
     begins_later: bool = False
+    on_anyway: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -65,6 +66,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=CHECKPOINT,
         help="how long it takes to save and load for a pause (default 0s)",
     )
+    parser.add_argument(
+        "--on-anyway",
+        action="store_true",
+        help="the machine runs anyway: waits and pauses draw nothing more",
+    )
 
 
 def read(arguments: argparse.Namespace, now: datetime) -> Options:
@@ -92,6 +98,7 @@ def read(arguments: argparse.Namespace, now: datetime) -> Options:
         cloud=checked_cloud(arguments.cloud),
         trace=trace,
         begins_later=arguments.start is not None,
+        on_anyway=arguments.on_anyway,
         notes=notes,
     )
 

@@ -80,7 +80,7 @@ def when(
     with costing_only(parts, "when to run"):
         from .. import outlooks
         from ..plan import idling, timing
-        from ..plan.pausing import LEAST_RESUME_S
+        from ..plan.pausing import LEAST_RESUME_S, free
 
         length_s = job.duration_s + options.within_s
         outlook, said = outlooks.find(
@@ -94,9 +94,13 @@ def when(
         pue = parts.pue[0]
         parts.notes += timing.problems(job, outlook, options.within_s)
         parts.now_g = timing.grams_now(job, outlook, pue)
-        parts.start = timing.best_start(job, outlook, options.within_s, pue)
         resume_s = max(LEAST_RESUME_S, options.checkpoint_s)
         powers = replace(idling.powers(job, paused), resume_s=resume_s)
+        if options.on_anyway:  # what is left of a pause's cost is to save and load
+            powers = replace(free(), resume_s=options.checkpoint_s)
+        if not timing.can_choose(job, outlook, options.within_s):
+            return
+        parts.start = timing.best_start(job, outlook, options.within_s, pue, powers)
         with costing_only(parts, "pauses"):
             parts.pause = timing.best_pauses(job, outlook, options.within_s, powers, pue)
             if options.checkpoint_s > LONG_CHECKPOINT_S and parts.pause is not None:

@@ -203,7 +203,8 @@ def _when(plan: PlanJson, zone: tzinfo | None) -> list[str]:
         if said.is_gain(start["saved_fraction"]):
             lines += _wrapped(
                 f"  start at {said.clock(begins, made)} {said.zone_name(begins)}, of all up to "
-                f"{latest}: {said.saved(start['saved_range'], start['carbon_g'])}",
+                f"{latest}: {said.saved(start['saved_range'], start['carbon_g'])}"
+                f"{said.of_start(start)}",
                 " " * 4,
             )
         else:
@@ -239,7 +240,8 @@ def _pauses(plan: PlanJson, zone: tzinfo | None) -> list[str]:
     until = said.local(pause["until"], zone)
     done = f"done by {said.clock(until, made)} {said.zone_name(until)}"
     if not pause["pauses"] or not said.is_gain(pause["saved_fraction"]):
-        return _wrapped(f"  pausing, {done}: no gain over running through", " " * 4)
+        none = f"no gain over running through{said.of_pauses(pause)}"
+        return _wrapped(f"  pausing, {done}: {none}", " " * 4)
     runs = [
         f"{said.clock(begin, made)}–{said.clock(end, begin)}"
         for begin, end in ((said.local(a, zone), said.local(b, zone)) for a, b in pause["run"])
@@ -247,7 +249,7 @@ def _pauses(plan: PlanJson, zone: tzinfo | None) -> list[str]:
     more = f" and {len(runs) - _MOST_RUNS} more" if len(runs) > _MOST_RUNS else ""
     when = ", ".join(runs[:_MOST_RUNS]) + more
     count = said.pauses(pause["pauses"])
-    saved = said.saved(pause["saved_range"], pause["carbon_g"])
+    saved = said.saved(pause["saved_range"], pause["carbon_g"]) + said.of_pauses(pause)
     return _wrapped(f"  {count}, {done}: run {when}; {saved}", " " * 4)
 
 

@@ -123,7 +123,8 @@ def _when(plan: PlanJson, command: str, zone: tzinfo | None) -> Iterator[str]:
         if said.is_gain(start["saved_fraction"]):
             at = said.at(start["start"], made, zone)
             saves = said.share(start["saved_range"])
-            rows.append(("best start", f"{at}, of all up to {latest}", start["carbon_g"], saves))
+            told = f"{at}, of all up to {latest}{said.of_start(start)}"
+            rows.append(("best start", told, start["carbon_g"], saves))
         else:
             told = f"{asked or 'now'}: up to {latest} there is no gain"
             rows.append(("best start", told, now, ""))
@@ -133,11 +134,12 @@ def _when(plan: PlanJson, command: str, zone: tzinfo | None) -> Iterator[str]:
             spans = [(said.local(a, zone), said.local(b, zone)) for a, b in pause["run"]]
             runs = [f"{said.clock(a, made)}–{said.clock(b, a)}" for a, b in spans]
             more = f" and {len(runs) - _MOST_RUNS} more" if len(runs) > _MOST_RUNS else ""
-            told = f"{', '.join(runs[:_MOST_RUNS])}{more}; {until}"
+            told = f"{', '.join(runs[:_MOST_RUNS])}{more}; {until}{said.of_pauses(pause)}"
             saves = said.share(pause["saved_range"])
             rows.append((said.pauses(pause["pauses"]), told, pause["carbon_g"], saves))
         else:
-            rows.append(("pausing", f"{until}: no gain over running through", now, ""))
+            told = f"{until}: no gain over running through{said.of_pauses(pause)}"
+            rows.append(("pausing", told, now, ""))
     yield _table([_titles(("when", "", "CO2e", "saves")), *(_way(*row) for row in rows)])
     yield markup.faint(in_text.reach(plan, zone))
 

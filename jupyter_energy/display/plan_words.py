@@ -11,7 +11,15 @@ from ..json_shapes import RangeJson
 from ..plain_text import clean
 from ..plan import LEAST_SAVING
 from ..plan.document import file_and_notes
-from ..plan.shapes import BasisJson, ItemJson, PlanJson, RankingJson, RegionJson
+from ..plan.shapes import (
+    BasisJson,
+    ItemJson,
+    PauseJson,
+    PlanJson,
+    RankingJson,
+    RegionJson,
+    StartJson,
+)
 from . import words
 
 # Of a ranking: this many of the cleanest, then here, then the last.
@@ -162,6 +170,16 @@ def saved(share_saved: RangeJson, carbon: RangeJson | None) -> str:
     """What a start or pauses save, and what is left: "saves ≈ 27 % (21–32 %), CO2e ≈ 430 g …"."""
     gives = "" if carbon is None else f", CO2e {grams(carbon)}"
     return f"saves {share(share_saved)}{gives}"
+
+
+def of_start(start: StartJson) -> str:
+    """Whose saving that of a start is, where a kernel that waits draws something."""
+    return ", for a machine started then" if start["wait_fraction"] > 0 else ""
+
+
+def of_pauses(pause: PauseJson) -> str:
+    """What the saving of pauses counts, where they draw anything."""
+    return ", what pauses draw counted" if pause["idle_fraction"] > 0 else ""
 
 
 def is_gain(saved_fraction: float) -> bool:
