@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from standins.sensors import FakeSensor, family
+from standins.sensors import LIMIT_S, FakeSensor, family
 
 from jupyter_energy import figures as module
 from jupyter_energy.config import Energy
@@ -58,7 +58,7 @@ class Desk:
             clock=self.now,
         )
         self.monitor.start()
-        assert self.monitor.sampler.wait_until_found(10)
+        assert self.monitor.sampler.wait_until_found(LIMIT_S)
         self.figures = Figures(self.monitor, self.pages)
 
     def open(self, options: Options = ANY) -> OpenWindow:

@@ -24,7 +24,7 @@ class Late(Exception): pass
 faulthandler.dump_traceback_later(20, exit=True)  # where it hangs
 for _ in range(3):
     with je.measure("block"): pass
-current().sampler.wait_until_found(20)
+current().sampler.wait_until_found(60)
 """
 
 EVERYWHERE = """

@@ -94,6 +94,7 @@ def _run(words: Sequence[str], env: dict[str, str], stdout: TextIO | None) -> En
     """
     child: subprocess.Popen[bytes] | None = None
     early: list[int] = []
+    presses = 0
 
     def pass_on(number: int) -> None:
         if child is None:
@@ -101,7 +102,16 @@ def _run(words: Sequence[str], env: dict[str, str], stdout: TextIO | None) -> En
         else:
             child.send_signal(number)
 
-    with ending.heard(pass_on) as came:
+    def press() -> None:
+        nonlocal presses
+        presses += 1
+        if presses > 1:
+            # Windows ends a process by the one as by the other.
+            pass_on(getattr(signal, "SIGKILL", signal.SIGTERM))
+        elif not _in_terminal():
+            pass_on(signal.SIGINT)
+
+    with ending.heard(pass_on) as came, ending.interrupts_heard(press):
         # Not in our process group, unless a terminal's keys are for it: `timeout` and others send a
         # signal to the group, which it would get a second time from us, in the middle of its end.
         group = None if os.name == "nt" or _in_terminal() else 0
@@ -110,16 +120,8 @@ def _run(words: Sequence[str], env: dict[str, str], stdout: TextIO | None) -> En
         )
         for number in early:
             child.send_signal(number)
-        presses = 0
-        while True:
-            try:
-                return Ended(child.wait(), presses > 0, bool(came))
-            except KeyboardInterrupt:
-                presses += 1
-                if presses > 1:
-                    child.kill()
-                elif not _in_terminal():
-                    child.send_signal(signal.SIGINT)
+        status = child.wait()
+    return Ended(status, presses > 0, bool(came))
 
 
 def _in_terminal() -> bool:
