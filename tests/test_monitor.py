@@ -598,6 +598,7 @@ def test_what_is_drawn_between_two_cells_is_booked_as_idle_and_in_no_cell(
     draw(cpu, "intel-rapl:0", outer_j)
     assert nearly(monitor.close_window(inner, "ok"), 3.0)
     assert nearly(monitor.close_window(window, "ok"), 3.0)
+    monitor.flush(LIMIT_S)
     store = Store(tmp_path / "data/energy.sqlite")
     found = store.find_notebook(NOTEBOOK)
     assert found is not None
