@@ -458,7 +458,7 @@ def test_a_forked_child_needs_no_lock_that_a_thread_of_its_parent_held(start: St
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(10)  # it would wait for ever
+        signal.alarm(60)  # it would wait for ever
         try:
             record = monitor.close_window(monitor.open_window(Options(), shown=True), "ok")
             os._exit(0 if record.energy_j is None else 1)

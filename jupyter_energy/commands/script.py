@@ -18,6 +18,8 @@ from ..open_window import Options
 from . import ending
 from .session import OURS, Session
 
+STORE_DEADLINE_S = 5.0  # no cell waits
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -77,7 +79,7 @@ def run_script(script: Script, arguments: list[str], session: Session) -> int:
     finally:
         monitor.close_window(window, outcome)
     try:
-        monitor.flush()
+        monitor.flush(STORE_DEADLINE_S)
     except StoreError as error:
         for text in monitor.to_tell() if monitor.pending() else ():  # what is lost when we end
             session.relay(f"{OURS}{text}")
