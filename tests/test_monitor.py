@@ -627,6 +627,7 @@ def test_of_kernels_that_measure_one_device_at_once_the_one_that_ends_later_is_t
     threading.Event().wait(0.01)  # less is taken for the clocks' own differences
     two.close_window(other, "ok")
     two.flush(LIMIT_S)
+    one._outbox.asking_s = LIMIT_S
     (note,) = one.close_window(window, "ok").warnings
     two.close()
     assert note == "overlaps with 1 other notebook on this machine; do not add these totals"
