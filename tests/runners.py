@@ -38,7 +38,7 @@ try:
 finally:
     nbformat.write(notebook, out)
 """
-TIMEOUT_S = 4
+TIMEOUT_S = 10  # of a cell: loading is to be done by then, also on a busy machine
 # ipykernel says so where the interrupt that comes before every shutdown finds it busy.
 AT_SHUTDOWN = "KeyboardInterrupt caught in kernel"
 
