@@ -61,7 +61,7 @@ class Desk:
         )
         self.monitor.refining._sampler = self.monitor.sampler
         self.monitor.start()
-        assert self.monitor.sampler.wait_until_found(10)
+        assert self.monitor.sampler.wait_until_found(LIMIT_S)
         self.figures = Figures(self.monitor, self.pages)
 
     def open(self, options: Options = ANY) -> OpenWindow:
