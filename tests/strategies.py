@@ -19,7 +19,7 @@ from jupyter_energy.model import (
     Span,
 )
 from jupyter_energy.repeats import Repeats
-from jupyter_energy.shift import Awaited, Segment, Shift, Stretch
+from jupyter_energy.shift import Shift, Stretch
 from jupyter_energy.uncertainty import Range, Uncertain
 
 # From less than any counter's step to a year of a large cluster.
@@ -151,19 +151,6 @@ repeats = st.builds(
 
 stretches = st.builds(Stretch, start=moments, end=moments, energy_j=st.none() | ranges())
 savings = st.none() | st.floats(-10, 1)
-segments = st.builds(
-    Segment,
-    kind=st.sampled_from(["wait", "run", "save", "pause"]),
-    stretch=stretches,
-    constant_j=joules,
-)
-awaited = st.builds(
-    Awaited,
-    asked=texts,
-    zone=texts,
-    pue=st.floats(1, 3),
-    segments=st.lists(segments, min_size=1, max_size=3).map(tuple),
-)
 shifts = st.builds(
     Shift,
     begun=moments,
@@ -180,7 +167,6 @@ shifts = st.builds(
     waits=st.lists(stretches, max_size=2).map(tuple),
     waits_g=st.none() | ranges(),
     on_anyway=st.booleans(),
-    awaited=st.none() | awaited,
 )
 
 
@@ -212,7 +198,6 @@ def records(
         peak_w=st.none() | durations_s,
         waited_s=st.none() | durations_s,
         shift=st.none() | shifts,
-        shift_said=st.none() | shifts,
     )
 
 
