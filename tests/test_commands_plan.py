@@ -213,6 +213,25 @@ def test_a_bad_value_is_one_clear_line(person: Person, option: str, word: str) -
         person.says(*hours, f"{option}={word}")
     assert len(str(refused.value).splitlines()) == 1
     assert len(str(refused.value)) < 200
+    assert option.strip("-") in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("start", "begins"),
+    [
+        ("2027-03-28T01:30", "2027-03-28T00:30"),
+        ("2027-03-28T02:30", "2027-03-28T01:30"),  # no clock shows that: it is 03:30 CEST
+        ("2027-03-28T03:30", "2027-03-28T01:30"),
+    ],
+)
+def test_a_start_in_the_hour_that_summer_time_skips_is_never_earlier_than_asked(
+    person: Person, monkeypatch: pytest.MonkeyPatch, start: str, begins: str
+) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    trace = person.trace(*[100.0] * 48, begin="2027-03-27T12:00")
+    found = person.plans("--hours", "1", "--trace", trace, "--start", start)["basis"]["from"]
+    assert found.startswith(begins)
 
 
 # -- where ---------------------------------------------------------------------------------------
@@ -495,6 +514,15 @@ def test_a_file_that_cannot_be_read_costs_the_times_and_no_more(person: Person) 
     assert plan["basis"]["kind"] == "none"
     assert any("empty.csv" in note for note in plan["basis"]["notes"])
     assert plan["advice"][0]["what"] == "region"
+
+
+def test_a_folder_given_as_a_file_is_told_by_its_name(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (person.folder / "traces").mkdir()
+    monkeypatch.chdir(person.folder / "traces")
+    told = " ".join(person.says("--hours", "1", "--trace", ".").split())
+    assert "When: not planned, as traces cannot be read (it is no file)" in told
 
 
 def test_without_a_provider_it_is_said_how_to_get_a_forecast(person: Person) -> None:
