@@ -194,8 +194,9 @@ def item(found: Sequence[RankingJson], here: CarbonIntensity, cloud: str | None)
         confidence = "medium" if confidence == "high" else "low"
     change += f", instead of {reference['zone']}"
     if reference["zone"] != here.zone:  # whose figure is told before all advice
-        listed = f"{reference['g_per_kwh']:.0f} g/kWh by the table of grid zones"
-        change += f" ({listed}, not {here.g_per_kwh:.0f})"
+        listed, told = f"{reference['g_per_kwh']:.0f}", f"{here.g_per_kwh:.0f}"
+        if listed != told:
+            change += f" ({listed} g/kWh by the table of grid zones, not {told})"
     if here.assumed:
         change += f" ({here.how})"
     if _is_of_regions(ranking):
