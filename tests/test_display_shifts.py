@@ -7,6 +7,7 @@ from display_examples import SHIFTED, estimate, stretch
 
 from jupyter_energy.display.shifts import line
 from jupyter_energy.json_shapes import ShiftJson
+from jupyter_energy.plan.held import STOPPED
 
 OF = "of the emissions attributed to this run"
 BY = "planned over the forecast of Energy-Charts"
@@ -56,6 +57,18 @@ def said(**changes: object) -> str:
         (
             {"waits": [WAITED], "waits_g": estimate(2.0, 4.0, 6.0)},
             f"planned 18 %, got 15 % {OF} (average, {BY}); {DREW}; {WAIT_DREW} {GRAMS}, {LATER}",
+        ),
+        (
+            {
+                "runs": [],
+                "pauses": [],
+                "realised_fraction": None,
+                "note": STOPPED,
+                "waits": [WAITED],
+                "waits_g": None,
+            },
+            f"planned 18 % {OF} (average, {BY}), what it got is not known: {STOPPED}; {WAIT_DREW}, "
+            "not counted",
         ),
     ],
 )
