@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import signal
@@ -23,6 +24,8 @@ from strategies import a_record, in_zone
 from jupyter_energy import kept_plans
 from jupyter_energy.commands import dispatch
 from jupyter_energy.commands.shell_context import ShellContext
+from jupyter_energy.display import markup
+from jupyter_energy.display.plan_html import html
 from jupyter_energy.errors import NoSuchNotebook, WrongUse
 from jupyter_energy.identity import from_file
 from jupyter_energy.model import Idle, Record
@@ -344,15 +347,32 @@ def test_advice_over_a_file_says_how_the_calls_find_it(person: Person) -> None:
     trace = person.trace(*[300.0] * 3, *[100.0] * 40, begin=f"{hour:%Y-%m-%dT%H:%M}")
     how = ("--trace", trace, "--hours", "1", "--within", "6")
     (start,) = (item for item in person.plans(*how)["advice"] if item["what"] == "start")
-    assert start["command"] is None
-    assert start["cost"].endswith(
-        f'to have it done, type %config Energy.csv_trace = "{trace}" and %config Energy.provider = '
-        '"csv_trace" (of a script, set JUPYTER_ENERGY_CSV_TRACE and JUPYTER_ENERGY_PROVIDER), then '
-        'je.wait_for_clean_power(hours=1, max_wait="6h")'
-    )
+    setup = [f'%config Energy.csv_trace = "{trace}"', '%config Energy.provider = "csv_trace"']
+    assert start["setup"].splitlines() == setup
+    assert start["command"] == 'je.wait_for_clean_power(hours=1, max_wait="6h")'
+    told = [line.strip() for line in person.says(*how).splitlines()]
+    first = told.index(setup[0])
+    assert told[first - 1].endswith("JUPYTER_ENERGY_CSV_TRACE and JUPYTER_ENERGY_PROVIDER):")
+    assert told[first + 1 : first + 3] == [setup[1], f"type: {start['command']}"]
     later = ("--start", f"{hour + 2 * HOUR:%Y-%m-%dT%H:%MZ}")
     (start,) = (item for item in person.plans(*how, *later)["advice"] if item["what"] == "start")
-    assert "to have it done" not in start["cost"]
+    assert (start["setup"], start["command"]) == (None, None)
+
+
+@pytest.mark.parametrize("name", ["long " * 40, "two  spaces", "ä 'b' \"c\" \\d", "a\u202eb\nc"])
+def test_what_is_to_be_typed_for_a_file_is_whole_whatever_it_is_called(
+    person: Person, name: str
+) -> None:
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    trace = person.trace(*[300.0] * 3, *[100.0] * 40, begin=f"{hour:%Y-%m-%dT%H:%M}")
+    trace = trace.rename(trace.with_name(f"{name}.csv"))
+    how = ("--trace", trace, "--hours", "1", "--within", "6")
+    (start,) = (item for item in person.plans(*how)["advice"] if item["what"] == "start")
+    first, _ = start["setup"].split("\n")
+    assert ast.literal_eval(first.removeprefix("%config Energy.csv_trace = ")) == str(trace)
+    assert f"      {first}" in person.says(*how).split("\n")
+    shown = html(person.plans(*how))
+    assert f">{markup.text(first)}<" in shown
 
 
 def test_a_shorter_wait_leaves_later_starts_out(person: Person) -> None:

@@ -14,6 +14,7 @@ BY = "planned over the forecast of Energy-Charts"
 WAIT_DREW = "while it waited the machine drew ≈ 12 Wh (10–14 Wh)"
 GRAMS = "(≈ 4.0 g (2.0–6.0 g) CO2e)"
 LATER = "not counted: start the machine later to save that too"
+NOT_LATER = f"{WAIT_DREW}, not counted"
 WAITED = stretch("09:00", "09:30", estimate(37000.0, 43200.0, 51000.0))
 TWICE = "more than twice as much as without a pause"
 DREW = "the pause drew ≈ 12 Wh (10–14 Wh), counted"
@@ -67,8 +68,7 @@ def said(**changes: object) -> str:
                 "waits": [WAITED],
                 "waits_g": None,
             },
-            f"planned 18 % {OF} (average, {BY}), what it got is not known: {STOPPED}; {WAIT_DREW}, "
-            "not counted",
+            f"planned 18 % {OF} (average, {BY}), what it got is not known: {STOPPED}; {NOT_LATER}",
         ),
     ],
 )
