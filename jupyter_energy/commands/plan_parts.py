@@ -111,13 +111,18 @@ def when(
         # What was asked for here alone a call in a cell does not know: a file it can be told of.
         can_type, first = not options.begins_later, None
         if options.trace is not None:
-            file = json.dumps(str(options.trace.absolute()), ensure_ascii=False)
             first = (
-                f'type %config Energy.csv_trace = {file} and %config Energy.provider = "csv_trace" '
-                "(of a script, set JUPYTER_ENERGY_CSV_TRACE and JUPYTER_ENERGY_PROVIDER)"
+                f"%config Energy.csv_trace = {_typed(str(options.trace.absolute()))}\n"
+                '%config Energy.provider = "csv_trace"'
             )
         how = (parts.now_g, can_type, powers, first)
         parts.items += timing.items(job, outlook, parts.start, parts.pause, *how)
+
+
+def _typed(text: str) -> str:
+    """A text as it can be typed in Python and shown as it is, on one line."""
+    plain = json.dumps(text, ensure_ascii=False)
+    return plain if plain.isprintable() else ascii(text)
 
 
 def became(

@@ -165,7 +165,7 @@ def items(
 
     `powers` is what `start` and `pause` were made with, None: as assumed.
     `can_type`: what is planned over is what the calls of `je` would find now, so that they can be
-    typed as they stand; where they would find it after something else, `first` says what.
+    typed as they stand; where they would find it after something else, `first` has its lines.
 
     A job of more than a day is told when to pause, and not when to start (carbon.md 1.1, 6). Of
     pauses that save hardly more than the right start nothing is said: they are more trouble.
@@ -175,10 +175,9 @@ def items(
     can_type = can_type and not outlook.hindsight
 
     def typed(item: ItemJson) -> ItemJson:
-        if can_type and first is not None and item["command"]:
-            cost = f"{item['cost']}; to have it done, {first}, then {item['command']}"
-            return {**item, "command": None, "cost": cost}
-        return item if can_type else {**item, "command": None}
+        if not can_type or item["command"] is None:
+            return {**item, "command": None}
+        return {**item, "setup": first}
 
     if start is not None and job.duration_s <= DAY_S:
         window_s = (_moment(start["latest"]) - outlook.begin).total_seconds()
@@ -209,6 +208,7 @@ def _start_item(
     return ItemJson(
         what="start",
         change=f"start at {_clock(start['start'], outlook)}",
+        setup=None,
         command=None if start["held"] is None else f"je.wait_for_clean_power({asked})",
         saved_fraction=start["saved_range"],
         saved_g=_saved_g(now_g, start["saved_range"]),
@@ -248,6 +248,7 @@ def _pause_item(
     return ItemJson(
         what="pause",
         change=f"pause while the grid is dirty: {times}, done at {end}",
+        setup=None,
         command=f'for batch in je.carbon_aware(loader, extend="{extend}", checkpoint=save{anyway})',
         saved_fraction=pause["saved_range"],
         saved_g=_saved_g(now_g, pause["saved_range"]),
