@@ -12,6 +12,7 @@ from .asked import extend_of, hours_of
 from .course import Course
 from .meter import Meter, NoMeter, WindowMeter
 from .pace import Pace
+from .stopping import Stopped, stoppable
 from .surroundings import Surroundings, here
 from .together import together
 
@@ -82,7 +83,7 @@ class Pacer:
         code, as Ctrl-C does, goes through at once."""
         course = self._course
         if course is not None:
-            self._ours(course.pause, None)
+            self._ours(lambda: self._pause(course), None)
 
     def not_now(self) -> None:
         """The loop goes on although `due` has said that a pause begins: `due` is asked again."""
@@ -115,6 +116,13 @@ class Pacer:
             return
         pace = Pace(total_steps, self._hours_s)
         self._course = Course(around, meter, self._extend, pace, self._checkpointed)
+
+    def _pause(self, course: Course) -> None:
+        try:
+            stoppable(course.pause)
+        except Stopped:
+            self._course = None
+            course.around.line.say("runs on without pauses: Ctrl-C has stopped one", is_last=True)
 
     def _is_here(self) -> bool:
         """Whether this is the process of the loop, and no child of it; that has no pauses."""
