@@ -8,9 +8,6 @@ from collections.abc import Sequence
 from ..units import percent
 from .pausing import ASSUMED_IDLE, Powers
 
-# What a record says of a wait that the user stopped: there was no run to start a machine later for.
-STOPPED = "the wait was stopped, and no run followed"
-
 
 def wait_share(until: Sequence[float], idle: float, now_cost: float, passed: float = 0.0) -> float:
     """What a wait adds, as a share of what the run costs at once (`now_cost`), 2.1: 210 %.
