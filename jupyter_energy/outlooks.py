@@ -201,6 +201,12 @@ def _advice(factors: Factors, settings: Energy, by_file: str) -> str:
     return f"no service without a key has a forecast for this place; {by_file}"
 
 
+def own_zone(factors: Factors, settings: Energy) -> str | None:
+    """The zone that rows of a file have to be of for the provider csv_trace to take them, where
+    they name one; None where no place is known."""
+    return next(_own_zones(factors, settings), None)
+
+
 def _own_zones(factors: Factors, settings: Energy, named: bool = True) -> Iterator[str]:
     """What the user's place may be called in a file or by a provider."""
     from .carbon.asked_as import grid_of
