@@ -148,7 +148,7 @@ def test_a_range_by_hindsight_ends_at_the_figure_which_nobody_can_beat() -> None
     assert "upper bound" in item["evidence"]
 
 
-def test_a_typical_day_promises_the_mean_of_past_days_and_a_range_for_one_more() -> None:
+def test_a_typical_day_promises_what_past_days_saved_less_chance_and_a_range_for_one_more() -> None:
     days = [(200.0, float(was), 150.0) for was in range(110, 151, 5)]
     ahead = typical((200.0, 100.0, 150.0), *days)  # whose own figure is 50 %
     found = best_start(job([1.0]), ahead, 2 * SLOT_S)
@@ -157,12 +157,13 @@ def test_a_typical_day_promises_the_mean_of_past_days_and_a_range_for_one_more()
     ratios = np.array([was / 200 for _, was, _ in days])
     apart = 1.8595 * math.sqrt(1 + 1 / 9)  # Student's t with 8 degrees
     low, mid, high = (found["saved_range"][name] for name in ("low", "mid", "high"))
-    assert mid == found["saved_fraction"] == pytest.approx(0.35)
+    by_chance = ratios.var(ddof=1) / 9 / 0.35
+    assert mid == found["saved_fraction"] == pytest.approx(0.35 - by_chance)
     assert low == pytest.approx(1 - ratios.mean() - apart * ratios.std(ddof=1), abs=1e-3)
     inverse = 1 / ratios
     assert high == pytest.approx(1 - 1 / (inverse.mean() + apart * inverse.std(ddof=1)), abs=1e-3)
     # The grams are those that the share is of.
-    assert found["carbon_g"]["mid"] == pytest.approx(2.0 * 200 * (1 - 0.35))
+    assert found["carbon_g"]["mid"] == pytest.approx(2.0 * 200 * (1 - mid))
     (item,) = items(job([1.0]), ahead, found, None, None)
     assert item["saved_fraction"] == found["saved_range"]
 

@@ -77,7 +77,7 @@ NOISE = (
     Kind("white noise", white(100.0)),
     Kind("like wind", windy(100.0)),
     Kind("like wind, 7 days", windy(100.0), days=7),
-    Kind("like wind, pauses", windy(100.0), powers=LITTLE),
+    Kind("like wind, pauses", windy(100.0), hours=6.0, powers=LITTLE),
 )
 WEAK = (
     Kind("weak pattern", windy(60.0, 30.0)),
@@ -87,7 +87,7 @@ STRONG = (
     Kind("strong pattern", windy(40.0, 120.0)),
     Kind("strong pattern, 7 days", windy(40.0, 120.0), days=7),
     Kind("strong pattern, 6 weeks", windy(40.0, 120.0), days=42),
-    Kind("strong pattern, pauses", windy(40.0, 120.0), powers=LITTLE),
+    Kind("strong pattern, pauses", windy(40.0, 120.0), hours=6.0, powers=LITTLE),
 )
 
 

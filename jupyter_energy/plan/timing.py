@@ -4,7 +4,7 @@ Definitions: Dodge et al. 2022, section 6 (carbon.md 1.1), in shifting.py. What 
 of what running now is attributed by the same outlook. Its range: over a forecast, the worst that
 the forecast's error can do to it, both ways; over values that have happened, that bound below, and
 the figure itself above; over a typical day, for one more day like those on which the advice was
-tried, each left out of the mean in turn, and the figure is their mean: saved.py.
+tried, each left out of the mean in turn: saved.py.
 """
 
 from __future__ import annotations
