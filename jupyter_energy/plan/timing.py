@@ -164,7 +164,7 @@ def items(
 
     `powers` is what a kernel draws that waits for the start, None: as assumed of a pause.
     `can_type`: what is planned over is what the calls of `je` would find now, so that they can be
-    typed as they stand; where they would find it after something else, `first` says what.
+    typed as they stand; where they would find it after something else, `first` has its lines.
 
     A job of more than a day is told when to pause, and not when to start (carbon.md 1.1, 6). Of
     pauses that save hardly more than the right start nothing is said: they are more trouble.
@@ -174,10 +174,7 @@ def items(
     can_type = can_type and not outlook.hindsight
 
     def typed(item: ItemJson) -> ItemJson:
-        if can_type and first is not None:
-            cost = f"{item['cost']}; to have it done, {first}, then {item['command']}"
-            return {**item, "command": None, "cost": cost}
-        return item if can_type else {**item, "command": None}
+        return {**item, "setup": first} if can_type else {**item, "command": None}
 
     if start is not None and job.duration_s <= DAY_S:
         window_s = (_moment(start["latest"]) - outlook.begin).total_seconds()
@@ -207,6 +204,7 @@ def _start_item(
     return ItemJson(
         what="start",
         change=f"start at {_clock(start['start'], outlook)}",
+        setup=None,
         command=f'je.wait_for_clean_power(hours={hours}, max_wait="{longest}h")',
         saved_fraction=start["saved_range"],
         saved_g=_saved_g(now_g, start["saved_range"]),
@@ -244,6 +242,7 @@ def _pause_item(
     return ItemJson(
         what="pause",
         change=f"pause while the grid is dirty: {times}, done at {end}",
+        setup=None,
         command=f'for batch in je.carbon_aware(loader, extend="{extend}", checkpoint=save)',
         saved_fraction=pause["saved_range"],
         saved_g=_saved_g(now_g, pause["saved_range"]),
