@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from ..errors import WrongUse
 from ..signals import raise_if_users
 from .asked import extend_of, hours_of
+from .left import Left
 from .pacer import Pacer
+from .watch import Watch
 
 if TYPE_CHECKING:
     from ..model import Outcome, Record
@@ -63,12 +65,32 @@ class carbon_aware(Generic[T]):  # noqa: N801  it is used as a function, like co
 
     def __iter__(self) -> Iterator[T]:
         """The items, paced."""
+        left = Left()
+        items = self._paced(left)
+        left.of(items)
+        return items
+
+    def _paced(self, left: Left) -> Iterator[T]:
         iterator = iter(self._loader)
         pacer = Pacer(*self._asked, around=self._around)
-        steps = 0
+        steps, is_over = 0, False
         ended: Outcome = "ok"
+
+        def end(outcome: Outcome, error: BaseException | None = None) -> None:
+            nonlocal is_over
+            if not is_over:
+                is_over = True
+                pacer.end(outcome)
+            elif isinstance(error, KeyboardInterrupt) and left.is_by(error):
+                pacer.was_interrupted()
+            self.result = pacer.result
+
+        left.begins()
+        watch = Watch(end)
+        is_known = True
         try:
             pacer.begin(_length(self._loader))
+            watch.begin()
             # The next item is there before a pause begins: nothing is paused for behind the last.
             for item in iterator:
                 if pacer.due(steps):
@@ -77,17 +99,15 @@ class carbon_aware(Generic[T]):  # noqa: N801  it is used as a function, like co
                     pacer.pause()
                 yield item
                 steps += 1
-        except GeneratorExit:  # the loop was left
-            raise
-        except KeyboardInterrupt:
-            ended = "interrupted"
-            raise
-        except BaseException:
-            ended = "error"
+        except BaseException as error:
+            ended = left.by(error)
+            # Which one went through the loop is known when it has come to where it is caught.
+            is_known = ended == "ok" or not isinstance(error, GeneratorExit)
             raise
         finally:
-            pacer.end(ended)
-            self.result = pacer.result
+            if is_known:
+                watch.forget()
+            end(ended)
 
 
 def _length(loader: object) -> int | None:
