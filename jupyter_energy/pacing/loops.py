@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..errors import WrongUse
 from ..signals import raise_if_users
@@ -31,7 +31,8 @@ class carbon_aware(Generic[T]):  # noqa: N801  it is used as a function, like co
     Planned as Pause & Resume (Dodge et al. 2022) over the forecast of the chosen provider, a CSV
     trace or a typical day, again whenever a newer one comes; what pauses draw is counted against
     them. Without any of these, or a gain, the loop runs straight through and one line says why.
-    It may be iterated over several times, as once an epoch: each is a loop of its own.
+    It may be iterated over several times, as once an epoch: each is a loop of its own. What else
+    the loader has, such as `dataset`, is had from it.
     Raises WrongUse for what cannot be, before anything begins.
     """
 
@@ -62,6 +63,16 @@ class carbon_aware(Generic[T]):  # noqa: N801  it is used as a function, like co
     def __len__(self) -> int:
         """The length of the loader. Raises TypeError where it has none."""
         return len(self._loader)  # type: ignore[arg-type]  # where it has none, that is what it says
+
+    def __bool__(self) -> bool:
+        """As of the loader: `if loader:` is asked of those that have no length, too."""
+        return bool(self._loader)
+
+    def __getattr__(self, name: str) -> Any:
+        """What else the loader has, such as `dataset` and `sampler`. Raises AttributeError."""
+        if name.startswith("_"):  # pickle and copy ask for such before there is a loader
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self._loader, name)
 
     def __iter__(self) -> Iterator[T]:
         """The items, paced."""
