@@ -569,7 +569,7 @@ def test_a_third_partys_faulty_provider_is_refused_and_costs_no_record(
     monitor = Monitor(Energy(environ=environ), lambda _: NotebookRef(None, "tested"), environ)
     monitor.start()
     try:
-        assert monitor.sampler.wait_until_found(30)
+        assert monitor.sampler.wait_until_found(60)
         record = monitor.close_window(monitor.open_window(Options()), "ok")
     finally:
         monitor.close()

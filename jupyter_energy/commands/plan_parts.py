@@ -6,13 +6,13 @@ Each costs no more than its own lines where it fails: the part that can be answe
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ..errors import EnergyError
+from ..errors import EnergyError, StoreError
 from ..plan import regions
 from ..plan.document import Parts
 from ..plan.nouns import Job
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..model import Record
     from ..plan.idling import Paused
     from ..plan.shapes import PlanJson
+    from ..shift import Shift
 
 # A checkpoint within the hour hardly moves a plan whose figures are by the hour, mostly.
 LONG_CHECKPOINT_S = 3600.0
@@ -127,8 +128,30 @@ def became(
 
         file = kept_plans.file_of(context.settings.store_path())
         signal = factors.ahead()[0] if file.exists() else None
-        shifts = (record.shift for record in found.records if record.shift is not None)
+        shifts = _outcomes(found.records, notebook, factors, context)
         parts.kept = kept_plans.tell(file, notebook, signal, shifts, made)
+
+
+def _outcomes(
+    records: Sequence[Record], notebook: str, factors: Factors, context: Context
+) -> list[Shift]:
+    """What became of the runs that were shifted; what was not known at their end is looked up, and
+    kept where it is known now."""
+    from .. import later
+    from ..store import Store
+
+    later.ask(records, factors)
+    if any(later.with_outcome(record, factors) != record for record in records):
+        store = Store(context.settings.store_path())
+        try:
+            if context.in_notebook:
+                context.monitor().flush()  # what waits in memory has no row yet
+            store.restate(notebook, lambda record: later.with_outcome(record, factors))
+        except StoreError as error:
+            context.tell(f"what earlier runs saved is known now, but cannot be kept: {error}")
+        finally:
+            store.close()
+    return [later.told_again(r.shift, factors) for r in records if r.shift is not None]
 
 
 def keep(plan: PlanJson, parts: Parts, context: Context) -> None:
