@@ -12,7 +12,7 @@ from typing import Literal
 from .carbon.weighting import Drawn
 from .model import CarbonIntensity, Measurement, Span
 from .plan.nouns import Basis
-from .shift import Awaited, Kind, Segment, Shift, Stretch
+from .shift import STOPPED, Awaited, Kind, Segment, Shift, Stretch
 from .uncertainty import Range, sum_of_ranges
 from .units import carbon_g, percent
 
@@ -151,7 +151,7 @@ def _not_run(segments: Sequence[Segment], promise: Promise | None) -> str | None
             return "next to nothing ran after its last pause, so what that saves is not known"
         return None
     if waits and promise.is_stopped:
-        return "the wait was stopped, and no run followed"
+        return STOPPED
     if waits:
         return "no run followed the wait; in a notebook put it below, in the same cell"
     return f"less than {100 * LEAST_RUN:g} % of the planned run has run"

@@ -304,7 +304,9 @@ def test_a_server_that_drips_is_left_after_a_while() -> None:
 
 
 def test_an_answer_without_end_is_not_read_to_its_end() -> None:
-    assert error_of(always(Told(200, b" " * (MOST_BYTES + 1))), FRANCE).kind == "garbage"
+    error = error_of(always(Told(200, b" " * (MOST_BYTES + 1))), FRANCE)
+    assert str(error) == "Energy-Charts gave an answer of more than 4 MiB"
+    assert error.kind == "garbage"
 
 
 def test_a_token_is_not_carried_to_another_host() -> None:

@@ -23,9 +23,12 @@ from .gathered import Gathered
 from .plan_options import Options
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..factors import Factors
     from ..model import Record
     from ..plan.idling import Paused
+    from ..plan.nouns import Outlook
     from ..plan.shapes import PlanJson
     from ..shift import Shift
 
@@ -107,13 +110,27 @@ def when(
         # What was asked for here alone a call in a cell does not know: a file it can be told of.
         can_type, first = not options.begins_later, None
         if options.trace is not None:
-            file = json.dumps(str(options.trace.absolute()), ensure_ascii=False)
-            first = (
-                f'type %config Energy.csv_trace = {file} and %config Energy.provider = "csv_trace" '
-                "(of a script, set JUPYTER_ENERGY_CSV_TRACE and JUPYTER_ENERGY_PROVIDER)"
-            )
+            first = _setup(options.trace, outlook, outlooks.own_zone(factors, context.settings))
         how = (parts.now_g, can_type, powers, first)
         parts.items += timing.items(job, outlook, parts.start, parts.pause, *how)
+
+
+def _setup(trace: Path, outlook: Outlook, own_zone: str | None) -> str:
+    """The lines that make a file the provider, which takes rows of the user's own zone alone, or of
+    the one that they name."""
+    lines = [
+        f"%config Energy.csv_trace = {_typed(str(trace.absolute()))}",
+        '%config Energy.provider = "csv_trace"',
+    ]
+    if own_zone is not None and outlook.zone.casefold() != own_zone.casefold():
+        lines.append(f"%config Energy.provider_zone = {_typed(outlook.zone)}")
+    return "\n".join(lines)
+
+
+def _typed(text: str) -> str:
+    """A text as it can be typed in Python and shown as it is, on one line."""
+    plain = json.dumps(text, ensure_ascii=False)
+    return plain if plain.isprintable() else ascii(text)
 
 
 def became(
