@@ -152,7 +152,7 @@ def unmeasured(cell: CellJson) -> list[str]:
     """The devices that a cell's headline leaves out though they draw power: "GPU 0"."""
     if cell["measured_j"] is None and cell["estimated_j"] is None:
         return []  # it says so itself
-    known = {d["kind"] for d in cell["domains"] if d["energy_j"] is not None}
+    known = {d["kind"] for d in cell["domains"] if d["energy_j"] is not None} - APART
     return [
         f"{'GPU' if d['kind'] == 'gpu' else clean(d['kind'], 20)} {d['index']}"
         for d in cell["domains"]
