@@ -307,6 +307,7 @@ def item(what: Change, change: str, saved: RangeJson, **fields: object) -> ItemJ
     made = ItemJson(
         what=what,
         change=change,
+        setup=None,
         command=None,
         saved_fraction=saved,
         saved_g=None,
@@ -680,7 +681,7 @@ def _hostile() -> PlanJson:
     made["rankings"], made["regions"] = [ranking], ranking["rows"]
     for one in made["advice"]:
         one["change"] = one["cost"] = one["evidence"] = HOSTILE
-        one["command"] = HOSTILE
+        one["command"], one["setup"] = HOSTILE, EVIL
     for key in ("source", "zone", "place", "signal", "boundary", "scope", "error_source"):
         made["basis"][key] = HOSTILE
     made["basis"]["notes"] = made["notes"] = [HOSTILE]

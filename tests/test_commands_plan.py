@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import signal
@@ -23,6 +24,8 @@ from strategies import a_record, in_zone
 from jupyter_energy import kept_plans
 from jupyter_energy.commands import dispatch
 from jupyter_energy.commands.shell_context import ShellContext
+from jupyter_energy.display import markup
+from jupyter_energy.display.plan_html import html
 from jupyter_energy.errors import NoSuchNotebook, WrongUse
 from jupyter_energy.identity import from_file
 from jupyter_energy.model import Idle, Record
@@ -213,6 +216,25 @@ def test_a_bad_value_is_one_clear_line(person: Person, option: str, word: str) -
         person.says(*hours, f"{option}={word}")
     assert len(str(refused.value).splitlines()) == 1
     assert len(str(refused.value)) < 200
+    assert option.strip("-") in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("start", "begins"),
+    [
+        ("2027-03-28T01:30", "2027-03-28T00:30"),
+        ("2027-03-28T02:30", "2027-03-28T01:30"),  # no clock shows that: it is 03:30 CEST
+        ("2027-03-28T03:30", "2027-03-28T01:30"),
+    ],
+)
+def test_a_start_in_the_hour_that_summer_time_skips_is_never_earlier_than_asked(
+    person: Person, monkeypatch: pytest.MonkeyPatch, start: str, begins: str
+) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    trace = person.trace(*[100.0] * 48, begin="2027-03-27T12:00")
+    found = person.plans("--hours", "1", "--trace", trace, "--start", start)["basis"]["from"]
+    assert found.startswith(begins)
 
 
 # -- where ---------------------------------------------------------------------------------------
@@ -325,15 +347,52 @@ def test_advice_over_a_file_says_how_the_calls_find_it(person: Person) -> None:
     trace = person.trace(*[300.0] * 3, *[100.0] * 40, begin=f"{hour:%Y-%m-%dT%H:%M}")
     how = ("--trace", trace, "--hours", "1", "--within", "6")
     (start,) = (item for item in person.plans(*how)["advice"] if item["what"] == "start")
-    assert start["command"] is None
-    assert start["cost"].endswith(
-        f'to have it done, type %config Energy.csv_trace = "{trace}" and %config Energy.provider = '
-        '"csv_trace" (of a script, set JUPYTER_ENERGY_CSV_TRACE and JUPYTER_ENERGY_PROVIDER), then '
-        'je.wait_for_clean_power(hours=1, max_wait="6h")'
-    )
+    setup = [f'%config Energy.csv_trace = "{trace}"', '%config Energy.provider = "csv_trace"']
+    assert start["setup"].splitlines() == setup
+    assert start["command"] == 'je.wait_for_clean_power(hours=1, max_wait="6h")'
+    told = [line.strip() for line in person.says(*how).splitlines()]
+    first = told.index(setup[0])
+    assert told[first - 1].endswith("JUPYTER_ENERGY_CSV_TRACE, JUPYTER_ENERGY_PROVIDER):")
+    assert told[first + 1 : first + 3] == [setup[1], f"type: {start['command']}"]
     later = ("--start", f"{hour + 2 * HOUR:%Y-%m-%dT%H:%MZ}")
     (start,) = (item for item in person.plans(*how, *later)["advice"] if item["what"] == "start")
-    assert "to have it done" not in start["cost"]
+    assert (start["setup"], start["command"]) == (None, None)
+
+
+@pytest.mark.parametrize("zone", ["US-CAL-CISO", "US-MIDA-PJM"])
+def test_what_is_to_be_typed_for_a_file_makes_it_the_provider_whatever_place_it_is_of(
+    person: Person, monkeypatch: pytest.MonkeyPatch, zone: str
+) -> None:
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    rows = [f"{hour + n * HOUR:%Y-%m-%dT%H:%MZ},{zone},{300 - 5 * n}" for n in range(40)]
+    trace = person.folder / "trace.csv"
+    trace.write_text("\n".join(["time,zone id,g_per_kwh", *rows]), encoding="utf-8")
+    how = ("--hours", "1", "--within", "6")
+    given = person.plans(*how, "--trace", trace)
+    (start,) = (item for item in given["advice"] if item["what"] == "start")
+    for line in start["setup"].splitlines():
+        name, value = re.fullmatch(r"%config Energy\.(\w+) = (.*)", line).groups()  # type: ignore[union-attr]
+        monkeypatch.setenv(f"JUPYTER_ENERGY_{name.upper()}", ast.literal_eval(value))
+    by_provider = person.plans(*how)
+    assert by_provider["basis"]["zone"] == given["basis"]["zone"] == zone
+    (same,) = (item for item in by_provider["advice"] if item["what"] == "start")
+    assert (same["setup"], same["command"]) == (None, start["command"])
+
+
+@pytest.mark.parametrize("name", ["long " * 40, "two  spaces", "ä 'b' \"c\" \\d", "a\u202eb\nc"])
+def test_what_is_to_be_typed_for_a_file_is_whole_whatever_it_is_called(
+    person: Person, name: str
+) -> None:
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    trace = person.trace(*[300.0] * 3, *[100.0] * 40, begin=f"{hour:%Y-%m-%dT%H:%M}")
+    trace = trace.rename(trace.with_name(f"{name}.csv"))
+    how = ("--trace", trace, "--hours", "1", "--within", "6")
+    (start,) = (item for item in person.plans(*how)["advice"] if item["what"] == "start")
+    first, _ = start["setup"].split("\n")
+    assert ast.literal_eval(first.removeprefix("%config Energy.csv_trace = ")) == str(trace)
+    assert f"      {first}" in person.says(*how).split("\n")
+    shown = html(person.plans(*how))
+    assert f">{markup.text(first)}<" in shown
 
 
 def test_a_shorter_wait_leaves_later_starts_out(person: Person) -> None:
@@ -426,12 +485,14 @@ def test_what_was_estimated_between_cells_is_told_as_that_and_has_its_bounds(
     assert "pauses draw 20 % of its power (estimated between cells)" in pause["cost"]
     low_kw, high_kw = (0.1 + getattr(of_gap, n, 0.1 * KWH) / KWH for n in ("low", "high"))
     run_low_kw, run_high_kw = ((1 + getattr(cpu, n, KWH) / KWH) / 2 for n in ("low", "high"))
-    # An hour of a pause at 900 g/kWh, of a run at once at 100 and 900.
-    most, least = high_kw / run_low_kw - 0.2, 0.2 - low_kw / run_high_kw
-    saved = found["saved_range"]
-    of_trace = 0.02425  # what the error of the trace's own values takes off the low end
-    assert saved["mid"] - saved["low"] == pytest.approx(0.9 * most + of_trace, abs=1e-4)
-    assert saved["high"] - saved["mid"] == pytest.approx(0.9 * least, abs=1e-4)
+    # An hour of a pause at 900 g/kWh, of a run at once at 100 and 900; a minute to go on at 100.
+    most, least = high_kw / run_low_kw, low_kw / run_high_kw
+    ran, saved = 100 + 100 + 100 / 60, found["saved_range"]
+    assert saved["mid"] == pytest.approx(1 - (ran + 900 * 0.2) / 1000)
+    assert saved["high"] == pytest.approx(1 - (ran + 900 * least) / 1000)
+    # At its worst the trace is 7 % too low at 100 and too high at 900, in both.
+    at_once = 1.07 * 100 + 0.93 * 900
+    assert saved["low"] == pytest.approx(1 - (1.07 * ran + 0.93 * 900 * most) / at_once)
 
 
 def test_a_checkpoint_costs_its_time_at_the_mean_power_and_a_minute_at_least(
@@ -495,6 +556,15 @@ def test_a_file_that_cannot_be_read_costs_the_times_and_no_more(person: Person) 
     assert plan["basis"]["kind"] == "none"
     assert any("empty.csv" in note for note in plan["basis"]["notes"])
     assert plan["advice"][0]["what"] == "region"
+
+
+def test_a_folder_given_as_a_file_is_told_by_its_name(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (person.folder / "traces").mkdir()
+    monkeypatch.chdir(person.folder / "traces")
+    told = " ".join(person.says("--hours", "1", "--trace", ".").split())
+    assert "When: not planned, as traces cannot be read (it is no file)" in told
 
 
 def test_without_a_provider_it_is_said_how_to_get_a_forecast(person: Person) -> None:

@@ -12,9 +12,9 @@ from test_factors import KWH, Desk, MakeDesk, at, desk, gpu
 from jupyter_energy.documents import record_from_document, record_to_document
 from jupyter_energy.model import Record
 from jupyter_energy.pacing.meter import WindowMeter
-from jupyter_energy.pacing.reckoning import Promise
 from jupyter_energy.pacing.surroundings import Surroundings
 from jupyter_energy.pacing.waits import Wait
+from jupyter_energy.reckoning import Promise
 from jupyter_energy.store import Store
 
 __all__ = ["desk"]  # a fixture

@@ -30,6 +30,7 @@ from .base import Get, Interval, Provider, Quality, Query, Reply, Signal
 T = TypeVar("T")
 # The file is looked at so often, as it may grow.
 _STEP_S = 3600.0
+_KEPT = 2
 # A year of Electricity Maps in steps of five minutes takes 16 MB.
 MOST_BYTES = 32 * 2**20
 _TIME = re.compile(
@@ -42,6 +43,11 @@ _NO_VALUE = re.compile(r"%|percent|index|source|method|version")
 _OTHER_UNIT = re.compile(
     r"(?<![a-z])[mµ]g|lbs?\b|lbs?[_ /]|kg|tonne|t ?/|(/|per[ _]) ?([mgt]?wh|[kmgt]?j)(?![a-z])"
 )
+# A mass by an energy: so it is said of a column that none of the above is found of.
+_OTHER_SHARE = re.compile(
+    r"(?<![a-z])([kmµ]?g(ram)?s?|lbs?|pounds?|tonnes?|tons?|t)([^a-z]?co.{0,8})?[ _]*(/|per) ?_?"
+    r"([kmgt]?wh|[kmgt]?j)(?![a-z])"
+)
 _UTC = re.compile(r"(?<![a-z])utc(?![a-z0-9]|[ _]*([+\-\u2212\u2013±]|offset))")
 _FORECAST = re.compile(r"forecast|predict|prognos")
 _DIRECT = re.compile(r"(?<![a-z])direct|moer")  # of power stations as they run (WattTime's MOER)
@@ -50,6 +56,8 @@ _PRODUCTION = re.compile(r"production|(?<![a-z])produced|moer")
 _CONSUMPTION = re.compile(r"consumption|(?<![a-z])consumed")
 # Seconds since 1970 have nine digits from 1973 on; 20260131 is a date.
 _SECONDS = re.compile(r"[0-9]{9,11}")
+# A longer file is read in parts, where these can be found (csv_part.py).
+_LESS = "sort its rows by time, or leave years or zones out"
 _YES = frozenset({"true", "1", "yes"})
 _MOST_BAD = 0.5
 # The least that any technology stands for over its life cycle: hydropower's (IPCC AR5, WG3,
@@ -71,16 +79,17 @@ def file_reader(file: str) -> Get:
             if not stat.S_ISREG(found.st_mode):  # a named pipe would be waited for
                 raise OSError("it is no file")
             etag = f"{found.st_ino}-{found.st_size}-{found.st_mtime_ns}"
-            if headers.get("if-none-match") == etag:
+            if etag in headers.get("if-none-match", "").split(", "):
                 return Reply(304, {"etag": etag}, b"")
             with path.open("rb") as opened:
                 body = opened.read(MOST_BYTES + 1)
         except OSError as error:
             why = error.strerror or str(error) or type(error).__name__
         if why is not None:
-            raise _problem(f"{path.name} cannot be read ({why})")
+            name = path.absolute().name or str(path)  # "." has none, and "/" has none at all
+            raise _problem(f"{name} cannot be read ({why})")
         if len(body) > MOST_BYTES:
-            raise _problem(f"{path.name} is larger than {MOST_BYTES >> 20} MiB: leave years out")
+            raise _problem(f"{path.name} is larger than {MOST_BYTES >> 20} MiB: {_LESS}")
         return Reply(200, {"x-name": path.name, "etag": etag}, body)
 
     return get
@@ -105,24 +114,26 @@ class CsvTrace:
     secrets = ()
 
     def __init__(self) -> None:
-        # What was read last, of which region, and which file that was.
-        self._read: tuple[str, str, Signal] | None = None
+        # What was read last, by region and by which file, or part of one, that was: the values
+        # around now, and those of a plan.
+        self._read: dict[tuple[str, str], Signal] = {}
 
     def region(self, zone: str) -> str:
         """The zone as it stands in the file."""
         return zone
 
     def fetch(self, query: Query, get: Get) -> Signal:
-        """All of the file, which is read anew where it has changed. Raises ProviderError."""
-        known = self._read
-        if known is not None and known[0] == query.region:
-            reply = get("", {"if-none-match": known[1]})
-            if reply.status == 304:
-                return replace(known[2], fetched=query.now)
-        else:
-            reply = get("", {})
+        """All of the file, or of a large one the part for that time and as much before it as is
+        read of one. It is read anew where it has changed. Raises ProviderError."""
+        days = f"{query.start:%Y-%m-%d}/{query.end + timedelta(days=1):%Y-%m-%d}"
+        known = {etag: signal for (of, etag), signal in self._read.items() if of == query.region}
+        reply = get(days, {"if-none-match": ", ".join(known)} if known else {})
+        etag = reply.headers.get("etag", "")
+        if reply.status == 304:
+            return replace(known[etag], fetched=query.now)
         found = self._signal(query, reply)
-        self._read = query.region, reply.headers.get("etag", ""), found
+        before = dict([*self._read.items()][1 - _KEPT :])
+        self._read = {**before, (query.region, etag): found}
         return found
 
     def _signal(self, query: Query, reply: Reply) -> Signal:
@@ -170,7 +181,7 @@ class _Table:
         self._rows = csv.reader(chain([first], lines), delimiter=self._delimiter)
         names = [cell.strip() for cell in self._next() or []]
         self._names = [name.casefold() for name in names]
-        self._time = self._column(_TIME, "times", "time (UTC)")
+        self._time = self._column(_TIME, "times", "it 'time (UTC)'")
         self._value = self._value_column()
         said = self._said = self._names[self._value]
         self.is_electricity_maps = "zone id" in self._names and "gco₂eq/kwh" in said
@@ -243,7 +254,9 @@ class _Table:
         said = []
         if self._taken:
             said.append(f"taken as {self._taken}: its column does not say")
-        if sum(values) < _LEAST_G_PER_KWH * len(values) and not _DIRECT.search(self._said):
+        if not any(values) and not _DIRECT.search(self._said):
+            said.append("all its figures are 0, which are of no grid")
+        elif sum(values) < _LEAST_G_PER_KWH * len(values) and not _DIRECT.search(self._said):
             span = f"{min(values):.2g} to {max(values):.2g}"
             said.append(f"figures of {span} g/kWh are of no grid: are they kg/kWh?")
         if bad:
@@ -255,8 +268,9 @@ class _Table:
     def _next(self) -> list[str] | None:
         found = self._told(lambda: next(self._rows, None))
         if self._rows.line_num > 1 + MOST_INTERVALS:
+            # A colon is what "since 19:24 UTC" is put before (known.py).
             raise _problem(
-                f"{self.name} holds more than {MOST_INTERVALS} rows: leave years or zones out"
+                f"{self.name} holds too many rows: {MOST_INTERVALS} are read at once; {_LESS}"
             )
         return found
 
@@ -267,19 +281,17 @@ class _Table:
         except csv.Error:
             problem = f"{self.name} is no CSV (line {self._rows.line_num})"
         except UnicodeDecodeError:
-            problem = f"{self.name} is no UTF-8 text"
+            problem = f"{self.name} is no UTF-8 text: save it as CSV in UTF-8"
         raise _problem(problem)
 
-    def _column(self, pattern: re.Pattern[str], what: str, example: str) -> int:
+    def _column(self, pattern: re.Pattern[str], what: str, name: str) -> int:
         for number, name in enumerate(self._names):
             if pattern.search(name):
                 return number
-        raise self._lacks(what, example)
+        raise self._lacks(what, name)
 
-    def _lacks(self, what: str, example: str) -> ProviderError:
-        return _problem(
-            f"{self.name} has no column of {what}: name one {example!r} in its first line"
-        )
+    def _lacks(self, what: str, name: str) -> ProviderError:
+        return _problem(f"{self.name} has no column of {what}: name {name} in its first line")
 
     def _value_column(self) -> int:
         """The column of figures: of several that of the life cycle."""
@@ -289,14 +301,20 @@ class _Table:
             if number != self._time and _VALUE.search(name) and not _NO_VALUE.search(name)
         ]
         if not found:
-            raise self._lacks("figures in g/kWh", "g_per_kwh")
+            # Whoever were told to name such a column g/kWh would plan by wrong figures.
+            other = next(
+                (n for n in self._names if _OTHER_SHARE.search(n) and not _NO_VALUE.search(n)), None
+            )
+            if other is not None:
+                raise _other(self.name, other)
+            raise self._lacks("figures in g/kWh", "the one that is so 'g_per_kwh'")
         preferred = [n for n in found if _LIFE_CYCLE.search(self._names[n])]
         chosen = (preferred or found)[0]
         if len(found) > 1 and len(preferred) != 1:
             raise _problem(f"{self.name} has {len(found)} columns of figures: leave one")
         said = self._names[chosen]
         if _OTHER_UNIT.search(said):
-            raise _problem(f"{self.name}: {said!r:.60} is not in g/kWh: convert it")
+            raise _other(self.name, said)
         if "moer" in said and not _G_PER_KWH.search(said):
             raise _problem(
                 f"{self.name}: {said!r:.60} does not say its unit (WattTime's is lb/MWh): write "
@@ -349,6 +367,10 @@ def _counted(bad: Counter[str]) -> str:
 
 def _cell(row: Sequence[str], number: int | None) -> str:
     return row[number].strip() if number is not None and number < len(row) else ""
+
+
+def _other(file: str, column: str) -> ProviderError:
+    return _problem(f"{file}: {column!r:.60} is not in g/kWh: convert it")
 
 
 def _problem(what: str, kind: str = "garbage") -> ProviderError:

@@ -71,7 +71,7 @@ def read(arguments: argparse.Namespace, now: datetime) -> Options:
     """The options as they were given at `now` (with a time zone). Raises WrongUse."""
     hours = None if arguments.hours is None else _hours(arguments.hours)
     begin = now if arguments.start is None else _moment(arguments.start, now)
-    within_s = parse_duration(arguments.within)
+    within_s = _duration("--within", arguments.within)
     if within_s > LONGEST_S:
         raise WrongUse(f"--within {arguments.within}: plans are for a year at most")
     trace = None if arguments.trace is None else Path(arguments.trace).expanduser()
@@ -88,7 +88,7 @@ def read(arguments: argparse.Namespace, now: datetime) -> Options:
         kwh=None if arguments.kwh is None else _kwh(arguments.kwh),
         begin=_next_slot(begin),
         within_s=within_s,
-        checkpoint_s=parse_duration(arguments.checkpoint, "s"),
+        checkpoint_s=_duration("--checkpoint", arguments.checkpoint, "s"),
         cloud=checked_cloud(arguments.cloud),
         trace=trace,
         begins_later=arguments.start is not None,
@@ -96,8 +96,16 @@ def read(arguments: argparse.Namespace, now: datetime) -> Options:
     )
 
 
+def _duration(option: str, text: str, bare: str = "h") -> float:
+    """A duration in s, a `bare` number in that unit. Raises WrongUse, which names the option."""
+    try:
+        return parse_duration(text, bare)
+    except WrongUse as error:
+        raise WrongUse(f"{option} {error}") from None
+
+
 def _hours(text: str) -> float:
-    seconds = parse_duration(text)
+    seconds = _duration("--hours", text)
     if seconds <= 0:
         raise WrongUse(f"--hours {text}: a job takes some time; write such as --hours 6")
     if seconds > LONGEST_S:
@@ -122,10 +130,10 @@ def _moment(text: str, now: datetime) -> datetime:
     if clock := _CLOCK.fullmatch(text.strip()):
         hour, minute = map(int, clock.groups())
         naive = local.replace(tzinfo=None, hour=hour, minute=minute, second=0, microsecond=0)
-        found = naive.astimezone()
-        return found if found >= now else (naive + timedelta(days=1)).astimezone()
+        found = _utc(naive)
+        return found if found >= now else _utc(naive + timedelta(days=1))
     try:
-        found = datetime.fromisoformat(text.strip()).astimezone(UTC)
+        found = _utc(datetime.fromisoformat(text.strip()))
         if found.year >= FIRST_YEAR and (found - now).total_seconds() <= LONGEST_S:
             return found
         raise WrongUse(
@@ -136,6 +144,14 @@ def _moment(text: str, now: datetime) -> datetime:
         raise WrongUse(
             f"--start {text!r:.40} is no time: write 18:00, or 2026-11-24T08:00"
         ) from None
+
+
+def _utc(moment: datetime) -> datetime:
+    """The same moment in UTC; local where it has no zone. In the hour that summer time skips, by
+    the clock before it, so that it is later (PEP 495); `astimezone` would make it earlier."""
+    if moment.tzinfo is not None:
+        return moment.astimezone(UTC)
+    return datetime.fromtimestamp(moment.timestamp(), UTC)
 
 
 def _next_slot(moment: datetime) -> datetime:

@@ -6,13 +6,13 @@ Each costs no more than its own lines where it fails: the part that can be answe
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ..errors import EnergyError
+from ..errors import EnergyError, StoreError
 from ..plan import regions
 from ..plan.document import Parts
 from ..plan.nouns import Job
@@ -23,10 +23,14 @@ from .gathered import Gathered
 from .plan_options import Options
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..factors import Factors
     from ..model import Record
     from ..plan.idling import Paused
+    from ..plan.nouns import Outlook
     from ..plan.shapes import PlanJson
+    from ..shift import Shift
 
 # A checkpoint within the hour hardly moves a plan whose figures are by the hour, mostly.
 LONG_CHECKPOINT_S = 3600.0
@@ -106,13 +110,27 @@ def when(
         # What was asked for here alone a call in a cell does not know: a file it can be told of.
         can_type, first = not options.begins_later, None
         if options.trace is not None:
-            file = json.dumps(str(options.trace.absolute()), ensure_ascii=False)
-            first = (
-                f'type %config Energy.csv_trace = {file} and %config Energy.provider = "csv_trace" '
-                "(of a script, set JUPYTER_ENERGY_CSV_TRACE and JUPYTER_ENERGY_PROVIDER)"
-            )
+            first = _setup(options.trace, outlook, outlooks.own_zone(factors, context.settings))
         how = (parts.now_g, can_type, powers, first)
         parts.items += timing.items(job, outlook, parts.start, parts.pause, *how)
+
+
+def _setup(trace: Path, outlook: Outlook, own_zone: str | None) -> str:
+    """The lines that make a file the provider, which takes rows of the user's own zone alone, or of
+    the one that they name."""
+    lines = [
+        f"%config Energy.csv_trace = {_typed(str(trace.absolute()))}",
+        '%config Energy.provider = "csv_trace"',
+    ]
+    if own_zone is not None and outlook.zone.casefold() != own_zone.casefold():
+        lines.append(f"%config Energy.provider_zone = {_typed(outlook.zone)}")
+    return "\n".join(lines)
+
+
+def _typed(text: str) -> str:
+    """A text as it can be typed in Python and shown as it is, on one line."""
+    plain = json.dumps(text, ensure_ascii=False)
+    return plain if plain.isprintable() else ascii(text)
 
 
 def became(
@@ -127,8 +145,30 @@ def became(
 
         file = kept_plans.file_of(context.settings.store_path())
         signal = factors.ahead()[0] if file.exists() else None
-        shifts = (record.shift for record in found.records if record.shift is not None)
+        shifts = _outcomes(found.records, notebook, factors, context)
         parts.kept = kept_plans.tell(file, notebook, signal, shifts, made)
+
+
+def _outcomes(
+    records: Sequence[Record], notebook: str, factors: Factors, context: Context
+) -> list[Shift]:
+    """What became of the runs that were shifted; what was not known at their end is looked up, and
+    kept where it is known now."""
+    from .. import later
+    from ..store import Store
+
+    later.ask(records, factors)
+    if any(later.with_outcome(record, factors) != record for record in records):
+        store = Store(context.settings.store_path())
+        try:
+            if context.in_notebook:
+                context.monitor().flush()  # what waits in memory has no row yet
+            store.restate(notebook, lambda record: later.with_outcome(record, factors))
+        except StoreError as error:
+            context.tell(f"what earlier runs saved is known now, but cannot be kept: {error}")
+        finally:
+            store.close()
+    return [later.told_again(r.shift, factors) for r in records if r.shift is not None]
 
 
 def keep(plan: PlanJson, parts: Parts, context: Context) -> None:

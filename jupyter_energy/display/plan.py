@@ -21,7 +21,7 @@ _MOST_RUNS = 4
 # The columns of words, and the one of them that gives way where there is no room.
 _WORDS, _NAME, _PUE, _GAP = (1, 2, 6), 2, 4, "  "
 _PUE_SAID = "PUE: what the building draws for each kWh of its computers"
-_QUANTITY = re.compile(r"(?<=[0-9]) (?=(?:%|[a-zA-Zµ]{1,3}\b))")
+_QUANTITY = re.compile(r"(?<=[0-9]) (?=(?:%|[a-zA-Zµ]{1,3}\b))|(?<=≈) (?=[0-9])")
 
 
 def text(plan: PlanJson, command: str = words.COMMAND, zone: tzinfo | None = None) -> str:
@@ -110,18 +110,23 @@ def _advice(plan: PlanJson, zone: tzinfo | None, is_short: bool) -> list[str]:
 def _item(
     number: int, item: ItemJson, plan: PlanJson, zone: tzinfo | None, is_short: bool
 ) -> list[str]:
-    saves = f"saves {said.share(item['saved_fraction'])} {said.of_what(item)}"
+    saves = f"saves {said.share(item['saved_fraction'])}"
     more = []
     if item["saved_g"] is not None:
         more.append(f"CO2e {said.grams(item['saved_g'])}")
     if item["saved_j"] is not None:
         more.append(units.estimated(words.range_of(item["saved_j"])))
+    saves += f", or {' and '.join(more)}," if more else ""
+    saves += f" {said.of_what(item)}"
     if by := said.by_what(item, plan):
-        more.append(by)
-    saves += f" ({'; '.join(more)})" if more else ""
+        saves += f" ({by})"
     lines = _wrapped(f" {number}. {said.change(item, plan, zone)}: {saves}.", " " * 4)
     if is_short:
         return lines
+    above, setup = said.setup(item)
+    if setup:
+        lines += _wrapped(f"    {above}", " " * 10)
+        lines += [f"      {line}" for line in setup]  # broken lines could not be typed
     if item["command"]:
         lines += _wrapped(f"    type: {clean(item['command'], _LIMIT)}", " " * 10)
     cost = clean(item["cost"], _LIMIT).rstrip(".")

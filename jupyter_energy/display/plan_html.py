@@ -25,6 +25,7 @@ _MOST_ROWS = 1000
 _MOST_RUNS = 4
 _PREDICTED = "predicted: the truth is expected within the range"
 _CODE = "font-family:var(--jp-code-font-family, monospace);font-size:12px"
+_TYPED = f"{_CODE};white-space:pre-wrap"  # a path may have two spaces in a row
 _ITEM = "margin:6px 0"
 _WIDE = "overflow-x:auto"
 _SPANS = "left;min-width:13em"
@@ -74,17 +75,22 @@ def _advice(plan: PlanJson, zone: tzinfo | None) -> Iterator[str]:
 
 
 def _item(number: int, item: ItemJson, plan: PlanJson, zone: tzinfo | None) -> str:
-    saves = f"{_predicted(said.share(item['saved_fraction']))} {said.of_what(item)}"
+    saves = _predicted(said.share(item["saved_fraction"]))
     more = []
     if item["saved_g"] is not None:
         more.append(f"CO2e {_predicted(said.grams(item['saved_g']))}")
     if item["saved_j"] is not None:
         energy = units.estimated(words.range_of(item["saved_j"]))
         more.append(_predicted(energy))
+    saves += f", or {' and '.join(more)}," if more else ""
+    saves += f" {said.of_what(item)}"
     if by := said.by_what(item, plan):
-        more.append(markup.text(by))
-    saves += f" ({'; '.join(more)})" if more else ""
+        saves += f" ({markup.text(by)})"
     lines = [f"{number}. <b>{markup.text(said.change(item, plan, zone))}</b>: saves {saves}."]
+    above, setup = said.setup(item)
+    if setup:
+        lines.append(markup.text(above))
+        lines += [markup.span(line, _TYPED) for line in setup]
     if item["command"]:
         lines.append(f"type: {markup.span(clean(item['command'], _LIMIT), _CODE)}")
     cost, confidence = clean(item["cost"], _LIMIT).rstrip("."), clean(item["confidence"], 12)
@@ -138,7 +144,7 @@ def _when(plan: PlanJson, command: str, zone: tzinfo | None) -> Iterator[str]:
             rows.append((said.pauses(pause["pauses"]), told, pause["carbon_g"], saves))
         else:
             rows.append(("pausing", f"{until}: no gain over running through", now, ""))
-    yield _table([_titles(("when", "", "CO2e", "saves")), *(_way(*row) for row in rows)])
+    yield _table([_titles(("when", "", said.EMITS, "saves")), *(_way(*row) for row in rows)])
     yield markup.faint(in_text.reach(plan, zone))
 
 

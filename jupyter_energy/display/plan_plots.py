@@ -174,10 +174,8 @@ def _savings(space: Any, changes: Sequence[tuple[str, RangeJson]], has_idle: boo
     axes.set_xlim(low, low + (high - low) * 1.42 or 1)
     axes.set_xticks([at for at in axes.get_xticks() if low <= at <= 100])
     # An idle kernel's saving is of no run (plan_words.of_what).
-    of = "job\n(idle: to this notebook)" if has_idle else "job"
-    axes.set_xlabel(
-        f"% of the CO2e attributed to this {of}; they do not add up", color=_INK, fontsize=_TEXT
-    )
+    of = words.OF_THIS_RUN + ("\n(idle: to this notebook)" if has_idle else "")
+    axes.set_xlabel(f"% {of}; they do not add up", color=_INK, fontsize=_TEXT)
     _title(axes, "What each change would save")
 
 

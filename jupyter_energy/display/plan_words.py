@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, tzinfo
 
 from .. import units
 from ..json_shapes import RangeJson
-from ..plain_text import clean
+from ..plain_text import clean, printable
 from ..plan import LEAST_SAVING
 from ..plan.document import file_and_notes
 from ..plan.shapes import BasisJson, ItemJson, PlanJson, RankingJson, RegionJson
@@ -19,6 +19,8 @@ BEST_SHOWN = 5
 BEST_OF_OTHERS = 3  # of each ranking but the first
 CHANGE_LIMIT = 400  # with an example, and why the place is assumed
 TEXT_LIMIT = 300  # of a sentence that other parts wrote, names of files and zones in it
+# What is cut cannot be typed: a path may take 4096 bytes, and each ten characters to write down.
+TYPED_LIMIT = 50_000
 NAME_LIMIT = 40
 ZONE_LIMIT = 28  # no cloud's region is longer, and what is cut cannot be typed
 
@@ -29,8 +31,10 @@ _NOT_ITS_OWN = re.compile("over all sites|design value")
 _AT_ONCE = timedelta(minutes=10)
 NO_GAIN = "No gain: of what could be looked at, nothing would save 2 % or more."
 EACH_ALONE = "Each is against running it as it was, alone: savings do not add up."
-OF_THIS_RUN = "of the emissions attributed to this run"
-OF_ALL = "of the emissions attributed to this notebook, the time between its cells included"
+_SETTING = re.compile(r"^%config Energy\.([a-z_]{1,40}) =", re.MULTILINE)
+OF_THIS_RUN = "of what is attributed to this run"
+OF_ALL = "of what is attributed to this notebook, the time between its cells included"
+EMITS = "emits CO2e"
 
 
 def local(moment: str, zone: tzinfo | None = None) -> datetime:
@@ -119,6 +123,15 @@ def grams(value: RangeJson) -> str:
     return units.estimated(words.range_of(value), units.MASS_G)
 
 
+def setup(item: ItemJson) -> tuple[str, list[str]]:
+    """What is said above the lines to type before a piece of advice's command, and these lines,
+    whole, with all their spaces; none where there are none."""
+    found = printable(item["setup"] or "", TYPED_LIMIT)
+    names = [f"JUPYTER_ENERGY_{name.upper()}" for name in _SETTING.findall(found)]
+    of_script = f" (for a script, set {', '.join(names)})" if names else ""
+    return f"type first{of_script}:", found.split("\n") if found else []
+
+
 def of_what(item: ItemJson) -> str:
     """What a saving is a share of: an idle kernel's is of no run."""
     return OF_ALL if item["what"] == "idle" else OF_THIS_RUN
@@ -159,9 +172,10 @@ def sources(item: ItemJson, plan: PlanJson) -> str:
 
 
 def saved(share_saved: RangeJson, carbon: RangeJson | None) -> str:
-    """What a start or pauses save, and what is left: "saves ≈ 27 % (21–32 %), CO2e ≈ 430 g …"."""
-    gives = "" if carbon is None else f", CO2e {grams(carbon)}"
-    return f"saves {share(share_saved)}{gives}"
+    """What a start or pauses save, and what is left: "saves ≈ 27 % (21–32 %), then emits CO2e
+    ≈ 430 g …"."""
+    left = "" if carbon is None else f", then {EMITS} {grams(carbon)}"
+    return f"saves {share(share_saved)}{left}"
 
 
 def is_gain(saved_fraction: float) -> bool:

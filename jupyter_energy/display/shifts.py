@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from .. import units
 from ..json_shapes import ShiftJson, StretchJson
 from ..plain_text import NAME_LIMIT, clean
+from ..shift import STOPPED
 from ..uncertainty import Range, sum_of_ranges
 
 _NOTE_LIMIT = 160
@@ -66,10 +67,8 @@ def _waits(shift: ShiftJson) -> str:
     if drawn is None:
         return "what the machine drew while it waited is not known"
     of = "" if grams is None else f" ({units.estimated(Range(**grams), units.MASS_G)} CO2e)"
-    return (
-        f"while it waited the machine drew {units.estimated(drawn)}{of}, not counted: start the "
-        "machine later to save that too"
-    )
+    later = ": start the machine later to save that too" if shift["note"] != STOPPED else ""
+    return f"while it waited the machine drew {units.estimated(drawn)}{of}, not counted{later}"
 
 
 def _drawn(stretches: Sequence[StretchJson]) -> Range | None:

@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 
 from ..plan.nouns import SLOT_S, Outlook
 from ..plan.pausing import ASSUMED_IDLE, LEAST_RESUME_S, Powers, assumed
+from ..reckoning import Promise
+from ..shift import Kind, Segment
 from ..signals import raise_if_users
 from ..units import percent
 from .asked import Extend
@@ -16,7 +18,6 @@ from .meter import Meter
 from .outlooking import Outlooks
 from .pace import Pace
 from .planning import SLOT, Plan, pauses
-from .reckoning import Kind, Promise, Segment
 from .surroundings import Surroundings
 from .telling import TO_STOP, by, until
 

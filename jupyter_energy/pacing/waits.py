@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..plan.held import wait_words
 from ..plan.nouns import Outlook
 from ..plan.pausing import Powers
+from ..reckoning import Promise
 from ..signals import raise_if_users
 from ..units import duration, percent
 from .asked import hours_of, wait_of
@@ -19,7 +20,6 @@ from .known import powers
 from .meter import Meter, NoMeter, WindowMeter
 from .outlooking import Outlooks
 from .planning import SLOT, Start, start
-from .reckoning import Promise
 from .surroundings import Surroundings, here
 from .telling import TO_STOP, by, until
 from .together import together

@@ -158,11 +158,14 @@ class SlotsJson(TypedDict):
 
 class ItemJson(TypedDict):
     """One piece of advice. `change` says what to do, `command` is what to type, null where there is
-    nothing to. `cost` is what it takes in time or otherwise, `evidence` whose finding it rests on.
+    nothing to, and `setup` the lines to type before it, null where there are none (in a script,
+    variables of the environment take their place). `cost` is what it takes in time or otherwise,
+    `evidence` whose finding it rests on.
     """
 
     what: Change
     change: str
+    setup: str | None
     command: str | None
     saved_fraction: RangeJson
     saved_g: RangeJson | None
