@@ -180,7 +180,7 @@ def _try(context: Context, sensor: Sensor) -> tuple[str, str, str | None]:
         return "failed", str(error), error.remedy
     if sensor.spread is not None:
         low, high = sensor.spread
-        times = f"{low:.2g} to {high:.2g} times the figure shown"
+        times = f"{low:.3g} to {high:.3g} times the figure shown"
         return "estimated", f"{sensor.source}, {times}; used where no sensor measures it", None
     gain = f"±{sensor.accuracy.gain:.0%} ({sensor.accuracy.source})"
     works = "; ".join((f"{sensor.source}, {sensor.provenance}, {gain}", *_times(sensor)))
