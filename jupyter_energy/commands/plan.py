@@ -46,7 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
-    """Show the plan; 0. Raises WrongUse where there is no job and what is given makes none."""
+    """Show the plan; 0, or 1 where nothing could be told over the trace that was given.
+
+    Raises WrongUse where there is no job and what is given makes none.
+    """
     from .plot import target_of
 
     made = datetime.now(UTC)
@@ -81,9 +84,9 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         context.out(json.dumps(plan, indent=2, allow_nan=False))
     else:
         _show(plan, context, picture=not (arguments.no_figure or target))
-    if target is not None:
-        return _written(plan, context, target, arguments.json)
-    return 0
+    status = 0 if target is None else _written(plan, context, target, arguments.json)
+    # Its notes say why; a script that goes by the status must not take it for an answer.
+    return 1 if options.trace is not None and parts.outlook is None else status
 
 
 # -- the job -----------------------------------------------------------------------------------

@@ -14,10 +14,14 @@ from . import plan_words as said
 _MOST_NOTES = 12
 # Less CO2e than this is not worth a change: no equivalent is shown of it either (carbon.md 5.5).
 SMALL_G = 1.0
+_NO_GRID = "of no grid"  # how carbon/csv_trace.py says that a file's unit may be another one
 
 
 def first(plan: PlanJson, command: str) -> Iterator[str]:
-    """What stands before all advice: that the place is not known, or the job too small."""
+    """What stands before all advice: that the figures are doubtful, the place not known, or the
+    job too small."""
+    for note in _doubts(plan):
+        yield f"First check {note} Until then all grams by it are doubtful."
     here = plan["here"]
     if here is not None and here["assumed"]:
         how, zone = clean(here["how"], 120), clean(here["zone"], said.ZONE_LIMIT)
@@ -40,6 +44,14 @@ def first(plan: PlanJson, command: str) -> Iterator[str]:
         if job is not None and job["duration_s"] is not None:
             more = " --hours 6 plans a longer one at its power."
         yield f"This job is too small for any change to matter: its whole CO2e is {told}.{more}"
+
+
+def _doubts(plan: PlanJson) -> list[str]:
+    """What makes all figures over the outlook doubtful, which is no note among others."""
+    if plan["basis"]["kind"] == "none":
+        return []
+    found = (clean(n, said.CHANGE_LIMIT) for n in plan["basis"]["notes"] if _NO_GRID in n)
+    return [note if note.endswith("?") else f"{note}." for note in found]
 
 
 def is_small(plan: PlanJson) -> bool:
@@ -74,7 +86,7 @@ def notes(plan: PlanJson) -> list[str]:
     """What must be known to read a plan, each once, the first twelve."""
     found = list(plan["notes"])
     if plan["basis"]["kind"] != "none":
-        found += plan["basis"]["notes"]
+        found += (note for note in plan["basis"]["notes"] if _NO_GRID not in note)
     rankings = [] if is_small(plan) else said.rankings(plan)
     guessed = plan["here"] is not None and plan["here"]["assumed"]  # which is told before all else
     for ranking in rankings:
