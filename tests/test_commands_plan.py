@@ -434,6 +434,45 @@ def test_what_was_estimated_between_cells_is_told_as_that_and_has_its_bounds(
     assert saved["high"] - saved["mid"] == pytest.approx(0.9 * least, abs=1e-4)
 
 
+def a_gap(run: Record, **watts: Uncertain | Range) -> Idle:
+    """An hour between cells in which devices drew so many W."""
+    domains = (replace(d, energy=watts[d.domain.name].scaled(3600)) for d in run.domains)
+    idle = replace(run.measurement, duration_s=3600.0, domains=tuple(domains))
+    return Idle("i", run.notebook_id, run.session_id, run.host, idle)
+
+
+def test_a_pause_of_a_job_that_is_given_draws_the_watts_that_were_measured_between_cells(
+    person: Person,
+) -> None:
+    run = a_run("a", 0.1, 2.0)  # 50 W, of which the cells' own pauses draw 80 %
+    person.measured(run, idles=[a_gap(run, gpu=Uncertain(40.0, 0.0, 0.0))])
+    trace = person.trace(100, 900, *[100.0, 900.0] * 20)
+    how = (person.path, "--trace", trace, "--start", "2026-03-01T00:00Z")
+    assert person.plans(*how)["pause_resume"]["idle_fraction"] == pytest.approx(0.8)
+    for given in (("--hours", "4", "--kwh", "2"), ("--kwh", "1")):  # 500 W
+        found = person.plans(*how, *given)["pause_resume"]
+        assert found["idle_fraction"] == pytest.approx(40 / 500)
+        assert found["idle_measured"]
+
+
+def test_a_notebook_of_estimates_does_not_change_what_is_assumed_of_a_job_that_is_given(
+    person: Person,
+) -> None:
+    """Found by a newcomer: memory drew 64 % of their cells' few W, and so of their 333 W."""
+    drawn = {"package": Range(3.5e3, 11.5e3, 37e3), "dram": Range(6e3, 20.5e3, 65e3)}  # 1.6, 2.9 W
+    run = a_record("a", cell_id="a", energies=drawn, duration_s=7200.0)
+    trace = person.trace(100, 900, *[100.0, 900.0] * 20)
+    how = ("--trace", trace, "--start", "2026-03-01T00:00Z", "--hours", "30", "--kwh", "20")
+    alone = person.plans(*how)["pause_resume"]
+    between = {"package": Range(0.0, 0.1, 1.0), "dram": Range(0.9, 2.9, 9.0)}
+    for idles in ((), (a_gap(run, **between),)):
+        person.measured(run, idles=idles)
+        found = person.plans(person.path, *how)["pause_resume"]
+        assert found["idle_fraction"] == pytest.approx(0.3 + 0.7 * 2.9 / 667, abs=1e-4)
+        assert not found["idle_measured"] and not found["idle_estimated"]
+        assert found["saved_fraction"] == pytest.approx(alone["saved_fraction"], abs=0.01)
+
+
 def test_a_checkpoint_costs_its_time_at_the_mean_power_and_a_minute_at_least(
     person: Person,
 ) -> None:
