@@ -23,7 +23,7 @@ from strategies import a_record, in_zone
 from jupyter_energy import kept_plans
 from jupyter_energy.commands import dispatch
 from jupyter_energy.commands.shell_context import ShellContext
-from jupyter_energy.errors import NoSuchNotebook, WrongUse
+from jupyter_energy.errors import NoSuchNotebook, UnknownZone, WrongUse
 from jupyter_energy.identity import from_file
 from jupyter_energy.model import Idle, Record
 from jupyter_energy.plan.idling import paused
@@ -92,6 +92,7 @@ def person(
         "JUPYTER_ENERGY_ZONE": "aws:us-east-1",
         "XDG_CONFIG_HOME": str(tmp_path / "config"),
         "TZ": "UTC",
+        "COLUMNS": "100",
     }.items():
         monkeypatch.setenv(name, value)
     time.tzset()
@@ -177,6 +178,9 @@ def test_kwh_alone_rank_places_and_ask_for_the_hours(person: Person) -> None:
     assert plan["flexible_start"] is plan["pause_resume"] is plan["slots"] is None
     assert "--hours 6" in plan["basis"]["notes"][0]
     assert "2.00 kWh as given" in person.says("--kwh", "2")
+    assert person.says("--kwh", "2", "--hours", "1").startswith(
+        "Plan for a job as given: 1 h 00 min, 2.00 kWh\n"
+    )
     assert "measured" not in person.says("--kwh", "2").splitlines()[0]
 
 
@@ -316,7 +320,8 @@ def test_a_job_of_next_to_nothing_is_told_so_in_few_lines(person: Person) -> Non
     told = person.says(person.path)
     assert "too small for any change to matter: its whole CO2e is ≈ 96 µg." in told
     assert "--hours 6 plans a longer one at its power" in " ".join(told.split())
-    assert len(told.splitlines()) < 15
+    assert len(told.splitlines()) < 8
+    assert not (person.folder / "store" / "plans.json").exists()  # nothing was promised
     assert "too small" not in person.says(person.path, "--hours", "600")
 
 
@@ -334,6 +339,41 @@ def test_advice_over_a_file_says_how_the_calls_find_it(person: Person) -> None:
     later = ("--start", f"{hour + 2 * HOUR:%Y-%m-%dT%H:%MZ}")
     (start,) = (item for item in person.plans(*how, *later)["advice"] if item["what"] == "start")
     assert "to have it done" not in start["cost"]
+
+
+def test_times_are_told_in_the_zone_of_the_start_that_is_asked_for(person: Person) -> None:
+    trace = person.trace(*[300.0] * 6, *[100.0] * 40)
+    how = ("--hours", "1", "--kwh", "1", "--trace", trace)
+    told = person.says(*how, "--start", "2026-02-28T17:00-07:00")
+    assert "Start at Sat 28 Feb, 23:00 UTC-07:00:" in told
+    assert "begun at Sat 28 Feb, 17:00 UTC-07:00:" in told
+    told = person.says(*how, "--start", "2026-03-01T00:00+00:00")
+    assert "Start at Sun 1 Mar, 06:00 UTC:" in told  # as this person's clock has it
+
+
+def test_another_place_is_planned_for_without_setting_it(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JUPYTER_ENERGY_PROVIDER_ZONE", "RG10")
+    trace = person.trace(*[300.0] * 6, *[100.0] * 40)
+    person.measured(a_run("a", 2.0, 2.0))
+    how = ("--trace", trace, "--start", "2026-03-01T00:00Z", "--zone", "gcp:europe-west1")
+    plan = person.plans(person.path, *how)
+    assert plan["here"]["zone"] == plan["rankings"][0]["reference"]["zone"] == "gcp:europe-west1"
+    assert plan["here"]["how"] == "set by --zone"
+    assert plan["rankings"][0]["of"] == "regions of Google Cloud"
+    assert not (person.folder / "store" / "plans.json").exists()  # it is a question, no promise
+    assert person.plans(person.path)["here"]["zone"] == "aws:us-east-1"
+    with pytest.raises(UnknownZone, match="no zone 'Frankreich'"):
+        person.says("--hours", "1", "--zone", "Frankreich")
+
+
+def test_sentences_are_no_wider_than_the_window(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    told = person.says("--hours", "1", "--kwh", "1").splitlines()
+    assert max(len(line) for line in told) <= 60
 
 
 def test_a_shorter_wait_leaves_later_starts_out(person: Person) -> None:
@@ -469,7 +509,8 @@ def test_a_notebook_of_estimates_does_not_change_what_is_assumed_of_a_job_that_i
         person.measured(run, idles=idles)
         found = person.plans(person.path, *how)["pause_resume"]
         assert found["idle_fraction"] == pytest.approx(0.3 + 0.7 * 2.9 / 667, abs=1e-4)
-        assert not found["idle_measured"] and not found["idle_estimated"]
+        assert not found["idle_measured"]
+        assert not found["idle_estimated"]
         assert found["saved_fraction"] == pytest.approx(alone["saved_fraction"], abs=0.01)
 
 

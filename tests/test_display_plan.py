@@ -4,6 +4,7 @@ golden text."""
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -65,6 +66,26 @@ def test_no_plan_is_wider_than_a_hundred_or_has_what_a_terminal_obeys(name: str)
     shown = text(PLANS[name], "%energy", BERLIN)
     assert max(map(len, shown.splitlines())) <= 100
     assert all(line.isprintable() for line in shown.split("\n"))
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_a_narrow_window_has_narrow_sentences_with_the_same_words(name: str) -> None:
+    narrow, wide = (text(PLANS[name], "%energy", BERLIN, width) for width in (40, None))
+    told, rest = (
+        [line for line in shown.splitlines() if not re.search(r"\S  +\S", line)]  # no table's row
+        for shown in (narrow, wide)
+    )
+    assert max(map(len, told), default=0) <= 40
+    assert "".join("".join(told).split()) == "".join("".join(rest).split())
+
+
+def test_brackets_stand_in_no_others_where_a_place_is_assumed() -> None:
+    plan = a_plan()
+    yearly = plan["run_now"]["yearly_g"]
+    assert yearly is not None
+    yearly["assumed"], yearly["how"] = True, "assumed: no place is set"
+    line = " ".join(text(plan, "%energy", BERLIN).split()).partition("run here: ")[2]
+    assert line.startswith("CO2e ≈ 1.1 kg (1.1–1.2 kg) by the yearly average: place assumed (")
 
 
 def test_times_are_the_readers_own_with_zone_and_day_where_that_is_another() -> None:

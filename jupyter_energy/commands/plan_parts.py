@@ -23,6 +23,7 @@ from .gathered import Gathered
 from .plan_options import Options
 
 if TYPE_CHECKING:
+    from ..config import Energy
     from ..factors import Factors
     from ..model import Record
     from ..plan.idling import Paused
@@ -71,7 +72,7 @@ def when(
     job: Job,
     options: Options,
     factors: Factors,
-    context: Context,
+    settings: Energy,
     paused: Paused | None = None,
 ) -> None:
     """What is known ahead, and the best start and pauses in it; `paused` is what was drawn between
@@ -83,7 +84,7 @@ def when(
 
         length_s = job.duration_s + options.within_s
         outlook, said = outlooks.find(
-            *(factors, context.settings, options.begin, length_s, options.trace),
+            *(factors, settings, options.begin, length_s, options.trace),
             by_file=outlooks.BY_OPTION,
         )
         parts.outlook, parts.outlook_notes = outlook, said
@@ -145,14 +146,15 @@ def keep(plan: PlanJson, parts: Parts, context: Context) -> None:
 
 
 @contextmanager
-def factors_for(context: Context) -> Iterator[Factors]:
-    """The kernel's factors; in a shell some of our own, which end with the command."""
-    if context.in_notebook:
+def factors_for(context: Context, settings: Energy) -> Iterator[Factors]:
+    """The kernel's factors; in a shell, and of another place, some of our own, which end with the
+    command."""
+    if context.in_notebook and settings is context.settings:
         yield context.monitor().factors
         return
     from ..factors import Factors
 
-    made = Factors(context.settings, context.environ)
+    made = Factors(settings, context.environ)
     try:
         yield made
     finally:

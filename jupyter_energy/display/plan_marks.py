@@ -43,7 +43,11 @@ def alt(plan: PlanJson, zone: tzinfo | None = None) -> str:
             spans = [_span(begin, run_h, zone) for run_h in lane.runs_h]
             said.append(f"{lane.name}: {', '.join(spans)}.")
     for ranking in words.rankings(plan)[:1]:
-        rows = [r for r in words.shown_rows(ranking) if not isinstance(r, int)]
+        rows = [
+            r
+            for r in words.shown_rows(ranking, advised=words.advised(plan))
+            if not isinstance(r, int)
+        ]
         places = "; ".join(f"{words.place_name(r)} {beside(r, ranking)}" for r in rows)
         said.append(f"{clean(ranking['of'], 40)}, cleanest first: {places}.")
     if saves := changes(plan, zone):

@@ -43,7 +43,7 @@ def figure(plan: PlanJson, zone: tzinfo | None = None) -> Figure | None:
         panels.append((height, lambda space: _outlook(space, plan, slots, lanes, zone)))
     rankings = words.rankings(plan)
     if rankings:
-        ranking, rows = rankings[0], words.shown_rows(rankings[0])
+        ranking, rows = rankings[0], words.shown_rows(rankings[0], advised=words.advised(plan))
         panels.append((1.1 + 0.21 * len(rows), lambda space: _regions(space, ranking, rows)))
     changes = marks.changes(plan, zone)
     if changes:

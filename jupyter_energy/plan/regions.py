@@ -198,6 +198,7 @@ def item(found: Sequence[RankingJson], here: CarbonIntensity, cloud: str | None)
         change += f" ({listed}, not {here.g_per_kwh:.0f})"
     if here.assumed:
         change += f" ({here.how})"
+    change += _why_not_the_first(ranking, best)
     if _is_of_regions(ranking):
         cost += _also(ranking, best)
     carbon = reference["carbon_g"]
@@ -221,6 +222,13 @@ def item(found: Sequence[RankingJson], here: CarbonIntensity, cloud: str | None)
         ),
         "confidence": confidence,
     }
+
+
+def _why_not_the_first(ranking: RankingJson, best: RegionJson) -> str:
+    """Why the advice is not the first row of a table that says nothing of who may run there."""
+    if _is_of_regions(ranking) or best is ranking["rows"][0]:
+        return ""
+    return ", as the cleanest in which a cloud has a region"
 
 
 def _by_marginal(here: RegionJson, there: RegionJson) -> Iterator[str]:
