@@ -93,7 +93,7 @@ def plan_figure_bundle(
 
     from . import plan_marks, plan_plots, plots
 
-    drawn = plan_plots.figure(plan, zone)
+    drawn = plan_plots.figure(plan, zone, plan_plots.ON_PAGE)
     if drawn is None:
         return None
     alt = plan_marks.alt(plan, zone)

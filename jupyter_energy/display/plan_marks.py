@@ -13,7 +13,7 @@ from ..plan.shapes import PlanJson, RankingJson, RegionJson, SlotsJson
 from . import plan_words as words
 
 # Okabe and Ito's palette, which colour-blind people can tell apart (jfly.uni-koeln.de/color).
-NOW, START, PAUSE = "#555555", "#0072B2", "#009E73"
+NOW, START, PAUSE = "#757575", "#0072B2", "#009E73"
 _MOST_TICKS, MOST_CHANGES = 10, 8
 _TICK_HOURS = (1, 2, 3, 6, 12, 24, 48, 96, 168, 336, 672, 1344, 2688, 5376)
 _QUARTER = timedelta(minutes=15)  # every time zone's hours begin on one
