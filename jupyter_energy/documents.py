@@ -28,7 +28,7 @@ from .model import (
     Span,
 )
 from .repeats import Repeats
-from .shift import Shift, Stretch
+from .shift import Awaited, Segment, Shift, Stretch
 from .uncertainty import Range, Uncertain
 
 NOT_A_NUMBER = "the sensor gave no finite number"
@@ -67,8 +67,9 @@ def record_to_document(record: Record) -> dict[str, object]:
     if kept.baseline is not None:
         taken = utc_text(kept.baseline.taken)
         document["baseline"] = {**_fields_of(kept.baseline), "taken": taken}
-    if kept.shift is not None:
-        document["shift"] = _shift_fields(kept.shift)
+    for name in ("shift", "shift_said"):
+        shift = getattr(kept, name)
+        document[name] = None if shift is None else _shift_fields(shift)
     return document | _measurement_fields(kept.measurement)
 
 
@@ -127,6 +128,7 @@ def record_from_document(document: Mapping[str, Any]) -> Record:
         "repeats": _repeats(document.get("repeats")),
         "baseline": baseline,
         "shift": _shift(document.get("shift")),
+        "shift_said": _shift(document.get("shift_said")),
         "measurement": _measurement(document),
     }
     return _made(Record, {**document, **rest})
@@ -168,35 +170,56 @@ _SHIFT_GRAMS = ("carbon_g", "at_once_g", "waits_g")
 _SHIFT_STRETCHES = ("runs", "pauses", "waits")
 
 
-def _shift_fields(shift: Shift) -> dict[str, Any]:
-    def stretch(one: Stretch) -> dict[str, Any]:
-        energy_j = None if one.energy_j is None else _fields_of(one.energy_j)
-        return {"start": utc_text(one.start), "end": utc_text(one.end), "energy_j": energy_j}
+def _stretch_fields(one: Stretch) -> dict[str, Any]:
+    energy_j = None if one.energy_j is None else _fields_of(one.energy_j)
+    return {"start": utc_text(one.start), "end": utc_text(one.end), "energy_j": energy_j}
 
+
+def _shift_fields(shift: Shift) -> dict[str, Any]:
+    def segment(one: Segment) -> dict[str, Any]:
+        return {**_fields_of(one), "stretch": _stretch_fields(one.stretch)}
+
+    of, awaited = shift.awaited, None
+    if of is not None:
+        awaited = {**_fields_of(of), "segments": [*map(segment, of.segments)]}
     grams = {name: getattr(shift, name) for name in _SHIFT_GRAMS}
     return {
         **_fields_of(shift),
         **{name: None if of is None else _fields_of(of) for name, of in grams.items()},
-        **{name: [*map(stretch, getattr(shift, name))] for name in _SHIFT_STRETCHES},
+        **{name: [*map(_stretch_fields, getattr(shift, name))] for name in _SHIFT_STRETCHES},
         "begun": utc_text(shift.begun),
+        "awaited": awaited,
     }
+
+
+def _range(held: object) -> Range | None:
+    return None if held is None else _made(Range, cast(Mapping[str, Any], held))
+
+
+def _stretch(held: Mapping[str, Any]) -> Stretch:
+    return Stretch(_moment(held["start"]), _moment(held["end"]), _range(held["energy_j"]))
+
+
+def _awaited(document: Mapping[str, Any] | None) -> Awaited | None:
+    if document is None:
+        return None
+
+    def segment(held: Mapping[str, Any]) -> Segment:
+        return _made(Segment, {**held, "stretch": _stretch(held["stretch"])})
+
+    segments = tuple(map(segment, foreign.items(document["segments"])))
+    return _made(Awaited, {**document, "segments": segments}) if segments else None
 
 
 def _shift(document: Mapping[str, Any] | None) -> Shift | None:
     if document is None:
         return None
-
-    def energy(held: object) -> Range | None:
-        return None if held is None else _made(Range, cast(Mapping[str, Any], held))
-
-    def stretch(held: Mapping[str, Any]) -> Stretch:
-        return Stretch(_moment(held["start"]), _moment(held["end"]), energy(held["energy_j"]))
-
     document = {"waits": [], "waits_g": None, **document}  # of before waits were told apart
     made = {
-        **{name: energy(document[name]) for name in _SHIFT_GRAMS},
-        **{n: tuple(map(stretch, foreign.items(document[n]))) for n in _SHIFT_STRETCHES},
+        **{name: _range(document[name]) for name in _SHIFT_GRAMS},
+        **{n: tuple(map(_stretch, foreign.items(document[n]))) for n in _SHIFT_STRETCHES},
         "begun": _moment(document["begun"]),
+        "awaited": _awaited(document.get("awaited")),
     }
     return _made(Shift, {**document, **made})
 
@@ -319,9 +342,12 @@ def sound(record: Record) -> Record:
     if repeats is not None and not _finite_run(repeats):
         repeats = None
     measurement = replace(record.measurement, domains=domains)
-    shift = record.shift if record.shift is None or record.shift.is_finite else None
+    shift, shift_said = (
+        one if one is not None and one.is_finite else None
+        for one in (record.shift, record.shift_said)
+    )
     made = replace(record, measurement=measurement, emissions=emissions, said=said, shift=shift)
-    return replace(made, repeats=repeats)
+    return replace(made, repeats=repeats, shift_said=shift_said)
 
 
 def _all_finite(record: Record) -> bool:
@@ -330,7 +356,7 @@ def _all_finite(record: Record) -> bool:
         return False
     if repeats is not None and not _finite_run(repeats):
         return False
-    if record.shift is not None and not record.shift.is_finite:
+    if any(one is not None and not one.is_finite for one in (record.shift, record.shift_said)):
         return False
     return all(_finite(d.energy) and _finite(d.above_idle) for d in record.domains)
 

@@ -139,15 +139,25 @@ class Factors:
                 why = f"the live values cannot be read ({type(error).__name__})"
         return _fallen_back(found, why), ()
 
-    def ask(self) -> None:
-        """Have `of_run` know what the provider has of live values here, for a command.
+    def asked(self, option: str | None = None) -> str | None:
+        """Which values are asked for: the provider that is chosen, and what it calls the place, as
+        "uk_grid GB"; of a file, which one. None where none is. Raises UnknownZone."""
+        feed = self._live()
+        if feed is None:
+            return None
+        region = feed.asked_as(self.yearly(option).zone)
+        file = "" if feed.provider.url else self._settings.csv_trace
+        return " ".join(filter(None, (feed.provider.name, region, file)))
+
+    def ask(self, option: str | None = None) -> None:
+        """Have `of_run` know what the provider has of live values of a place, for a command.
 
         It is asked where what this machine knows is older than a step: some seconds at most.
         """
         feed = self._live()
         if feed is not None:
             with suppress(UnknownZone):
-                feed.refresh(self.yearly().zone)
+                feed.refresh(self.yearly(option).zone)
 
     def ahead(self) -> tuple[Signal | None, str | None]:
         """All that is known of the provider's values here, past ones and its forecast, and what

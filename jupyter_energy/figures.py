@@ -58,9 +58,11 @@ class Books:
     generation: int
     restated: int = 0  # Store.restatements
     last: Mark = field(default_factory=Mark)
-    seen: set[str] = field(default_factory=set)  # run ids of the latest read
+    # Run ids of the latest read, and those before it that are in motion.
+    seen: set[str] = field(default_factory=set)
     whole: Tally = field(default_factory=Tally)
     session: Tally = field(default_factory=Tally)
+    is_outdated: bool = False
 
 
 class Figures:
@@ -114,17 +116,25 @@ class Figures:
         windows: Sequence[OpenWindow],
         more: list[Record],
     ) -> None:
+        unsettled = self._monitor.refining.wait(SETTLED_S)
+        is_current = self._take_replaced()
         waiting = self._monitor.pending(notebook)  # first: what is stored meanwhile is seen below
+        in_motion = unsettled.union(r.run_id for r in waiting)
         books = self._books.get(notebook)
         try:
-            books = self._read(notebook, windows)
+            books = self._read(notebook, windows, in_motion)
         except StoreError as error:
             message["note"] = clean(str(error), LONGEST_NOTE)
             self.lacking.append(notebook)
+        else:
+            if unsettled & books.seen or not is_current:
+                self.lacking.append(notebook)
         if self._store.trouble is not None:
             message["note"] = clean(self._store.trouble, LONGEST_NOTE)
         books = books or Books("", 0)
-        more = [*more, *(r for r in waiting if r.run_id not in books.seen)]
+        # A cell that ends meanwhile is under way, waits and is in the store.
+        told = {r.run_id: r for r in [*more, *waiting] if r.run_id not in books.seen}
+        more = list(told.values())
         message["notebook"] = _totals(books.whole.totals(more))
         message["session"] = _totals(books.session.totals(more))
 
@@ -183,9 +193,26 @@ class Figures:
 
     # -- totals ----------------------------------------------------------------------------
 
-    def _read(self, notebook: Key, windows: Sequence[OpenWindow]) -> Books:
-        """The books of a notebook, with what the store has got since. Raises StoreError."""
-        self._monitor.refining.wait(SETTLED_S)
+    def _take_replaced(self) -> bool:
+        """See to it that no books hold a record as it was before it was made again; whether the
+        database, which is believed before a journal, has them all as they are now."""
+        replaced = self._monitor.refining.replaced
+        if replaced:
+            try:
+                self._monitor.flush(SETTLED_S)
+            except StoreError:
+                return False
+        while replaced:
+            run_id = replaced.popleft()
+            for books in self._books.values():
+                books.is_outdated |= run_id in books.seen
+        return True
+
+    def _read(
+        self, notebook: Key, windows: Sequence[OpenWindow], in_motion: frozenset[str]
+    ) -> Books:
+        """The books of a notebook, with what the store has got since. Runs `in_motion` may come
+        from elsewhere too, or become others. Raises StoreError."""
         known = self._monitor.known_notebook(notebook)
         if known is None:
             with suppress(StoreError):  # then the journals may know
@@ -195,7 +222,8 @@ class Figures:
             raise StoreError("the store has not answered yet")
         books = self._books.get(notebook)
         restated = self._store.restatements(known.id)
-        if books is None or (books.notebook_id, books.restated) != (known.id, restated):
+        is_same = books and (books.notebook_id, books.restated) == (known.id, restated)
+        if books is None or not is_same or books.is_outdated:
             books = Books(known.id, self._store.generation, restated)
         records, last = self._store.records_after(books.last, known.id)
         if books.generation != self._store.generation and books.last != Mark():
@@ -214,7 +242,7 @@ class Figures:
             records, last = self._store.records_after(Mark(), known.id)
             self._count(books, sorted(records, key=lambda r: r.start), open_since_s)
         if records:
-            books.seen = {r.run_id for r in records}
+            books.seen = {r.run_id for r in records} | (books.seen & in_motion)
         books.last = last
         self._books[notebook] = books
         return books

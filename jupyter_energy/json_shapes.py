@@ -148,7 +148,8 @@ class ShiftJson(TypedDict):
     `planned_fraction` of its emissions were to be saved by its plan, over a forecast, a trace or a
     typical day (`basis`); `realised_fraction` are, by the values known at its end: what `carbon_g`,
     pauses included, is less than `at_once_g`, below 0 where it is more. `note` says what is unknown
-    and why. `waits` before it began and their grams are in no other figure.
+    and why. `waits` before it began and their grams are in no other figure; nor is what `pauses`
+    drew where the machine is `on_anyway`, by the user's word.
     """
 
     begun: str
@@ -164,6 +165,7 @@ class ShiftJson(TypedDict):
     note: str | None
     waits: list[StretchJson]
     waits_g: RangeJson | None
+    on_anyway: bool
 
 
 class CellJson(TypedDict):

@@ -190,7 +190,7 @@ def _told(kept: KeptPlan, signal: Signal | None, shifts: list[Shift]) -> KeptJso
         became = "what it came to is not known: values for that time are missing"
         if found is not None:
             became = f"by the values known since it would have saved {percent(found)}"
-        became += "; no run was held for it" if shift is None else "; what its run saved is unknown"
+        became += "; no run was held for it" if shift is None else f"; {_unknown(shift, 'its run')}"
     return KeptJson(
         made=utc_text(kept.made),
         change=kept.change,
@@ -204,7 +204,7 @@ def _told(kept: KeptPlan, signal: Signal | None, shifts: list[Shift]) -> KeptJso
 def _of_run(shift: Shift, planned: float) -> KeptJson:
     """What became of a run that `je` held, by a plan that it made as it began."""
     measured = shift.realised_fraction
-    became = "what it saved is unknown" if measured is None else _measured(measured)
+    became = _unknown(shift, "it") if measured is None else _measured(measured)
     return KeptJson(
         made=utc_text(shift.begun),
         change="hold the run for cleaner power",
@@ -216,6 +216,13 @@ def _of_run(shift: Shift, planned: float) -> KeptJson:
             f"save {percent(planned)}; {became}"
         ),
     )
+
+
+def _unknown(shift: Shift, what: str) -> str:
+    """That it is not known what a run saved, and why where that may change."""
+    if shift.awaited is None or shift.note is None:
+        return f"what {what} saved is unknown"
+    return f"what {what} saved is not known yet: {clean(shift.note, _LONGEST)}"
 
 
 def _measured(saved_fraction: float) -> str:

@@ -157,7 +157,7 @@ class Live:
         self._running: list[Key] = []  # the notebooks of the cells that run
         self._news: dict[Key, None] = {}  # the notebooks of which there is something to say
         self._unsaid: dict[Key, None] = {}  # those that the last message was of
-        self._behind = 0  # how many messages lacked totals, one after the other
+        self._behind = 0  # how many messages since the last news lacked totals
         self._thread: threading.Thread | None = None
         self._figures: Figures | None = None
         self._comm = Comm(self._heard)
@@ -205,6 +205,7 @@ class Live:
             with suppress(ValueError):
                 self._running.remove(notebook)
             self._news[notebook] = None
+            self._behind = 0  # what was told in vain before says nothing of this
             self._pace.end(self._clock())
             self._reckon()
 
@@ -214,6 +215,7 @@ class Live:
             return
         with self._lock:
             self._news[notebook] = None
+            self._behind = 0
             self._pace.ask()
             self._reckon()
 
@@ -299,9 +301,9 @@ class Live:
             self._figures = Figures(self._monitor, self._pages)
         for message in self._figures.messages(state, notebooks, every_s, self._measuring()):
             self._send(message)
-        self._behind = self._behind + 1 if self._figures.lacking else 0
-        if 0 < self._behind <= len(AGAIN_S):
-            with self._lock:
+        with self._lock:
+            self._behind = self._behind + 1 if self._figures.lacking else 0
+            if 0 < self._behind <= len(AGAIN_S):
                 self._news |= dict.fromkeys(self._figures.lacking)
                 self._pace.again(self._clock() + AGAIN_S[self._behind - 1])
 

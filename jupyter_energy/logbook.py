@@ -18,6 +18,9 @@ from .worker import Worker
 # Where the journal is not open yet, or lies on another machine, a cell's reply waits this long for
 # its record to be safe, and no longer.
 DEADLINE_S = 0.25
+# The first entry waits this long for the journal: on a busy machine the thread that opens it may
+# not have begun.
+OPENING_DEADLINE_S = 1.0
 # A journal as long as this is followed by a new one, once the database has all of it.
 LONGEST_BYTES = 2**20
 # The one thing to do, by what the system says.
@@ -50,10 +53,10 @@ class Logbook:
         self._opened = submit(self._open)
 
     def append(self, entry: Entry) -> bool:
-        """Whether an entry is safe now. Waits no longer than `DEADLINE_S`, and only once for what
-        hangs."""
+        """Whether an entry is safe now. Waits no longer than `DEADLINE_S`, `OPENING_DEADLINE_S` for
+        the journal, and only once for what hangs."""
         if self.journal is None and self._opened is not None and not self._is_late():
-            self._wait_for(self._opened)
+            self._wait_for(self._opened, OPENING_DEADLINE_S)
         if self._carrier is None:
             return self.write(entry)
         if self._is_late():
@@ -148,10 +151,10 @@ class Logbook:
             raise
         return made
 
-    def _wait_for(self, future: Answer[None]) -> None:
-        if not future.wait(DEADLINE_S):
+    def _wait_for(self, future: Answer[None], deadline_s: float = DEADLINE_S) -> None:
+        if not future.wait(deadline_s):
             self._late = future
-            self._tell_unsafe(f"no answer within {DEADLINE_S:g} s")
+            self._tell_unsafe(f"no answer within {deadline_s:g} s")
 
     def _is_late(self) -> bool:
         return self._late is not None and not self._late.done()

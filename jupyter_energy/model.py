@@ -283,7 +283,8 @@ class Record:
     `waited_s` is how long its end waited for queued GPU work, None where it did not wait.
     `peak_w` is the highest power in W of all measured devices together; known only of a run with a
     trace. `said` are the emissions as told at the time, where `recompute` has restated them since.
-    `shift` is of a run that waited or paused for cleaner power.
+    `shift` is of a run that waited or paused for cleaner power, `shift_said` the same as told at
+    its end, where its outcome has come to be known since.
     """
 
     run_id: str
@@ -307,6 +308,7 @@ class Record:
     waited_s: float | None = None
     said: Emissions | None = None
     shift: Shift | None = None
+    shift_said: Shift | None = None
 
     @property
     def start(self) -> datetime:

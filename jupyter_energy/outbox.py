@@ -30,8 +30,6 @@ from .store import Store
 from .waiting import MOST_JOURNALED, MOST_PENDING, Waiting, Waitlist
 from .worker import Worker
 
-# A shown cell waits this long for what the store knows of other notebooks.
-ASKING_S = 0.05
 AT_ONCE = 100  # records of one transaction
 MOST_PENDING_TRACES = 100  # of up to 100 kB a device
 # Who was told to write longer ago, and has not begun, is told again: it may have been killed.
@@ -46,6 +44,8 @@ class Outbox:
     `find_notebook` tells of a notebook by its key (None: the kernel's own) when it is first
     needed, off the cell's thread. `tell` takes a topic and a plain line for the user.
     """
+
+    asking_s = 0.05  # a shown cell waits this long for what the store knows of other notebooks
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class Outbox:
             is_late = self._late is not None and not self._late.done()
             if self._answers and not self._closed and not is_late:
                 try:
-                    self.flush(ASKING_S)
+                    self.flush(self.asking_s)
                 except Exception as error:  # noqa: BLE001  the record is kept, the result shown
                     raise_if_users(error)
         finally:

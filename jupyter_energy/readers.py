@@ -28,6 +28,9 @@ Seen = Sample | str
 T = TypeVar("T")
 # A driver call that takes longer than this would be felt at the edge of a cell (measuring.md 0).
 DRIVER_DEADLINE_S = 0.05
+# On a machine with more to do than it has processors a worker may begin later than that, which is
+# no fault of the driver's: nor would the cell have got a processor.
+BEGIN_DEADLINE_S = 1.0
 DRIVER_BUSY = "the driver did not answer in time"
 # A suspend shorter than this is none: the two clocks are not read in one moment.
 LEAST_SLEEP_S = 0.2
@@ -46,8 +49,10 @@ def asleep_s() -> float:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Reads that a worker makes one by one: `seen` grows as they come, until it is `done`."""
+    """Reads that a worker makes one by one from when it `begun` on, in s: `seen` grows as they
+    come, until it is `done`."""
 
+    begun: Answer[float]
     done: Answer[None]
     seen: list[tuple[Sensor, Seen]]
 
@@ -60,10 +65,12 @@ class Readers:
         workers: Callable[[], Mapping[str, Worker]],
         clock: Callable[[], float],
         asleep: Callable[[], float],
+        deadline_s: float = DRIVER_DEADLINE_S,
     ) -> None:
         self._workers = workers
         self._clock = clock
         self._asleep = asleep
+        self._deadline_s = deadline_s
         # A signal handler of the user's may measure while its thread is in here, and so may a
         # generator of theirs that the garbage collector ends, on any thread (RLock).
         self._lock = threading.RLock()
@@ -185,7 +192,7 @@ class Readers:
         What a worker has read by then counts, whatever hangs behind it.
         """
         readings: dict[Sensor, Seen] = {}
-        deadline_s = self._clock() + DRIVER_DEADLINE_S
+        deadline_s = self._clock() + self._deadline_s
         asked = {
             name: (sensors, self._ask(name, sensors))
             for name in self._workers()
@@ -195,7 +202,7 @@ class Readers:
             readings |= dict.fromkeys(sensors, DRIVER_BUSY)
             if batch is None:
                 continue
-            if not batch.done.wait(deadline_s - self._clock()):
+            if not self._is_over(batch, self._workers()[name], deadline_s):
                 # A late reading still enters the trace when it comes; this edge has none.
                 self._late.add(name)
                 if (slow := self._being_read.get(name)) is not None:
@@ -204,6 +211,15 @@ class Readers:
                 batch.done.result()  # raises what ended the batch
             readings |= dict(tuple(batch.seen))
         return readings
+
+    def _is_over(self, batch: Batch, worker: Worker, deadline_s: float) -> bool:
+        """Whether a batch is over at the deadline; that of one which its worker, though it was in
+        no other call, began late, is counted from there."""
+        if batch.done.wait(deadline_s - self._clock()):
+            return True
+        if not batch.begun.wait(0.0 if worker.is_in_call else BEGIN_DEADLINE_S):
+            return False
+        return batch.done.wait(batch.begun.result() + self._deadline_s - self._clock())
 
     def poll(self, wanted: Callable[[Sensor], bool]) -> None:
         """Read the wanted sensors, for their traces only: no driver is waited for."""
@@ -237,14 +253,16 @@ class Readers:
             self._late.discard(name)
         elif name in self._late:  # it hangs; a call that is merely under way is waited for
             return None
+        begun: Answer[float] = Answer()
         seen: list[tuple[Sensor, Seen]] = []
 
         def read_all() -> None:
+            begun.set_result(self._clock())
             for sensor in sensors:
                 self._being_read[name] = sensor
                 seen.append((sensor, self.read(sensor)))
 
-        batch = Batch(self._workers()[name].submit(read_all), seen)
+        batch = Batch(begun, self._workers()[name].submit(read_all), seen)
         self._outstanding[name] = batch
         return batch
 

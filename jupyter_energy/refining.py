@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from dataclasses import replace
 
 from .accounts import Accounts
@@ -13,6 +15,9 @@ from .records import Records
 from .sampler import Sampler
 from .window import Edge
 
+# Runs of which it is remembered that their record was made again: more than end between two looks.
+MOST_REMEMBERED = 1000
+
 
 class Refining:
     """The better record takes the first one's place in the store, and is `window.refined`."""
@@ -23,6 +28,8 @@ class Refining:
         self._sampler, self._accounts = sampler, accounts
         self._records, self._outbox = records, outbox
         self._waiting: dict[str, Answer[Record]] = {}
+        # The runs whose first record was replaced, for who may have added that one up (figures.py).
+        self.replaced: deque[str] = deque(maxlen=MOST_REMEMBERED)
 
     def begin(self, window: OpenWindow, ending: Ending, first: Record) -> None:
         """Have the record of a window made again, where a sensor can tell more a moment later."""
@@ -36,6 +43,7 @@ class Refining:
                     if made.measurement != first.measurement:
                         record = replace(made, warnings=first.warnings)
                         self._outbox.put(record, window.notebook)
+                        self.replaced.append(window.run_id)
                     self._accounts.settled(edge.readings)
             finally:
                 self._waiting.pop(window.run_id, None)
@@ -47,10 +55,16 @@ class Refining:
         else:
             del self._waiting[window.run_id]
 
-    def wait(self, timeout_s: float) -> None:
-        """Wait until the records kept so far are as they will stay, but no longer."""
-        for refined in list(self._waiting.values()):
-            refined.wait(timeout_s)
+    def wait(self, timeout_s: float) -> frozenset[str]:
+        """Wait until the records kept so far are as they will stay, but no longer; the runs whose
+        records are not."""
+        until_s = time.monotonic() + timeout_s
+        waiting = list(self._waiting.items())
+        return frozenset(
+            run_id
+            for run_id, refined in waiting
+            if not refined.wait(max(0.0, until_s - time.monotonic()))
+        )
 
     def interrupt(self) -> None:
         """Code runs that is not measured: what is read from here on says nothing of before."""

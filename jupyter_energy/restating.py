@@ -1,7 +1,8 @@
 """Grams made again from stored joules, with what was said at the time kept beside them. Pure.
 
 A record that was restated has `Emissions.restated`, and in `Record.said` the grams as they were
-told first, None where no place was known then.
+told first, None where no place was known then. One of a run whose saving came to be known after its
+end has in `Record.shift_said` what was told at its end.
 """
 
 from __future__ import annotations
@@ -40,7 +41,13 @@ def zone_of_the_cell(record: Record) -> str | None:
 
 
 def taken_back(record: Record) -> Record:
-    """The record as it was before its grams were restated."""
+    """The record as it was before its grams were restated, or its saving was."""
+    if record.shift_said is not None:
+        record = replace(record, shift=record.shift_said, shift_said=None)
+    return _with_first_grams(record)
+
+
+def _with_first_grams(record: Record) -> Record:
     return replace(record, emissions=record.said, said=None) if is_restated(record) else record
 
 
@@ -58,7 +65,7 @@ def restated(record: Record, basis: Basis, when: datetime) -> Record:
     if record.emissions is not None and _same(made, record.emissions):
         return record
     if first is not None and _same(made, first):
-        return taken_back(record)
+        return _with_first_grams(record)
     note = f"{RESTATED} {when:%Y-%m-%d} from {_in_words(first)}"
     noted = replace(factor, note="; ".join(filter(None, (note, factor.note))))
     return replace(record, emissions=replace(made, intensity=noted, restated=when), said=first)
@@ -66,7 +73,10 @@ def restated(record: Record, basis: Basis, when: datetime) -> Record:
 
 def carried_over(held: Record, made_again: Record) -> Record:
     """A record that takes the place of one of the same run whose grams were restated: they are its
-    own, by the same factor, and what it says of grams itself is what was said at the time."""
+    own, by the same factor, and what it says of grams itself is what was said at the time. So with
+    what it saved, where that came to be known of the very same energy."""
+    if held.shift_said is not None and held.shift_said == made_again.shift:
+        made_again = replace(made_again, shift=held.shift, shift_said=held.shift_said)
     if held.emissions is None or not is_restated(held) or is_restated(made_again):
         return made_again
     of = held.emissions

@@ -35,8 +35,9 @@ from .shared_devices import Stretches
 
 # Runs with less than this between them are asked for together.
 TOGETHER_S = 60.0
-# In the document of a record whose grams were restated; within a text its quotes are escaped.
-RESTATED = '"restated": "'
+# In the document of a record whose grams were restated, or its saving; within a text its quotes are
+# escaped.
+RESTATED = ('"restated": "', '"shift_said": {')
 
 
 def record_row(record: Record) -> tuple[str, ...]:
@@ -69,11 +70,15 @@ def add_record(connection: Connection, row: Sequence[str]) -> None:
 def _with_grams_of_before(connection: Connection, row: Sequence[str]) -> Sequence[str]:
     found = connection.execute("SELECT document FROM record WHERE run_id = ?", (row[0],))
     for (document,) in found:
-        if isinstance(document, str) and RESTATED in document and RESTATED not in row[-1]:
+        if isinstance(document, str) and _is_restated(document) and not _is_restated(row[-1]):
             held, made_again = readable([document]), readable([row[-1]])
             if held and made_again:
                 return record_row(carried_over(held[0], made_again[0]))
     return row
+
+
+def _is_restated(document: str) -> bool:
+    return any(mark in document for mark in RESTATED)
 
 
 def restate(
@@ -81,7 +86,8 @@ def restate(
 ) -> list[tuple[Record, Record]]:
     """Have `change` make all records of a notebook again; each as it was and as it is now.
 
-    Only grams may differ: the other columns stay. What is no record of ours is left alone.
+    Only grams and what was saved may differ: the other columns stay. What is no record of ours is
+    left alone.
     """
     rows = connection.execute(
         "SELECT run_id, document FROM record WHERE notebook_id = ? ORDER BY started, rowid",
@@ -112,13 +118,16 @@ def restate(
 
 
 def _with_grams(document: Mapping[str, object], before: Record, after: Record) -> dict[str, object]:
-    """The document of a record with the grams that it has now; all else in it stays, also what a
-    newer version has written, and so do grams that only change their place."""
-    held = [(before.emissions, document["emissions"]), (before.said, document.get("said"))]
+    """The document of a record with the grams and the shift that it has now; all else in it stays,
+    also what a newer version has written, and so do those that only change their place."""
     now = record_to_document(after)
-    for name, grams in (("emissions", after.emissions), ("said", after.said)):
-        now[name] = next((was for of, was in held if of == grams), now[name])
-    return {**document, "emissions": now["emissions"], "said": now["said"]}
+    changed: dict[str, object] = {}
+    for names in (("emissions", "said"), ("shift", "shift_said")):
+        held = [(getattr(before, name), document.get(name)) for name in names]
+        for name in names:
+            of_now = getattr(after, name)
+            changed[name] = next((was for of, was in held if of == of_now), now[name])
+    return {**document, **changed}
 
 
 def restatements(connection: Connection, notebook_id: str) -> int:

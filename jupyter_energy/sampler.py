@@ -47,7 +47,8 @@ class Sampler:
 
     `families` is asked on the sampler's own thread: finding them takes some ms, which a cell need
     not wait for. `wait` is how that thread waits for a number of s (None: until it is woken),
-    `asleep` how long the machine has been suspended.
+    `asleep` how long the machine has been suspended, `driver_deadline_s` how long an edge waits for
+    drivers.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Sampler:
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[threading.Condition, float | None], object] = threading.Condition.wait,
         asleep: Callable[[], float] = asleep_s,
+        driver_deadline_s: float = DRIVER_DEADLINE_S,
     ) -> None:
         self._interval_s = interval_s
         self._clock = clock
@@ -65,7 +67,7 @@ class Sampler:
         self._asleep = asleep
         self._pid = os.getpid()
         self._finder = Finder(machine, families, self._begin)
-        self._readers = Readers(lambda: self._finder.workers, clock, asleep)
+        self._readers = Readers(lambda: self._finder.workers, clock, asleep, driver_deadline_s)
         # Taken by itself: `with` a Condition runs Python code that takes it and lets go of it, and
         # where Ctrl-C hits that, it stays taken. RLock: a handler of a signal may measure as well,
         # and so may a generator that the garbage collector ends.

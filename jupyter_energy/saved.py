@@ -72,6 +72,7 @@ def _shift(found: object) -> ShiftJson | None:
         "note": text(found.get("note")),
         "waits": _stretches(found.get("waits")),
         "waits_g": _range(found.get("waits_g")),
+        "on_anyway": found.get("on_anyway") is True,
     }
 
 

@@ -168,6 +168,7 @@ def shift_json(shift: Shift) -> ShiftJson:
         "note": shift.note,
         "waits": [*map(_stretch_json, shift.waits)],
         "waits_g": range_json(shift.waits_g),
+        "on_anyway": shift.on_anyway,
     }
 
 

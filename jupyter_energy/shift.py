@@ -9,6 +9,9 @@ from typing import Literal
 
 from .uncertainty import Range
 
+# What goes on: a wait before the run; the run; the saving of a checkpoint before a pause; a pause.
+Kind = Literal["wait", "run", "save", "pause"]
+
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
@@ -23,6 +26,28 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """What went on between two moments, and what was drawn meanwhile: of it `constant_j`, in J, by
+    what draws as much in a pause."""
+
+    kind: Kind
+    stretch: Stretch
+    constant_j: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """What it takes to tell a run's outcome once values have come that were late at its end: whose
+    they are (`asked`, of Factors.asked), the zone of ours that they are of, the PUE, and what went
+    on, piece by piece and in order."""
+
+    asked: str
+    zone: str
+    pue: float
+    segments: tuple[Segment, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Shift:
     """A run that waited or paused for cleaner power, against the same run begun at once.
 
@@ -32,10 +57,12 @@ class Shift:
     are the grams of both, `at_once_g` those of the energy of `runs` alone, drawn from `begun` on
     without a pause; both in g CO2e by the values known at its end, of one `kind`.
     `realised_fraction` is what the first are less than the second, below 0 where they are more.
-    What is unknown is None, and `note` says why; beside a figure it says what that lacks.
+    What is unknown is None, and `note` says why; beside a figure it says what that lacks. `awaited`
+    is of an outcome that its provider may still tell.
 
     `waits` are the waits before it began, and `waits_g` the grams of what its machine drew in them.
     They are in no other figure: who begins a run later need not have the machine on until then.
+    `on_anyway`: by the user's word it runs anyway, and what pauses drew is in no figure either.
     """
 
     begun: datetime
@@ -51,12 +78,17 @@ class Shift:
     note: str | None
     waits: tuple[Stretch, ...] = ()
     waits_g: Range | None = None
+    awaited: Awaited | None = None
+    on_anyway: bool = False
 
     @property
     def is_finite(self) -> bool:
         """Whether JSON can hold all its figures."""
-        stretches = (*self.runs, *self.pauses, *self.waits)
+        awaited = () if self.awaited is None else self.awaited.segments
+        stretches = (*self.runs, *self.pauses, *self.waits, *(s.stretch for s in awaited))
         ranges = [self.carbon_g, self.at_once_g, self.waits_g, *(s.energy_j for s in stretches)]
         figures = [bound for r in ranges if r is not None for bound in (r.low, r.mid, r.high)]
         figures += [f for f in (self.planned_fraction, self.realised_fraction) if f is not None]
+        figures += [s.constant_j for s in awaited]
+        figures += [] if self.awaited is None else [self.awaited.pue]
         return all(map(math.isfinite, figures))

@@ -27,6 +27,7 @@ class Worker:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.is_in_call = False  # else it sleeps, or has yet to get a processor
         self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._pid = 0  # the process that it runs in
@@ -132,7 +133,11 @@ class Worker:
                 continue
             if call is None:
                 return
-            call()
+            self.is_in_call = True
+            try:
+                call()
+            finally:
+                self.is_in_call = False
 
 
 def on_its_own_stack(call: Callable[P, T]) -> Callable[P, T]:

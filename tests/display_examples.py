@@ -335,6 +335,7 @@ SHIFTED = cell(
         note=None,
         waits=[],
         waits_g=None,
+        on_anyway=False,
     ),
 )
 HOSTILE_CELL = cell(

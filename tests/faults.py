@@ -118,9 +118,12 @@ def disk_is_full(at: Place) -> Steps:
         subprocess.run(["umount", "--lazy", str(at.store.parent)], check=True)
 
 
+# A file that stays without a byte is told of after some seconds, as what a crash may leave.
 LOCKER = """
-import sqlite3, sys
-connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+import os, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=60)
+if not os.path.getsize(sys.argv[1]):
+    connection.executescript("CREATE TABLE made (it); DROP TABLE made")
 connection.execute("BEGIN EXCLUSIVE")
 print("locked", flush=True)
 sys.stdin.read()

@@ -156,6 +156,29 @@ class Kernel:
                 return
 
 
+def stopped_by(kernel: Kernel, failing: str) -> Result:
+    """What becomes of a cell, `reached = True`, that is in the queue behind one that fails.
+
+    Both come behind one that waits. Nothing tells when they have come into the queue, so where the
+    cell is not stopped, it waits longer.
+    """
+    stopped = Result("?")
+    for waits_s in (0.3, 3.0, 30.0):
+        kernel.send(
+            "import pathlib, time\nwhile not pathlib.Path('go').exists():\n    time.sleep(0.01)\n"
+            f"pathlib.Path('go').unlink()\ntime.sleep({waits_s})"
+        )
+        first, after = kernel.send(failing), kernel.send("reached = True\nprint('reached')")
+        kernel.touch("go")
+        # iopub keeps the order of requests, so the first is collected first.
+        assert kernel.collect(first).status == "error"
+        stopped = kernel.collect(after)
+        if stopped.status != "ok":
+            break
+        kernel.run("del reached")
+    return stopped
+
+
 def environment(home: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
     """An environment in which everything personal lies under `home`, and no display is set."""
     home.mkdir(parents=True, exist_ok=True)

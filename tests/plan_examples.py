@@ -161,6 +161,8 @@ def start_of(
             carbon_g=None if kwh is None else about(kwh * then * pue, 0.1),
             saved_fraction=saved,
             saved_range=about(saved, 0.2),
+            wait_fraction=0.3 * math.fsum(v or 0.0 for v in values[:best]) / (now * length),
+            held=None,
         ),
     )
 
@@ -307,6 +309,7 @@ def item(what: Change, change: str, saved: RangeJson, **fields: object) -> ItemJ
     made = ItemJson(
         what=what,
         change=change,
+        setup=None,
         command=None,
         saved_fraction=saved,
         saved_g=None,
@@ -680,7 +683,7 @@ def _hostile() -> PlanJson:
     made["rankings"], made["regions"] = [ranking], ranking["rows"]
     for one in made["advice"]:
         one["change"] = one["cost"] = one["evidence"] = HOSTILE
-        one["command"] = HOSTILE
+        one["command"], one["setup"] = HOSTILE, EVIL
     for key in ("source", "zone", "place", "signal", "boundary", "scope", "error_source"):
         made["basis"][key] = HOSTILE
     made["basis"]["notes"] = made["notes"] = [HOSTILE]

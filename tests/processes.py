@@ -105,7 +105,7 @@ def settle_when_told(path: Path, ref: NotebookRef, start: Any, ids: Any) -> None
 
 
 def migrate_when_told(path: Path, steps: list[Step], start: Any, done: Any) -> None:
-    connection = sqlite3.connect(path, isolation_level=None, timeout=10)
+    connection = sqlite3.connect(path, isolation_level=None, timeout=60)
     start.wait()
     done.put(migrate(connection, steps))
     connection.close()

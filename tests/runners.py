@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from typing import Any, Literal
 
 import nbformat
 from harness import LIMIT_S, LOAD, MIME_TYPE, environment
+from shell import Here
 
 Loading = Literal["not", "%load_ext", "enabled", "--ext"]
 ENERGY = [sys.executable, "-m", "jupyter_energy"]
@@ -38,7 +38,7 @@ try:
 finally:
     nbformat.write(notebook, out)
 """
-TIMEOUT_S = 4
+TIMEOUT_S = 10  # of a cell: loading is to be done by then, also on a busy machine
 # ipykernel says so where the interrupt that comes before every shutdown finds it busy.
 AT_SHUTDOWN = "KeyboardInterrupt caught in kernel"
 
@@ -110,25 +110,6 @@ RUNNERS = {
         ),
     )
 }
-
-
-class Here:
-    """Where a cell says that it runs, so that Ctrl-C can be pressed then: `code` is its line."""
-
-    def __init__(self) -> None:
-        self.server = socket.create_server(("127.0.0.1", 0))
-        self.server.settimeout(LIMIT_S)
-        self.code = (
-            f"__import__('socket').create_connection(('127.0.0.1', "
-            f"{self.server.getsockname()[1]})).sendall(b'.')"
-        )
-
-    def wait(self) -> None:
-        """Wait until the cell is there."""
-        line, _ = self.server.accept()
-        line.settimeout(LIMIT_S)
-        with line:
-            assert line.recv(1)
 
 
 @dataclass

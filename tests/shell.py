@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -90,6 +92,31 @@ class Shell:
         done = self("summary", path, "--json")
         assert (done.returncode, done.stderr) == (0, ""), done
         return json.loads(done.stdout)
+
+
+class Here:
+    """Where code says that it is there, so that a signal can be sent then: `code` is its line.
+
+    By a pipe that has a name. At a port that was free a client of another test's kernel may call,
+    whose kernel was to have it: then the signal came before anything could hear it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / "here"
+        os.mkfifo(path)
+        self.code = f"__import__('pathlib').Path({str(path)!r}).write_text('.')"
+        # Open for writing as well, so that it has no end.
+        self._pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+
+    def wait(self) -> None:
+        """Wait until the code has said so once more."""
+        found, _, _ = select.select([self._pipe], [], [], LIMIT_S)
+        assert found, "the code did not come there"
+        assert os.read(self._pipe, 1)
+
+    def close(self) -> None:
+        """Let go of the pipe."""
+        os.close(self._pipe)
 
 
 def code(source: str, cell_id: str, *tags: str) -> Any:

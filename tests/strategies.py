@@ -166,6 +166,7 @@ shifts = st.builds(
     note=st.none() | texts,
     waits=st.lists(stretches, max_size=2).map(tuple),
     waits_g=st.none() | ranges(),
+    on_anyway=st.booleans(),
 )
 
 

@@ -376,6 +376,7 @@ class Desk:
         self.store = Store(folder / "data/energy.sqlite", host="here")
         self.asked = threading.Event()  # which notebook this is
         self.outbox = Outbox(self.store, self.ref, lambda _, text: self.told.append(text))
+        self.outbox.asking_s = LIMIT_S
         self.looks: queue.Queue[Edge] = queue.Queue()
         self.running: list[tuple[Record, str | None]] = []
         self.book = IdleBook(

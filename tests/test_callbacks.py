@@ -10,6 +10,8 @@ import pytest
 from shell import Shell
 
 from jupyter_energy import callbacks
+from jupyter_energy.callbacks.training import Training
+from jupyter_energy.errors import WrongUse
 
 FRAMEWORKS = ("transformers", "lightning", "pytorch_lightning", "keras", "torch", "tensorflow")
 
@@ -57,6 +59,13 @@ def test_importing_the_callbacks_imports_no_framework() -> None:
         "from jupyter_energy.callbacks import hugging_face, keras_fit, lightning_fit\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+
+
+def test_wrong_use_of_every_argument_is_told_before_a_training_begins() -> None:
+    for wrong in ({"extend": "much"}, {"hours": 0}, {"on_anyway": "yes"}):
+        given = {"extend": "50%", "hours": None, "name": "training", "pacing": None, **wrong}
+        with pytest.raises(WrongUse, match=next(iter(wrong))):
+            Training(**given)  # type: ignore[arg-type]  # on purpose
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from jupyter_energy.factors import Factors
 
 NOW = datetime.now(UTC)
 # A loaded machine may take long to answer itself.
-LONG_S = 20.0
+LONG_S = 60.0
 HOUR = NOW.replace(minute=0, second=0, microsecond=0)
 
 

@@ -225,7 +225,7 @@ def test_a_file_that_seems_to_be_in_kilograms_is_read_and_doubted(file: Path) ->
         ("time,g_per_kwh\n2026-01-01 00:00,3\n2026-01-01 01:00,3\n", "do not say their zone"),
         ("time (UTC),g_per_kwh\n2026-01-01 00:00,3\n", "fewer than two values"),
         (hours("x", "y", "z", "100", "200"), "3 of 5 rows cannot be read: 3 without a number"),
-        (b"time (UTC),g_per_kwh\n\xff\xfe\n", "no UTF-8"),
+        (b"time (UTC),g_per_kwh\n\xff\xfe\n", "no UTF-8 text: save it as CSV in UTF-8"),
         ('time (UTC),g_per_kwh\n"' + "x" * 200_000, "no CSV"),
     ],
 )
@@ -233,6 +233,35 @@ def test_a_file_that_is_none_is_refused_with_what_is_wrong(
     file: Path, text: str | bytes, says: str
 ) -> None:
     assert says in why(file, text)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        *("lbs/MWh", "kg_per_kwh", "kg CO2/kWh", "lb_co2_per_mwh", "tCO2/MWh", "g/MWh", "co2_g/MJ"),
+        *("kgco2e per kwh", "emissions (tonnes/GWh)", "pounds CO2 per MWh"),
+    ],
+)
+def test_a_column_in_another_unit_is_to_be_converted_and_never_to_be_renamed(
+    file: Path, column: str
+) -> None:
+    said = why(file, f"time (UTC),{column}\n2026-01-01 00:00,3\n2026-01-01 01:00,4\n")
+    assert said == f"trace.csv: {column.casefold()!r} is not in g/kWh: convert it"
+
+
+@pytest.mark.parametrize("column", ["EUR/MWh", "price per kWh", "cost/kWh", "load MW", "g_kwh"])
+def test_of_a_column_that_is_no_mass_it_is_not_said_that_it_can_be_converted(
+    file: Path, column: str
+) -> None:
+    said = why(file, f"time (UTC),{column}\n2026-01-01 00:00,3\n2026-01-01 01:00,4\n")
+    assert "has no column of figures in g/kWh" in said
+
+
+def test_figures_that_are_all_0_are_doubted_and_not_taken_for_kilograms(file: Path) -> None:
+    text = "time (UTC),g_per_kwh lifecycle\n2026-01-01 00:00,0\n2026-01-01 01:00,0\n"
+    source = read(file, text).source
+    assert "all its figures are 0, which are of no grid" in source
+    assert "kg" not in source.replace("g/kWh", "")
 
 
 def rows(number: int, text: str = "") -> str:

@@ -110,7 +110,7 @@ def test_a_cell_that_runs_has_the_service_asked_on_another_thread_which_then_end
     assert feed.between("FR", NOON, NOON + STEP) == (None, "The grid has not been asked yet")
     feed.wanted("FR")
     (thread,) = [t for t in threading.enumerate() if t.name == "jupyter-energy-carbon"]
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     signal, said = feed.between("FR", NOON, NOON + STEP)
     assert signal is not None
@@ -127,12 +127,12 @@ def test_what_a_cell_wanted_is_asked_once_though_it_is_over_and_again_only_while
 ) -> None:
     feed = Feed(grid, never, now=clock, linger_s=5.0, is_running=lambda: runs)
     feed.wanted("FR")
-    assert grid.asked.wait(10)
+    assert grid.asked.wait(60)
     grid.asked.clear()
     clock.go(hours=1)  # the value is old, and the place was wanted a moment ago
     feed.wanted("DE")
     while len(grid.queries) < len(asked):
-        assert grid.asked.wait(10)
+        assert grid.asked.wait(60)
         grid.asked.clear()
     feed.close()
     assert sorted(query.region for query in grid.queries) == sorted(asked)
@@ -185,7 +185,7 @@ def test_while_one_kernel_asks_another_neither_asks_nor_waits(
     grid.gate = threading.Event()
     asking = threading.Thread(target=feed.refresh, args=("FR",))
     asking.start()
-    assert grid.asked.wait(10)
+    assert grid.asked.wait(60)
     other = Grid()
     second = Feed(other, never, Cache(tmp_path / "cache", "grid"), now=clock)
     second.refresh("FR")
@@ -195,7 +195,7 @@ def test_while_one_kernel_asks_another_neither_asks_nor_waits(
     second.refresh("FR")
     assert len(other.queries) == 1
     grid.gate.set()
-    asking.join(10)
+    asking.join(60)
 
 
 # Asks once all processes are ready; the answer comes when all have looked whose turn it is.
@@ -218,7 +218,7 @@ def test_of_many_processes_that_want_a_place_at_once_one_asks(tmp_path: Path) ->
     looked = threading.Event()
 
     def answer(_asked: Asked) -> Told:
-        looked.wait(30)
+        looked.wait(60)
         return Told(503)
 
     with Service(answer).running() as service:
@@ -229,15 +229,15 @@ def test_of_many_processes_that_want_a_place_at_once_one_asks(tmp_path: Path) ->
         for one in many:
             one.stdin.write("\n")
             one.stdin.flush()
-        assert service.came.wait(30)
+        assert service.came.wait(60)
         # All but the one that waits for its answer are done; then that one gets it.
         done = threading.Semaphore(0)
         for one in many:
             threading.Thread(target=lambda p=one: (p.wait(), done.release())).start()
         for _ in range(3):
-            assert done.acquire(timeout=30)
+            assert done.acquire(timeout=60)
         looked.set()
-        assert done.acquire(timeout=30)
+        assert done.acquire(timeout=60)
         assert [one.returncode for one in many] == [0] * 4
         assert len(service.asked) == 1
         for one in many:
@@ -481,7 +481,7 @@ def test_a_question_that_the_end_comes_before_is_not_sent_and_no_failure_for_oth
 def test_the_end_waits_for_no_service_that_hangs(feed: Feed, grid: Grid) -> None:
     grid.gate = threading.Event()
     feed.wanted("FR")
-    assert grid.asked.wait(10)
+    assert grid.asked.wait(60)
     feed.close()
     grid.gate.set()
 

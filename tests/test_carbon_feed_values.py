@@ -141,7 +141,7 @@ def test_a_plug_in_that_ends_the_thread_is_a_failure_as_any_other(
     feed = Feed(grid, never, Cache(tmp_path, "grid"), now=Clock(), linger_s=0.2)
     feed.wanted("FR")
     (thread,) = [t for t in threading.enumerate() if t.name == "jupyter-energy-carbon"]
-    thread.join(10)
+    thread.join(60)
     feed.close()
     assert not thread.is_alive()
     assert len(grid.queries) == 1

@@ -304,7 +304,9 @@ def test_a_server_that_drips_is_left_after_a_while() -> None:
 
 
 def test_an_answer_without_end_is_not_read_to_its_end() -> None:
-    assert error_of(always(Told(200, b" " * (MOST_BYTES + 1))), FRANCE).kind == "garbage"
+    error = error_of(always(Told(200, b" " * (MOST_BYTES + 1))), FRANCE)
+    assert str(error) == "Energy-Charts gave an answer of more than 4 MiB"
+    assert error.kind == "garbage"
 
 
 def test_a_token_is_not_carried_to_another_host() -> None:
@@ -569,7 +571,7 @@ def test_a_third_partys_faulty_provider_is_refused_and_costs_no_record(
     monitor = Monitor(Energy(environ=environ), lambda _: NotebookRef(None, "tested"), environ)
     monitor.start()
     try:
-        assert monitor.sampler.wait_until_found(30)
+        assert monitor.sampler.wait_until_found(60)
         record = monitor.close_window(monitor.open_window(Options()), "ok")
     finally:
         monitor.close()

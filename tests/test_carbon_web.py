@@ -34,7 +34,7 @@ def left_waiting(web: Web) -> list[threading.Thread]:
 
 def end(threads: list[threading.Thread]) -> bool:
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
     return not any(thread.is_alive() for thread in threads)
 
 
@@ -62,7 +62,7 @@ def raw_server(answer: Callable[[socket.socket, threading.Event], None]) -> Iter
             ended.set()
             with suppress(OSError):
                 server.shutdown(socket.SHUT_RDWR)
-            thread.join(5)
+            thread.join(60)
 
 
 def drips(head: bytes) -> Callable[[socket.socket, threading.Event], None]:
@@ -84,7 +84,7 @@ def test_a_host_whose_name_is_found_after_the_limit_is_not_asked_any_more(
     resolve = socket.getaddrinfo
 
     def late(*how: object, **more: object) -> object:
-        found.wait(10)
+        found.wait(60)
         return resolve(*how, **more)  # type: ignore[call-overload]  # whatever it was asked
 
     monkeypatch.setattr(socket, "getaddrinfo", late)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import signal
@@ -23,6 +24,8 @@ from strategies import a_record, in_zone
 from jupyter_energy import kept_plans
 from jupyter_energy.commands import dispatch
 from jupyter_energy.commands.shell_context import ShellContext
+from jupyter_energy.display import markup
+from jupyter_energy.display.plan_html import html
 from jupyter_energy.errors import NoSuchNotebook, UnknownZone, WrongUse
 from jupyter_energy.identity import from_file
 from jupyter_energy.model import Idle, Record
@@ -217,6 +220,25 @@ def test_a_bad_value_is_one_clear_line(person: Person, option: str, word: str) -
         person.says(*hours, f"{option}={word}")
     assert len(str(refused.value).splitlines()) == 1
     assert len(str(refused.value)) < 200
+    assert option.strip("-") in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("start", "begins"),
+    [
+        ("2027-03-28T01:30", "2027-03-28T00:30"),
+        ("2027-03-28T02:30", "2027-03-28T01:30"),  # no clock shows that: it is 03:30 CEST
+        ("2027-03-28T03:30", "2027-03-28T01:30"),
+    ],
+)
+def test_a_start_in_the_hour_that_summer_time_skips_is_never_earlier_than_asked(
+    person: Person, monkeypatch: pytest.MonkeyPatch, start: str, begins: str
+) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    trace = person.trace(*[100.0] * 48, begin="2027-03-27T12:00")
+    found = person.plans("--hours", "1", "--trace", trace, "--start", start)["basis"]["from"]
+    assert found.startswith(begins)
 
 
 # -- where ---------------------------------------------------------------------------------------
@@ -327,18 +349,86 @@ def test_a_job_of_next_to_nothing_is_told_so_in_few_lines(person: Person) -> Non
 
 def test_advice_over_a_file_says_how_the_calls_find_it(person: Person) -> None:
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    trace = person.trace(*[300.0] * 3, *[100.0] * 40, begin=f"{hour:%Y-%m-%dT%H:%M}")
+    trace = person.trace(*[900.0] * 3, *[30.0] * 40, begin=f"{hour:%Y-%m-%dT%H:%M}")
     how = ("--trace", trace, "--hours", "1", "--within", "6")
     (start,) = (item for item in person.plans(*how)["advice"] if item["what"] == "start")
-    assert start["command"] is None
-    assert start["cost"].endswith(
-        f'to have it done, type %config Energy.csv_trace = "{trace}" and %config Energy.provider = '
-        '"csv_trace" (of a script, set JUPYTER_ENERGY_CSV_TRACE and JUPYTER_ENERGY_PROVIDER), then '
-        'je.wait_for_clean_power(hours=1, max_wait="6h")'
-    )
+    setup = [f'%config Energy.csv_trace = "{trace}"', '%config Energy.provider = "csv_trace"']
+    assert start["setup"].splitlines() == setup
+    assert start["command"] == 'je.wait_for_clean_power(hours=1, max_wait="6h")'
+    told = [line.strip() for line in person.says(*how).splitlines()]
+    first = told.index(setup[0])
+    assert told[first - 1].endswith("JUPYTER_ENERGY_CSV_TRACE and JUPYTER_ENERGY_PROVIDER):")
+    assert told[first + 1 : first + 3] == [setup[1], f"type: {start['command']}"]
     later = ("--start", f"{hour + 2 * HOUR:%Y-%m-%dT%H:%MZ}")
     (start,) = (item for item in person.plans(*how, *later)["advice"] if item["what"] == "start")
-    assert "to have it done" not in start["cost"]
+    assert (start["setup"], start["command"]) == (None, None)
+
+
+@pytest.mark.parametrize("name", ["long " * 40, "two  spaces", "ä 'b' \"c\" \\d", "a\u202eb\nc"])
+def test_what_is_to_be_typed_for_a_file_is_whole_whatever_it_is_called(
+    person: Person, name: str
+) -> None:
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    trace = person.trace(*[900.0] * 3, *[30.0] * 40, begin=f"{hour:%Y-%m-%dT%H:%M}")
+    trace = trace.rename(trace.with_name(f"{name}.csv"))
+    how = ("--trace", trace, "--hours", "1", "--within", "6")
+    (start,) = (item for item in person.plans(*how)["advice"] if item["what"] == "start")
+    first, _ = start["setup"].split("\n")
+    assert ast.literal_eval(first.removeprefix("%config Energy.csv_trace = ")) == str(trace)
+    assert f"      {first}" in person.says(*how).split("\n")
+    shown = html(person.plans(*how))
+    assert f">{markup.text(first)}<" in shown
+
+
+def test_a_start_that_a_waiting_kernel_cannot_save_by_has_no_command_but_on_a_machine_that_is_on(
+    person: Person,
+) -> None:
+    """300 g/kWh for three to four hours, then 100: the wait adds 90 % or more for 67 %."""
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    trace = person.trace(*[300.0] * 4, *[100.0] * 40, begin=f"{hour:%Y-%m-%dT%H:%M}")
+    how = ("--trace", trace, "--hours", "1", "--within", "6", "--kwh", "1")
+    plan = person.plans(*how)
+    (item,) = (item for item in plan["advice"] if item["what"] == "start")
+    assert plan["flexible_start"]["wait_fraction"] > plan["flexible_start"]["saved_fraction"]
+    assert plan["flexible_start"]["held"] is None
+    assert (item["setup"], item["command"]) == (None, None)
+    assert "more than it saves: start the notebook then" in item["cost"]
+    told = " ".join(person.says(*how).split())
+    assert ", for a machine started then" in told
+    assert "no gain over running through, what pauses draw counted" in told
+    plan = person.plans(*how, "--on-anyway")
+    (item,) = (item for item in plan["advice"] if item["what"] == "start")
+    assert plan["flexible_start"]["wait_fraction"] == 0
+    assert plan["flexible_start"]["held"]["saved_fraction"] == pytest.approx(2 / 3)
+    assert (plan["pause_resume"]["idle_fraction"], plan["pause_resume"]["pause_j"]) == (0, 0)
+    assert item["command"].endswith('max_wait="6h", on_anyway=True)')
+    told = " ".join(person.says(*how, "--on-anyway").split())
+    assert "for a machine started then" not in told
+    assert "what pauses draw" not in told
+
+
+def test_on_a_machine_that_runs_anyway_a_checkpoint_is_all_that_a_pause_costs(
+    person: Person,
+) -> None:
+    trace = person.trace(300, 200, 100, *[200.0] * 30)
+    how = ("--trace", trace, "--start", "2026-03-01T00:00Z", "--hours", "1", "--kwh", "1")
+    pause = person.plans(*how, "--on-anyway", "--checkpoint", "3min")["pause_resume"]
+    assert (pause["idle_fraction"], pause["pause_j"]) == (0, pytest.approx(KWH * 3 / 60))
+
+
+@pytest.mark.parametrize("within", ["0", "1min"])
+def test_with_nothing_to_compare_no_gain_is_told_of_nothing_but_the_note(
+    person: Person, within: str
+) -> None:
+    trace = person.trace(300, 200, 100, *[200.0] * 30)
+    how = ("--trace", trace, "--start", "2026-03-01T00:00Z", "--hours", "1", "--within", within)
+    plan = person.plans(*how)
+    assert plan["flexible_start"] is plan["pause_resume"] is None
+    told = " ".join(person.says(*how).split())
+    assert "starting later" not in told
+    assert "pausing" not in told
+    note = "without time to wait there is nothing to choose: give a longer --within"
+    assert told.count(note) == 1
 
 
 def test_times_are_told_in_the_zone_of_the_start_that_is_asked_for(person: Person) -> None:
@@ -575,6 +665,15 @@ def test_a_file_that_cannot_be_read_costs_the_times_and_no_more(person: Person) 
     assert plan["basis"]["kind"] == "none"
     assert any("empty.csv" in note for note in plan["basis"]["notes"])
     assert plan["advice"][0]["what"] == "region"
+
+
+def test_a_folder_given_as_a_file_is_told_by_its_name(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (person.folder / "traces").mkdir()
+    monkeypatch.chdir(person.folder / "traces")
+    told = " ".join(person.says("--hours", "1", "--trace", ".").split())
+    assert "When: not planned, as traces cannot be read (it is no file)" in told
 
 
 def test_without_a_provider_it_is_said_how_to_get_a_forecast(person: Person) -> None:

@@ -15,6 +15,7 @@ from plan_examples import PLANS
 
 from jupyter_energy.carbon import factor
 from jupyter_energy.display.plan import text
+from jupyter_energy.display.plan_html import html
 from jupyter_energy.plan import regions, timing
 from jupyter_energy.plan.document import Parts, plan_json
 from jupyter_energy.plan.nouns import SLOT_S, Job, Outlook
@@ -42,7 +43,7 @@ def a_plan() -> PlanJson:
         "consumption", "lifecycle", "A Service (CC BY 4.0)", 0.05, "the service's word",
     )  # fmt: skip
     within_s = 24 * 3600.0
-    start = timing.best_start(job, outlook, within_s, pue[0])
+    start = timing.best_start(job, outlook, within_s, pue[0], Powers())
     pause = timing.best_pauses(job, outlook, within_s, Powers(), pue[0])
     now_g = timing.grams_now(job, outlook, pue[0])
     ranked = regions.rankings(job, here, pue, "aws")
@@ -110,6 +111,14 @@ def test_the_words_claim_what_is_attributed_and_nothing_else() -> None:
             assert "attributed to this " in " ".join(shown.split())
     of_idle = " ".join(text(PLANS["idle_gpu"], "%energy", BERLIN).split())
     assert "attributed to this notebook, the time between its cells included" in of_idle
+
+
+def test_grams_that_are_saved_and_grams_that_are_left_are_told_apart() -> None:
+    shown, page = " ".join(text(a_plan(), "%energy", BERLIN).split()), html(a_plan(), zone=BERLIN)
+    assert re.search(r"saves ≈ 29 % \(.*?\), or CO2e ≈ 300 g \(.*?\), of what is attr", shown)
+    assert re.search(r"saves ≈ 29 % \(.*?\), then emits CO2e ≈ 740 g", shown)
+    assert re.search(r"saves .*? 29 % .*?, or CO2e .*?, of what is attributed to this run", page)
+    assert "<b>emits CO2e</b>" in page
 
 
 def test_no_gain_is_an_answer() -> None:

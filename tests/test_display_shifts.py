@@ -7,15 +7,19 @@ from display_examples import SHIFTED, estimate, stretch
 
 from jupyter_energy.display.shifts import line
 from jupyter_energy.json_shapes import ShiftJson
+from jupyter_energy.plan.held import STOPPED
 
 OF = "of the emissions attributed to this run"
 BY = "planned over the forecast of Energy-Charts"
 WAIT_DREW = "while it waited the machine drew ≈ 12 Wh (10–14 Wh)"
 GRAMS = "(≈ 4.0 g (2.0–6.0 g) CO2e)"
 LATER = "not counted: start the machine later to save that too"
+NOT_LATER = f"{WAIT_DREW}, not counted"
 WAITED = stretch("09:00", "09:30", estimate(37000.0, 43200.0, 51000.0))
 TWICE = "more than twice as much as without a pause"
-DREW = "the pause drew ≈ 12 Wh (10–14 Wh), counted"
+PAUSE_DREW = "the pause drew ≈ 12 Wh (10–14 Wh)"
+DREW = f"{PAUSE_DREW}, counted"
+ANYWAY = "not counted: the machine runs anyway"
 
 
 def said(**changes: object) -> str:
@@ -56,6 +60,22 @@ def said(**changes: object) -> str:
         (
             {"waits": [WAITED], "waits_g": estimate(2.0, 4.0, 6.0)},
             f"planned 18 %, got 15 % {OF} (average, {BY}); {DREW}; {WAIT_DREW} {GRAMS}, {LATER}",
+        ),
+        (
+            {"waits": [WAITED], "waits_g": None, "on_anyway": True},
+            f"planned 18 %, got 15 % {OF} (average, {BY}); {PAUSE_DREW}, {ANYWAY}; {WAIT_DREW}, "
+            + ANYWAY,
+        ),
+        (
+            {
+                "runs": [],
+                "pauses": [],
+                "realised_fraction": None,
+                "note": STOPPED,
+                "waits": [WAITED],
+                "waits_g": None,
+            },
+            f"planned 18 % {OF} (average, {BY}), what it got is not known: {STOPPED}; {NOT_LATER}",
         ),
     ],
 )

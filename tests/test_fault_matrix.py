@@ -214,7 +214,7 @@ fake.set("library reload=1", *first)  # the counter is low when the window begin
 (sensor,) = discover(machine, clocks).sensors
 worker = Worker("nvml")
 readers = Readers(lambda: {"nvml": worker}, clock, lambda: 0.0)
-worker.submit(lambda: readers.add((sensor,), "nvml")).result(30.0)
+worker.submit(lambda: readers.add((sensor,), "nvml")).result(60.0)
 def edge(t_s):
     clock.set(t_s)
     return Edge(t_s, readers.read_drivers(lambda sensor: True))

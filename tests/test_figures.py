@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from standins.sensors import FakeSensor, family
+from standins.sensors import LIMIT_S, FakeSensor, family
 
 from jupyter_energy import figures as module
 from jupyter_energy.config import Energy
@@ -19,9 +21,9 @@ from jupyter_energy.devices import parse
 from jupyter_energy.figures import Figures, devices
 from jupyter_energy.identity import NotebookRef
 from jupyter_energy.live_message import MOST_BYTES, LiveJson
-from jupyter_energy.model import Domain, DomainEnergy, Measurement, Provenance
+from jupyter_energy.model import Domain, DomainEnergy, Measurement, Provenance, Record
 from jupyter_energy.monitor import Monitor
-from jupyter_energy.open_window import OpenWindow, Options
+from jupyter_energy.open_window import OpenWindow, OpenWindows, Options
 from jupyter_energy.pages import Pages
 from jupyter_energy.sampler import Sampler
 from jupyter_energy.schema import totals_from_records
@@ -57,8 +59,9 @@ class Desk:
             lambda: [family(*sensors, absences=absent)],
             clock=self.now,
         )
+        self.monitor.refining._sampler = self.monitor.sampler
         self.monitor.start()
-        assert self.monitor.sampler.wait_until_found(10)
+        assert self.monitor.sampler.wait_until_found(LIMIT_S)
         self.figures = Figures(self.monitor, self.pages)
 
     def open(self, options: Options = ANY) -> OpenWindow:
@@ -306,6 +309,87 @@ def test_a_store_that_cannot_be_used_is_told_and_the_session_still_adds_up(
     message = at.idle()
     assert message["note"]
     assert message["session"]["measured_j"] == (200.0, pytest.approx(0, abs=5))
+
+
+def settling(at: Desk, sensor: FakeSensor, watts: float) -> Record:
+    """A cell of a second that ended at this power, of which a reading a moment later tells more."""
+    window = at.open()
+    sensor.value, at.now.s = watts, at.now.s + 1.0
+    return at.monitor.close_window(window, "ok", may_settle=True)
+
+
+def settled(at: Desk, sensor: FakeSensor, watts: float) -> None:
+    """Have that moment pass, and this power be read; the cell's record is made again with it."""
+    sensor.value, at.now.s = watts, at.now.s + 0.2
+    assert at.monitor.refining.wait(LIMIT_S) == frozenset()
+
+
+def measured_of(message: LiveJson) -> float:
+    assert message["notebook"]["measured_j"] is not None
+    return message["notebook"]["measured_j"][0]
+
+
+def measured_in(record: Record) -> object:
+    """A record's measured energy in J, as exact as a message tells it."""
+    assert record.measurement.measured_j is not None
+    return pytest.approx(record.measurement.measured_j.value, rel=1e-4)
+
+
+def test_a_record_that_is_made_again_after_it_was_added_up_takes_its_own_place(
+    desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SETTLED_S", 0.01)
+    sensor = FakeSensor(Domain("gpu", 0, "NVIDIA H100", "GPU-0"), "gauge")
+    sensor.value, sensor.period_s, sensor.settles_s = 100.0, 0.1, 0.2
+    at = desk(sensor)
+    run = settling(at, sensor, 300.0)
+    at.monitor.flush()
+    first = at.idle()
+    assert (measured_of(first), at.figures.lacking) == (measured_in(run), [None])
+    settled(at, sensor, 50.0)
+    monkeypatch.setattr(module, "SETTLED_S", LIMIT_S)
+    assert measured_of(at.idle()) != measured_of(first)
+    (stored,) = at.figures._store.records(own_notebook(at))
+    last = at.idle()
+    assert (measured_of(last), at.figures.lacking) == (measured_in(stored), [])
+    assert (last["notebook"]["runs"], last["session"]["runs"]) == (1, 1)
+
+
+def test_a_record_that_the_database_has_as_it_was_before_is_told_again(
+    desk: MakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SETTLED_S", 0.01)
+    sensor = FakeSensor(Domain("gpu", 0, "NVIDIA H100", "GPU-0"), "gauge")
+    sensor.value, sensor.period_s, sensor.settles_s = 100.0, 0.1, 0.2
+    at = desk(sensor)
+    run = settling(at, sensor, 300.0)
+    at.monitor.flush()
+    others = sqlite3.connect(at.monitor.store_path, isolation_level=None)
+    others.execute("BEGIN IMMEDIATE")
+    with closing(others):
+        settled(at, sensor, 50.0)
+        first = at.idle()
+        assert (measured_of(first), at.figures.lacking) == (measured_in(run), [None])
+        others.execute("ROLLBACK")
+    monkeypatch.setattr(module, "SETTLED_S", LIMIT_S)
+    last = at.idle()
+    (stored,) = at.figures._store.records(own_notebook(at))
+    assert (measured_of(last), at.figures.lacking) == (measured_in(stored), [])
+    assert measured_of(last) != measured_of(first)
+
+
+def test_a_cell_that_ends_while_its_message_is_made_counts_once(desk: MakeDesk) -> None:
+    sensor = gpu()
+    at = desk(sensor)
+    window = at.open()
+    sensor.value, at.now.s = 100.0, at.now.s + 1.0
+    # The message sees the window as open, and then its record in the store.
+    outermost = at.monitor.outermost()
+    at.monitor.close_window(window, "ok")
+    at.monitor.windows = SimpleNamespace(outermost=lambda: outermost)  # type: ignore[assignment]
+    message = at.running()
+    at.monitor.windows = OpenWindows()
+    assert (message["notebook"]["runs"], message["session"]["runs"]) == (1, 1)
 
 
 def test_records_of_another_kernel_enter_the_notebook_but_not_the_session(

@@ -32,11 +32,11 @@ family = SimpleNamespace(
     __name__="nvml", WORKER=nvml.WORKER,
     discover=lambda machine: discover(machine, Clocks(clock, own.realtime)),
 )
-sampler = Sampler(machine, lambda: [family], 1.0, clock, clock.wait, lambda: 0.0)
+sampler = Sampler(machine, lambda: [family], 1.0, clock, clock.wait, lambda: 0.0, 60.0)
 sampler.start()
 assert sampler.wait_until_found(LIMIT_S)
 (sensor,) = sampler.sensors()
-clock.at_rest = lambda: sampler.try_once(sensor)
+clock.at_rest = lambda: sampler.ask(sensor, sensor.read, 60.0)
 def window(begin_s, *looks, end_s):
     clock.go_to(begin_s)
     start = sampler.opening_edge(everything)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from conftest import StartKernel
-from harness import LOAD, Kernel
+from harness import LOAD, Kernel, stopped_by
 from test_kernel_faults import run_alone
 
 MISTAKES = {
@@ -55,13 +55,8 @@ def test_a_mistake_on_the_line_is_one_usage_error_and_the_body_does_not_run(
 
 
 def test_a_mistake_stops_run_all(kernel: Kernel) -> None:
-    gate = "import pathlib, time\nwhile not pathlib.Path('go').exists():\n    time.sleep(0.01)"
-    kernel.send(gate)  # so that both cells are in the queue before the first of them runs
-    mistaken, after = kernel.send("%%energy --bogus\npass"), kernel.send("print('reached')")
-    kernel.touch("go")
-    assert kernel.collect(mistaken).status == "error"
-    aborted = kernel.collect(after)
-    assert (aborted.status, aborted.stdout) == ("aborted", "")
+    stopped = stopped_by(kernel, "%%energy --bogus\npass")
+    assert (stopped.status, stopped.stdout) == ("aborted", "")
 
 
 @pytest.mark.parametrize(

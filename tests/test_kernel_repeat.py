@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from conftest import StartKernel
-from harness import LIMIT_S, LOAD, MIME_TYPE, Kernel, environment
+from harness import LIMIT_S, LOAD, MIME_TYPE, Kernel, environment, stopped_by
 from nbclient import NotebookClient
 from standins import HERE
 from standins.powercap import FakePowercap
@@ -95,12 +95,8 @@ def test_an_error_in_the_last_run_reads_as_in_any_other(kernel: Kernel) -> None:
 
 
 def test_run_all_stops_at_a_repeated_cell_that_fails(kernel: Kernel) -> None:
-    gate = "import pathlib, time\nwhile not pathlib.Path('go').exists():\n    time.sleep(0.01)"
-    failing = kernel.send(f"%%energy -r 4\n{gate}\nraise ValueError('stop here')")
-    after = kernel.send("reached = True")
-    kernel.touch("go")
-    assert kernel.collect(failing).status == "error"
-    assert kernel.collect(after).status in ("aborted", "error")
+    stopped = stopped_by(kernel, "%%energy -r 4\nraise ValueError('stop here')")
+    assert stopped.status in ("aborted", "error")
     assert kernel.value("'reached' in globals()") is False
 
 

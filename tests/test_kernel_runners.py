@@ -7,6 +7,7 @@ import os
 import random
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ import nbformat
 import pytest
 from conftest import SEED, WHOLE
 from harness import MIME_TYPE
-from runners import RUNNERS, Here, Loading, Machine, Run, Runner
+from runners import RUNNERS, Loading, Machine, Run, Runner
+from shell import Here
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="process groups and their signals")
 
@@ -77,9 +79,9 @@ def chosen() -> list[tuple[str, str, Loading]]:
 
 
 @pytest.fixture
-def here() -> Iterator[Here]:
-    made = Here()
-    with made.server:
+def here(tmp_path: Path) -> Iterator[Here]:
+    made = Here(tmp_path)
+    with closing(made):
         yield made
 
 

@@ -313,6 +313,30 @@ def test_totals_that_the_store_could_not_be_asked_for_are_told_again_until_they_
         assert (whole["notebook"]["runs"], whole.get("note")) == (1, None)
 
 
+def test_the_end_of_a_cell_is_told_again_however_often_totals_were_lacking_while_it_ran(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jupyter_energy.figures.STORE_DEADLINE_S", 0.01)
+    others = sqlite3.connect(tmp_path / "energy.sqlite", isolation_level=None)
+    others.execute("BEGIN EXCLUSIVE")
+    with closing(others), a_channel(tmp_path) as channel:
+        end = channel.cell()
+        for _ in range(len(AGAIN_S) + 2):
+            pause_s = channel.clock.next_pause()
+            assert pause_s is not None
+            channel.clock.advance(pause_s)
+            message = channel.kernel.message()
+            assert (message["state"], bool(message["note"])) == ("running", True)
+        end()
+        assert channel.kernel.message()["note"]
+        others.execute("ROLLBACK")
+        channel.monitor.flush(LIMIT_S)
+        channel.clock.advance(AGAIN_S[0])
+        whole = channel.kernel.message()
+        assert (whole["state"], whole["notebook"]["runs"]) == ("idle", 1)
+        assert whole.get("note") is None
+
+
 def test_totals_of_a_store_that_does_not_answer_are_told_again_a_few_times_only() -> None:
     script = Script()
     script.cell(0.1)

@@ -458,7 +458,7 @@ def test_a_forked_child_needs_no_lock_that_a_thread_of_its_parent_held(start: St
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.alarm(10)  # it would wait for ever
+        signal.alarm(60)  # it would wait for ever
         try:
             record = monitor.close_window(monitor.open_window(Options(), shown=True), "ok")
             os._exit(0 if record.energy_j is None else 1)
@@ -598,6 +598,7 @@ def test_what_is_drawn_between_two_cells_is_booked_as_idle_and_in_no_cell(
     draw(cpu, "intel-rapl:0", outer_j)
     assert nearly(monitor.close_window(inner, "ok"), 3.0)
     assert nearly(monitor.close_window(window, "ok"), 3.0)
+    monitor.flush(LIMIT_S)
     store = Store(tmp_path / "data/energy.sqlite")
     found = store.find_notebook(NOTEBOOK)
     assert found is not None
@@ -626,6 +627,7 @@ def test_of_kernels_that_measure_one_device_at_once_the_one_that_ends_later_is_t
     threading.Event().wait(0.01)  # less is taken for the clocks' own differences
     two.close_window(other, "ok")
     two.flush(LIMIT_S)
+    one._outbox.asking_s = LIMIT_S
     (note,) = one.close_window(window, "ok").warnings
     two.close()
     assert note == "overlaps with 1 other notebook on this machine; do not add these totals"

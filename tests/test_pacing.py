@@ -43,11 +43,11 @@ class Rig:
         hours: float | None = None,
         save_s: float | None = None,
         total: int | None = -1,
+        on_anyway: bool = False,
     ) -> float:
         """Run it with the Pacer; the s that it took."""
-        pacer = Pacer(
-            extend, hours, checkpointed=save_s is not None, around=self.around, meter=self.meter
-        )
+        given = {"around": self.around, "meter": self.meter, "on_anyway": on_anyway}
+        pacer = Pacer(extend, hours, checkpointed=save_s is not None, **given)  # type: ignore[arg-type]
         pacer.begin(steps if total == -1 else total)
         for step in range(steps):
             if pacer.due(step):
@@ -95,6 +95,18 @@ def test_what_pauses_draw_keeps_a_loop_from_pausing_for_less() -> None:
     assert sum(end - begin for begin, end in cheap.pauses) > 1.5 * 3600
     # its first pause tells what pauses draw, and is left when that is known
     assert sum(end - begin for begin, end in dear.pauses) == pytest.approx(SLOT_S, abs=10)
+
+
+def test_on_a_machine_that_runs_anyway_a_pause_that_draws_much_is_free() -> None:
+    rig = Rig(series([200.0] * 2 * HOUR + [100.0] * 40 * HOUR), pause_w=240.0)
+    rig.loop(steps=480, step_s=60.0, extend="2h", on_anyway=True)
+    ((begin, end),) = rig.pauses
+    assert end - begin > 1.5 * 3600
+    assert any(
+        "paused until" in line and "the machine runs anyway" in line for line in rig.told.lines
+    )
+    assert rig.meter.promise is not None
+    assert rig.meter.promise.on_anyway
 
 
 @given(
@@ -360,6 +372,7 @@ def test_ctrl_c_in_a_pause_goes_through_at_once() -> None:
         {"hours": "3"},
         {"checkpoint": "model.pt"},
         {"loader": 7},
+        {"on_anyway": "yes"},
     ],
 )
 def test_wrong_use_is_told_before_the_loop_begins(wrong: dict[str, object]) -> None:

@@ -18,7 +18,7 @@ from jupyter_energy.pacing.planning import Plan, Start, pauses, start
 from jupyter_energy.pacing.surroundings import here
 from jupyter_energy.pacing.waits import Wait, Waited
 from jupyter_energy.plan.nouns import SLOT_S
-from jupyter_energy.plan.pausing import Powers
+from jupyter_energy.plan.pausing import Powers, free
 
 __all__ = ["desk"]  # a fixture
 # Clean from a quarter past on, and asked at one minute past.
@@ -27,10 +27,11 @@ VALUES = st.lists(st.sampled_from([20.0, 100.0, 300.0, 900.0]), min_size=40, max
 
 
 def held(max_wait_s: float, hours: float = 0.05) -> tuple[Waited, float]:
-    """What a wait from 12:01 on did, and when it was over, in s after noon."""
+    """What a wait from 12:01 on did, of a machine that runs anyway, and when it was over, in s
+    after noon."""
     clock = MovedClock()
     clock.run(60.0)
-    wait = Wait(around(clock, series(CLEAN_AT_15), Told()), ClockMeter(clock))
+    wait = Wait(around(clock, series(CLEAN_AT_15), Told()), ClockMeter(clock), free)
     return wait.held(hours * 3600, max_wait_s), clock.passed_s
 
 
@@ -73,22 +74,28 @@ def test_a_pause_ends_at_the_very_moment_that_is_clean() -> None:
 
 
 @given(
-    prices=VALUES, passed_s=st.floats(0, 299), run_s=st.floats(1, 3000), wait_s=st.floats(300, 6000)
+    prices=VALUES,
+    passed_s=st.floats(0, 299),
+    run_s=st.floats(1, 3000),
+    wait_s=st.floats(300, 6000),
+    idle=st.sampled_from([0.0, 0.3]),
 )
-def test_a_start_saves_what_its_very_times_do(
-    prices: list[float], passed_s: float, run_s: float, wait_s: float
+def test_a_start_saves_what_its_very_times_do_with_the_wait_for_it(
+    prices: list[float], passed_s: float, run_s: float, wait_s: float, idle: float
 ) -> None:
     now = NOON + timedelta(seconds=passed_s)
-    found = start(outlook(prices), now, run_s, wait_s)
+    found = start(outlook(prices), now, run_s, wait_s, Powers(idle=idle))
     passed_s = (now - NOON).total_seconds()
     at_once = grams(prices, passed_s, passed_s + run_s)
     edges = [n * SLOT_S for n in range(1, 60) if n * SLOT_S <= passed_s + wait_s]
-    best = min(grams(prices, at_s, at_s + run_s) for at_s in edges)
+    waits = {at_s: idle * grams(prices, passed_s, at_s) for at_s in edges}
+    best = min(grams(prices, at_s, at_s + run_s) + waits[at_s] for at_s in edges)
     if isinstance(found, Start):
         at_s = (found.at - NOON).total_seconds()
         assert at_s in edges
         assert found.saved_fraction == pytest.approx(1 - best / at_once)
-        assert grams(prices, at_s, at_s + run_s) == pytest.approx(best)
+        assert grams(prices, at_s, at_s + run_s) + waits[at_s] == pytest.approx(best)
+        assert found.wait_fraction == pytest.approx(waits[at_s] / at_once)
     else:
         assert 1 - best / at_once < 0.0201
 

@@ -19,9 +19,8 @@ from test_measure import Program
 from jupyter_energy.pacing.loops import carbon_aware
 from jupyter_energy.pacing.meter import NoMeter
 from jupyter_energy.pacing.pacer import Pacer
-from jupyter_energy.pacing.reckoning import Kind, Segment
 from jupyter_energy.pacing.waits import Wait
-from jupyter_energy.shift import Shift
+from jupyter_energy.shift import Kind, Segment, Shift
 
 DIRTY_FIRST = [400.0] * 24 + [100.0] * 480
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import a_record
 
 from jupyter_energy.carbon.base import Interval, Signal
 from jupyter_energy.carbon.weighting import Drawn, weighted
+from jupyter_energy.documents import record_from_document, record_to_document, to_json
 from jupyter_energy.model import CarbonIntensity, Span
-from jupyter_energy.pacing.reckoning import Kind, Promise, Segment, reckoned
-from jupyter_energy.shift import Shift, Stretch
+from jupyter_energy.reckoning import OfRun, Promise, reckoned, reckoned_again
+from jupyter_energy.shift import Kind, Segment, Shift, Stretch
 from jupyter_energy.uncertainty import Range
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -25,6 +30,7 @@ YEARLY = CarbonIntensity(
     *("year", "estimated", "Ember", 2024, "said", False),
 )
 PROMISE = Promise(0.6, "forecast", "a service", 3600.0)
+SIGNAL = "a_service FR", "FR"
 Hour = tuple[float, Literal["measured", "forecast"]]
 
 
@@ -34,8 +40,8 @@ def segment(kind: Kind, since: float, until: float, kwh: float | None) -> Segmen
     return Segment(kind, Stretch(NOON + since * HOUR, NOON + until * HOUR, energy_j))
 
 
-def told(segments: Sequence[Segment], hours: Sequence[Hour]) -> Shift:
-    """By these g/kWh in each hour from noon on."""
+def by(hours: Sequence[Hour]) -> OfRun:
+    """The factors of a service that has told these g/kWh in each hour from noon on."""
     intervals = tuple(
         Interval(NOON + n * HOUR, NOON + (n + 1) * HOUR, g, quality)
         for n, (g, quality) in enumerate(hours)
@@ -46,7 +52,12 @@ def told(segments: Sequence[Segment], hours: Sequence[Hour]) -> Shift:
     def of_run(course: Sequence[Drawn]) -> tuple[CarbonIntensity, tuple[Span, ...]]:
         return weighted(course, signal, YEARLY)
 
-    shift = reckoned(segments, PROMISE, of_run, 1.0)
+    return of_run
+
+
+def told(segments: Sequence[Segment], hours: Sequence[Hour]) -> Shift:
+    """By these g/kWh in each hour from noon on."""
+    shift = reckoned(segments, PROMISE, by(hours), 1.0, SIGNAL)
     assert shift is not None
     return shift
 
@@ -79,12 +90,28 @@ def test_what_pauses_draw_is_counted() -> None:
     assert shift.realised_fraction == pytest.approx(1 - 150 / 300)
 
 
+def test_what_pauses_draw_is_not_counted_where_the_machine_runs_anyway_but_checkpoints_are() -> (
+    None
+):
+    segments = (
+        *(segment("save", 0, 1, 0.1), segment("pause", 1, 3, 0.5), segment("run", 3, 4, 1.0)),
+    )
+    hours: list[Hour] = [(300.0, "measured")] * 3 + [(120.0, "measured")]
+    promise = replace(PROMISE, on_anyway=True)
+    shift = reckoned(segments, promise, by(hours), 1.0, SIGNAL)
+    assert shift is not None
+    assert shift.on_anyway
+    assert shift.realised_fraction == pytest.approx(1 - (120 + 0.1 * 300) / 300)
+    late = reckoned(segments, promise, by([(300.0, "forecast")] * 4), 1.0, SIGNAL)
+    assert late is not None
+    assert reckoned_again(late, by(hours)) == shift
+
+
 def test_a_forecast_has_not_come_true() -> None:
     shift = told(WAITED, [(300.0, "measured")] * 3 + [(120.0, "forecast")])
     assert (shift.realised_fraction, shift.carbon_g) == (None, None)
     assert shift.note == (
-        "when it ended its provider had told a forecast alone for 100 % of it, "
-        "and it is not asked again"
+        "its provider has told a forecast alone for 100 % of it; a later plan asks again"
     )
 
 
@@ -137,3 +164,68 @@ def test_where_next_to_nothing_has_run_there_is_no_figure(
     shift = told(segments, [(300.0, "measured")] * 4)
     assert (shift.realised_fraction, shift.carbon_g, shift.note) == (None, None, note)
     assert shift.planned_fraction == 0.6
+    late = told(segments, [(300.0, "forecast")] * 4)
+    assert (late.note, late.awaited) == (note, None)  # no value that comes later would tell it
+
+
+@st.composite
+def runs(draw: st.DrawFn) -> list[Segment]:
+    """What went on within six hours, piece by piece; of some the energy is not known."""
+    minutes = sorted(draw(st.sets(st.integers(0, 360), min_size=2, max_size=8)))
+    kinds = st.sampled_from(["wait", "run", "save", "pause"])
+    energies = st.floats(0, 100) | st.sampled_from([0.0, 1.0, None])
+    return [
+        segment(draw(kinds), since / 60, until / 60, draw(energies))
+        for since, until in pairwise(minutes)
+    ]
+
+
+values = st.lists(st.floats(0, 1000), min_size=6, max_size=6)
+
+
+@given(
+    segments=runs(),
+    promise=st.sampled_from([PROMISE, replace(PROMISE, run_s=None), None]),
+    expected=values,
+    true=values,
+    known=st.lists(st.booleans(), min_size=6, max_size=6),
+    reached=st.integers(0, 6),
+    pue=st.floats(1, 2),
+)
+def test_what_is_told_later_is_what_would_have_been_told_at_the_end_had_the_values_been_there(
+    segments: list[Segment],
+    promise: Promise | None,
+    expected: list[float],
+    true: list[float],
+    known: list[bool],
+    reached: int,
+    pue: float,
+) -> None:
+    """At the end some hours are a forecast, and those from one on are not told at all."""
+    in_time = by([(g, "measured") for g in true])
+    late = by(
+        [
+            (g, "measured") if is_known else (foreseen, "forecast")
+            for g, foreseen, is_known in zip(true, expected, known, strict=True)
+        ][:reached]
+        or [(0.0, "forecast")]
+    )
+    at_once = reckoned(segments, promise, in_time, pue, SIGNAL)
+    at_end = reckoned(segments, promise, late, pue, SIGNAL)
+    if at_once is None or at_end is None:
+        assert at_once is at_end
+        return
+    assert reckoned_again(at_end, late) == at_end  # nothing has come
+    if at_end.awaited is not None:
+        # What is kept between the two loses nothing.
+        record = replace(a_record(), shift=at_end)
+        kept = record_from_document(json.loads(to_json(record_to_document(record)))).shift
+        assert kept == at_end
+        assert reckoned_again(kept, in_time) == at_once
+
+
+def test_where_nobody_can_be_asked_again_nothing_is_awaited() -> None:
+    shift = reckoned(WAITED, PROMISE, by([(120.0, "forecast")] * 4), 1.0)
+    assert shift is not None
+    assert shift.awaited is None
+    assert shift.note == "its provider has told a forecast alone for 100 % of it"

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import math
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from standins.moved_clock import Ahead, ClockMeter, MovedClock, Told, around, outlook, series
+from standins.moved_clock import (
+    NOON,
+    Ahead,
+    ClockMeter,
+    MovedClock,
+    Told,
+    around,
+    outlook,
+    series,
+)
 
 from jupyter_energy import wait_for_clean_power
 from jupyter_energy.answer import Answer
@@ -15,6 +25,7 @@ from jupyter_energy.errors import WrongUse
 from jupyter_energy.pacing.surroundings import Found
 from jupyter_energy.pacing.waits import ANSWER_S, Wait, Waited
 from jupyter_energy.plan.nouns import SLOT_S
+from jupyter_energy.plan.pausing import Powers, free
 from jupyter_energy.plan.shifting import flexible_start
 
 HOUR = 12  # slots
@@ -24,10 +35,11 @@ DIRTY_FIRST = [400.0] * 2 * HOUR + [100.0] * 40 * HOUR
 class Rig:
     """A wait by a moved clock."""
 
-    def __init__(self, ahead: Ahead) -> None:
+    def __init__(self, ahead: Ahead, powers: Powers | None = None) -> None:
         self.clock, self.told, self.ahead = MovedClock(), Told(), ahead
         self.meter = ClockMeter(self.clock)
-        self.wait = Wait(around(self.clock, ahead, self.told), self.meter)
+        held = (around(self.clock, ahead, self.told), self.meter)
+        self.wait = Wait(*held, lambda: powers or Powers())
 
     def held(self, hours: float = 1.0, wait_hours: float = 6.0) -> Waited:
         return self.wait.held(hours * 3600, wait_hours * 3600)
@@ -37,27 +49,55 @@ def test_a_run_waits_until_the_clean_hours_begin_and_no_longer() -> None:
     rig = Rig(series(DIRTY_FIRST))
     waited = rig.held()
     assert waited.waited_s == rig.clock.passed_s == 2 * 3600
-    assert waited.saved_fraction == pytest.approx(0.75)
+    assert waited.saved_fraction == pytest.approx(0.15)
     assert [kind for kind, _ in rig.meter.marks] == ["run", "wait", "run"]
     assert rig.meter.promise is not None
+    assert rig.meter.promise.saved_fraction == pytest.approx(0.75)  # of the run, as is realised
     first = rig.told.lines[0]
     assert "waits until" in first
-    assert "75 % of the emissions attributed to this run" in first
-    assert "the wait itself adds about 60 % of the run's emissions, assumed to draw 30 %" in first
-    assert "more than it saves" not in first
+    assert (
+        "saves about 15 % of the emissions attributed to this run (75 %, less 60 % for the wait, "
+        "assumed to draw 30 % of the run's power), by the forecast"
+    ) in first
     assert "Ctrl-C" in first
+    assert rig.told.lines[-1].endswith("planned to save about 15 %, what the wait draws taken off")
     assert rig.ahead.asked > 3
     assert len(rig.told.lines) == 2  # its begin and its end: no plan was another one
     assert repr(waited).startswith("waited 2 h 00 min")
 
 
-def test_a_wait_that_costs_more_than_it_saves_says_so_before_it_begins() -> None:
+FOR_LITTLE = [400.0] * 5 * HOUR + [320.0] * 20 * HOUR
+
+
+def test_a_wait_that_costs_more_than_it_saves_is_not_made_and_its_line_says_what_to_do() -> None:
     """Five hours at 400 g/kWh for 20 % less of one hour: at 30 % of its power 150 % more."""
-    rig = Rig(series([400.0] * 5 * HOUR + [320.0] * 20 * HOUR))
-    assert rig.held().saved_fraction == pytest.approx(0.2)
+    rig = Rig(series(FOR_LITTLE))
+    waited = rig.held()
+    assert (waited.waited_s, waited.planned, rig.clock.passed_s) == (0.0, None, 0.0)
+    (line,) = rig.told.lines
+    then = (NOON + timedelta(hours=5)).astimezone()
+    assert line.startswith(
+        f"begins at once: a start at {then:%Y-%m-%d %H:%M %Z} would save 20 %, and a kernel that "
+        "waits for it adds 150 % (assumed to draw 30 % of the run's power): start the notebook "
+        "then instead, or give on_anyway=True where the machine runs anyway (by the forecast of"
+    )
+
+
+def test_on_a_machine_that_runs_anyway_the_same_wait_is_made_and_free() -> None:
+    rig = Rig(series(FOR_LITTLE), free())
+    waited = rig.held()
+    assert waited.waited_s == 5 * 3600
+    assert waited.saved_fraction == pytest.approx(0.2)
     first = rig.told.lines[0]
-    assert "the wait itself adds about 150 % of the run's emissions" in first
-    assert "if the machine is on for this run alone, that is more than it saves" in first
+    assert "saves about 20 % of the emissions attributed to this run (the machine runs" in first
+    assert rig.meter.promise is not None
+    assert rig.meter.promise.on_anyway
+
+
+def test_a_kernel_that_waits_begins_where_it_saves_most_though_a_later_start_is_cleaner() -> None:
+    clean = [400.0] * 3 + [200.0] * 5 * HOUR + [190.0] * 20 * HOUR
+    assert Rig(series(clean)).held(wait_hours=8.0).waited_s == 15 * 60
+    assert Rig(series(clean), free()).held(wait_hours=8.0).waited_s == 5 * 3600 + 15 * 60
 
 
 @given(
@@ -121,8 +161,8 @@ def test_a_provider_that_does_not_answer_holds_nobody_longer_than_some_seconds()
 def test_a_newer_forecast_moves_the_start() -> None:
     ahead = series(DIRTY_FIRST)
     rig = Rig(ahead)
-    later = series([400.0] * 4 * HOUR + [50.0] * 40 * HOUR)
-    rig.clock.at(1000.0, lambda: setattr(ahead, "look", later.look))
+    later = series([400.0] * 4 * HOUR + [10.0] * 40 * HOUR)
+    rig.clock.at(5000.0, lambda: setattr(ahead, "look", later.look))
     assert rig.held().waited_s == pytest.approx(4 * 3600, abs=SLOT_S)
 
 
@@ -172,10 +212,18 @@ def test_a_wait_that_is_shorter_than_a_step_of_a_plan_is_told_with_what_would_do
     assert 'such as max_wait="6h"' in waited.why
 
 
-@pytest.mark.parametrize("wrong", [{"hours": 0}, {"hours": "3"}, {"hours": 3, "max_wait": 6}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"hours": 0},
+        {"hours": "3"},
+        {"hours": 3, "max_wait": 6},
+        {"hours": 3, "max_wait": "6h", "on_anyway": "yes"},
+    ],
+)
 @pytest.mark.parametrize("more", [{}, {"max_wait": "soon"}])
 def test_wrong_use_is_told_before_anything_begins(
     wrong: dict[str, object], more: dict[str, object]
 ) -> None:
-    with pytest.raises(WrongUse, match="write how"):
+    with pytest.raises(WrongUse, match=r"write (how|True)"):
         wait_for_clean_power(**{**more, **wrong})  # type: ignore[arg-type]  # on purpose

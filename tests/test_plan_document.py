@@ -35,6 +35,7 @@ def an_item(saved: float, what: str = "start") -> ItemJson:
     return {
         "what": what,  # type: ignore[typeddict-item]
         "change": f"{what} {saved}",
+        "setup": None,
         "command": None,
         "saved_fraction": {"low": saved - 0.1, "mid": saved, "high": saved + 0.1},
         "saved_g": None,

@@ -172,6 +172,10 @@ def test_advice_by_another_table_than_the_line_above_it_says_both_figures() -> N
     said = f"instead of EM:FR ({listed:.0f} g/kWh by the table of grid zones, not {own:.0f})"
     assert said in advice["change"]
     there = at("EM:FR")
+    # Of Germany the two tables have one figure, once it is rounded.
+    equal = item(rankings(job_of(1.0, 1.0), at("DE"), OWN, None), at("DE"), None)
+    assert equal is not None
+    assert equal["change"].endswith("instead of EM:DE")
     same = item(rankings(job_of(1.0, 1.0), there, OWN, None), there, None)
     assert same is not None
     assert "by the table" not in same["change"]

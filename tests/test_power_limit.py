@@ -51,7 +51,8 @@ family = SimpleNamespace(
     discover=lambda machine: discover(machine, Clocks(clock, own.realtime)),
 )
 monitor = Monitor(Energy(environ=environ), lambda _: NotebookRef(None, "tested", "k"), environ)
-monitor.sampler = sampler = Sampler(machine, lambda: [family], 1.0, clock, clock.wait, lambda: 0.0)
+families = lambda: [family]
+monitor.sampler = sampler = Sampler(machine, families, 1.0, clock, clock.wait, lambda: 0.0, 60.0)
 monitor.start()
 assert sampler.wait_until_found(LIMIT_S)
 steps = []
@@ -65,7 +66,7 @@ def step():
 told = []
 gpus = candidates(monitor, everything)
 limiter = Limiter(monitor, gpus, told.append)
-clock.at_rest = lambda: sampler.try_once(gpus[0].sensor)
+clock.at_rest = lambda: sampler.ask(gpus[0].sensor, gpus[0].sensor.read, 60.0)
 def sweep(step=step, block_s=20.0):
     return swept(monitor, gpus, limiter, step, timed(monitor, step), block_s)
 """

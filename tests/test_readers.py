@@ -40,7 +40,8 @@ def gpus(count: int, worker: str = NVML) -> list[FakeSensor]:
 
 
 def readers_of(worker: Worker, clock: Clock, sensors: list[FakeSensor]) -> Readers:
-    readers = Readers(lambda: {NVML: worker}, clock, lambda: 0.0)
+    # Those that do not hang are to be read before it is over, also on a busy machine.
+    readers = Readers(lambda: {NVML: worker}, clock, lambda: 0.0, deadline_s=1.0)
     readers.add(sensors, NVML)
     clock.now_s += 1
     return readers
@@ -115,12 +116,50 @@ class Hanging(Worker):
 
     def __init__(self, clock: Clock) -> None:
         super().__init__("hangs")
+        self.is_in_call = True
         self.waits: list[float] = []
         self._clock = clock
 
     def submit(self, call: Callable[[], Any]) -> Answer[Any]:
         """Never called."""
         return NeverDone(self._clock, self.waits)
+
+
+class BegunLate(Answer[Any]):
+    """What a call gives that begins when somebody has waited for it to the deadline."""
+
+    def __init__(self, clock: Clock, call: Callable[[], Any]) -> None:
+        super().__init__()
+        self._clock, self._call = clock, call
+        self._is_begun = False
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Waited for in vain the first time."""
+        if self._is_begun:
+            return super().wait(timeout_s)
+        self._is_begun = True
+        self._clock.now_s += timeout_s or 0.0
+        self.set_result(self._call())
+        return False
+
+
+class Starved(Worker):
+    """A worker that gets no processor before an edge's deadline."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__("starved")
+        self._clock = clock
+
+    def submit(self, call: Callable[[], Any]) -> Answer[Any]:
+        """Called late."""
+        return BegunLate(self._clock, call)
+
+
+def test_a_worker_that_gets_no_processor_is_no_driver_that_hangs(clock: Clock) -> None:
+    worker = Starved(clock)
+    readers = readers_of(worker, clock, gpus(2))
+    for _ in range(2):
+        assert figures(readers.read_drivers(everything)) == [0, 1]
 
 
 def hanging_readers(clock: Clock, drivers: int) -> tuple[Readers, Hanging]:

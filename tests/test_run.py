@@ -7,7 +7,6 @@ import os
 import platform
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from shell import (
     LIMIT_S,
     OBEYING_MODES,
     PROGRAM,
+    Here,
     Shell,
     by_id,
     code,
@@ -148,13 +148,8 @@ class Pressed:
     def __init__(self, shell: Shell) -> None:
         self.shell = shell
         self.child: subprocess.Popen[str] | None = None
-        self.server = socket.create_server(("127.0.0.1", 0))
-        self.server.settimeout(LIMIT_S)
-        self.here = (
-            "import socket\n"
-            f"line = socket.create_connection(('127.0.0.1', {self.server.getsockname()[1]}))\n"
-            "line.sendall(b'.')\n"
-        )
+        self.place = Here(shell.folder)
+        self.here = f"{self.place.code}\n"
 
     def start(self, *words: str | Path) -> subprocess.Popen[str]:
         """Start `jupyter energy WORDS`, as a shell does: in a process group of its own."""
@@ -171,10 +166,7 @@ class Pressed:
 
     def wait_here(self) -> None:
         """Wait until the code says that it is there."""
-        line, _ = self.server.accept()
-        line.settimeout(LIMIT_S)
-        with line:
-            assert line.recv(1)
+        self.place.wait()
 
     def end(self, child: subprocess.Popen[str]) -> tuple[int, str, str]:
         """The exit status, stdout and stderr of a run; no traceback of ours is in them."""
@@ -186,7 +178,7 @@ class Pressed:
 @pytest.fixture
 def pressed(shell: Shell) -> Iterator[Pressed]:
     made = Pressed(shell)
-    with made.server:
+    with closing(made.place):
         yield made
     if made.child is not None and made.child.poll() is None:  # a test that failed
         os.killpg(made.child.pid, signal.SIGKILL)
@@ -753,6 +745,25 @@ def test_a_script_has_the_time_that_it_needs_to_end_after_an_interrupt(
     assert "1 run interrupted" in out
     (row,) = shell.summary(path)["cells"]
     assert (row["outcome"], row["duration_s"] > 1.5) == ("interrupted", True)
+
+
+@needs_signals
+def test_an_interrupt_while_the_script_begins_ends_it_too(shell: Shell) -> None:
+    """At the moment when there is a process already, and nobody knows of it yet."""
+    path = script(shell, WAIT_FOREVER)
+    done = shell.python(
+        "-c",
+        "import os, signal, sys\n"
+        "def press(frame, event, called):\n"
+        "    if event == 'c_return' and called.__name__ == 'fork_exec':\n"
+        "        sys.setprofile(None)\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.setprofile(press)\n"
+        "from jupyter_energy.cli import main\n"
+        f"sys.exit(main(['run', {str(path)!r}]))",
+    )
+    assert (done.returncode, done.stderr) == (1, "interrupted\n")
+    assert "1 run interrupted" in done.stdout
 
 
 THAT_END = pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])

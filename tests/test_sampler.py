@@ -15,6 +15,7 @@ from jupyter_energy.errors import SensorDenied, SensorTimeout
 from jupyter_energy.model import Domain, Sample
 from jupyter_energy.sampler import (
     DRIVER_BUSY,
+    DRIVER_DEADLINE_S,
     GUARD_LINGERS_S,
     GUARD_PERIOD_S,
     REST_AFTER_S,
@@ -37,8 +38,13 @@ def start(clock: Clock) -> Iterator[Start]:
     """Starts a sampler of some families, by default waiting until all have been asked."""
     with ExitStack() as stack:
 
-        def started(*families: Family, found: bool = True) -> Sampler:
-            sampler = Sampler(Machine(), lambda: families, 1.0, clock, clock.wait)
+        def started(
+            *families: Family, found: bool = True, driver_deadline_s: float = LIMIT_S
+        ) -> Sampler:
+            sampler = Sampler(
+                *(Machine(), lambda: families, 1.0, clock, clock.wait),
+                driver_deadline_s=driver_deadline_s,
+            )
             stack.callback(sampler.close)
             sampler.start()
             if found:
@@ -111,7 +117,9 @@ def test_a_sensor_that_fails_gives_its_reason_and_the_others_their_figures(start
 
 def test_a_driver_that_hangs_costs_one_edge_its_figure_and_no_call_piles_up(start: Start) -> None:
     file, driver = FakeSensor(), FakeSensor(GPU, worker="nvml")
-    sampler = start(family(file), family(driver, worker="nvml"))
+    sampler = start(
+        family(file), family(driver, worker="nvml"), driver_deadline_s=DRIVER_DEADLINE_S
+    )
     driver.hang()
     edges = [sampler.opening_edge(everything)]  # that it returns at all is the deadline
     for _ in range(10):
@@ -119,7 +127,7 @@ def test_a_driver_that_hangs_costs_one_edge_its_figure_and_no_call_piles_up(star
     assert {edge.readings[driver] for edge in edges} == {DRIVER_BUSY}
     assert all(isinstance(edge.readings[file], Sample) for edge in edges)
     driver.release()
-    sampler.try_once(driver)  # ends after all calls that were made before it
+    sampler.ask(driver, driver.read, LIMIT_S)  # ends after all calls that were made before it
     assert len(driver.readers) == 2  # the one that hung, and this one
 
 
@@ -200,13 +208,13 @@ def test_a_reading_that_came_too_late_for_its_edge_still_enters_the_trace(
     start: Start, clock: Clock
 ) -> None:
     driver = FakeSensor(GPU, worker="nvml")
-    sampler = start(family(driver, worker="nvml"))
+    sampler = start(family(driver, worker="nvml"), driver_deadline_s=DRIVER_DEADLINE_S)
     driver.hang()
     driver.value = 500.0
     assert sampler.opening_edge(everything).readings[driver] == DRIVER_BUSY
     assert driver.reading.wait(LIMIT_S)
     driver.release()
-    sampler.try_once(driver)  # after the late one; it enters no trace
+    sampler.ask(driver, driver.read, LIMIT_S)  # after the late one; it enters no trace
     clock.advance(3)
     driver.value = 560.0
     late = sample(sampler.closing_edge(everything), driver)
@@ -313,14 +321,14 @@ def test_a_gauge_between_edges_is_integrated_from_what_was_polled(
     gauge.value = 100.0
     opened = sample(sampler.opening_edge(everything), gauge)
     clock.next_pause()
-    sampler.try_once(gauge)  # whatever was being read has been read
+    sampler.ask(gauge, gauge.read, LIMIT_S)  # whatever was being read has been read
     clock.advance(2)  # longer than any pause, so the gauge is polled here
     clock.next_pause()
-    sampler.try_once(gauge)
+    sampler.ask(gauge, gauge.read, LIMIT_S)
     gauge.value = 300.0
     clock.advance(2)
     clock.next_pause()
-    sampler.try_once(gauge)
+    sampler.ask(gauge, gauge.read, LIMIT_S)
     closed = sample(sampler.closing_edge(everything), gauge)
     assert closed.energy_j - opened.energy_j == pytest.approx(100 * 2 + 200 * 2)
     assert closed.covered_s - opened.covered_s == pytest.approx(4)

@@ -196,14 +196,14 @@ import threading
 from jupyter_energy.worker import Worker
 worker = Worker("nvml")
 (sensor,) = worker.submit(lambda: discover(machine)).result().sensors
-fake.set("gpu 0 energy_mj=4000 hang=500@nvmlDeviceGetFieldValues")
+fake.set("gpu 0 energy_mj=4000 hang=2000@nvmlDeviceGetFieldValues")
 reading = worker.submit(lambda: raw(sensor))
 try:
     reading.result(0.05)
     late = False
 except TimeoutError:
     late = True
-print(json.dumps({"late": late, "then": reading.result(30), "threads": len(fake.threads),
+print(json.dumps({"late": late, "then": reading.result(60), "threads": len(fake.threads),
     "mine": str(threading.get_native_id()) in fake.threads}))
 """
     )

@@ -19,7 +19,7 @@ from jupyter_energy.sensors.base import Discovery, Machine
 from jupyter_energy.trace import Trace
 
 DISABLE = 0x2401  # uapi/linux/perf_event.h: PERF_EVENT_IOC_DISABLE
-LIMIT_S = 30.0
+LIMIT_S = 60.0
 
 
 def why_no_events(folder: Path) -> str | None:

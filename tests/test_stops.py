@@ -21,10 +21,10 @@ from jupyter_energy.blocks import current
 
 class Late(Exception): pass
 
-faulthandler.dump_traceback_later(20, exit=True)  # where it hangs
+faulthandler.dump_traceback_later(120, exit=True)  # where it hangs
 for _ in range(3):
     with je.measure("block"): pass
-current().sampler.wait_until_found(20)
+current().sampler.wait_until_found(60)
 """
 
 EVERYWHERE = """

@@ -27,7 +27,8 @@ class HuggingFaceCallback(Training):
         trainer.train()
 
     `extend` is how much longer the whole may take ("50%", "6h"), `hours` what it takes without
-    pauses, where you know it, `name` what its record is called. Before each pause the Trainer
+    pauses, where you know it, `name` what its record is called; with `on_anyway` the machine runs
+    anyway, and pauses draw nothing more. Before each pause the Trainer
     writes its own checkpoint into `output_dir`, so that
     `trainer.train(resume_from_checkpoint=True)` goes on even if the process was killed meanwhile;
     `save_total_limit` counts it too; `checkpoint=False` writes none. Where none can be written a
@@ -44,10 +45,11 @@ class HuggingFaceCallback(Training):
         name: str = "training",
         checkpoint: bool = True,
         *,
+        on_anyway: bool = False,
         _pacing: Mapping[str, Any] | None = None,
     ) -> None:
         self._checkpoint = checkpoint
-        super().__init__(extend, hours, name, _pacing)
+        super().__init__(extend, hours, name, _pacing, on_anyway)
         self._waits_for_save = False
         self._begun_at = 0  # steps that an earlier run has done
 

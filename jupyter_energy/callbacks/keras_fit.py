@@ -25,7 +25,8 @@ class KerasCallback(Training):
                   callbacks=[KerasCallback(extend="50%", checkpoint="model.keras")])
 
     `extend` is how much longer the whole may take ("50%", "6h"), `hours` what it takes without
-    pauses, where you know it, `name` what its record is called. Before each pause the model is
+    pauses, where you know it, `name` what its record is called; with `on_anyway` the machine runs
+    anyway, and pauses draw nothing more. Before each pause the model is
     saved to `checkpoint`, which ends in `.keras`; without it what was trained is in memory alone
     while it waits, and a line says so. Losses and weights are the same as without pauses. Where
     several processes train together it is measured and not paused.
@@ -42,12 +43,13 @@ class KerasCallback(Training):
         name: str = "training",
         checkpoint: str | Path | None = None,
         *,
+        on_anyway: bool = False,
         _pacing: Mapping[str, Any] | None = None,
     ) -> None:
         self._checkpoint = None if checkpoint is None else Path(checkpoint)
         if self._checkpoint is not None and self._checkpoint.suffix != ".keras":
             raise WrongUse(f"Keras saves a model to a file that ends in .keras, not {checkpoint}")
-        super().__init__(extend, hours, name, _pacing)
+        super().__init__(extend, hours, name, _pacing, on_anyway)
         self._first_epoch: int | None = None
         self._batches_before = 0  # of this run's earlier epochs
         self._batch = 0  # of its current epoch, from 0

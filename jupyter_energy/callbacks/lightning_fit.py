@@ -27,7 +27,8 @@ class LightningCallback(Training):
         Trainer(max_epochs=20, callbacks=[LightningCallback(extend="50%")]).fit(model, loader)
 
     `extend` is how much longer the whole may take ("50%", "6h"), `hours` what it takes without
-    pauses, where you know it, `name` what its record is called. Before each pause
+    pauses, where you know it, `name` what its record is called; with `on_anyway` the machine runs
+    anyway, and pauses draw nothing more. Before each pause
     `trainer.save_checkpoint` writes `checkpoint` (without it `paused.ckpt` in the trainer's
     `default_root_dir`), so that `trainer.fit(model, loader, ckpt_path=...)` goes on even if the
     process was killed meanwhile. Losses and weights are the same as without pauses. Where several
@@ -42,9 +43,10 @@ class LightningCallback(Training):
         name: str = "training",
         checkpoint: str | Path | None = None,
         *,
+        on_anyway: bool = False,
         _pacing: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(extend, hours, name, _pacing)
+        super().__init__(extend, hours, name, _pacing, on_anyway)
         self._checkpoint = checkpoint
         self._steps_done = 0
         self._step_seen = 0

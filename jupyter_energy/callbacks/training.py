@@ -33,9 +33,11 @@ class Training:
         hours: float | None,
         name: str,
         pacing: Mapping[str, Any] | None,
+        on_anyway: bool = False,
     ) -> None:
         super().__init__()  # the framework's own
-        self._asked = {"extend": extend, "hours": hours, "name": name, **(pacing or {})}
+        self._asked: dict[str, Any] = {"extend": extend, "hours": hours, "name": name}
+        self._asked |= {"on_anyway": on_anyway, **(pacing or {})}
         self._pacer: Pacer | None = None
         self._block: measure | None = None
         self._leaving: Leaving | None = None

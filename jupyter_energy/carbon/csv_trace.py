@@ -42,6 +42,11 @@ _NO_VALUE = re.compile(r"%|percent|index|source|method|version")
 _OTHER_UNIT = re.compile(
     r"(?<![a-z])[mµ]g|lbs?\b|lbs?[_ /]|kg|tonne|t ?/|(/|per[ _]) ?([mgt]?wh|[kmgt]?j)(?![a-z])"
 )
+# A mass by an energy: so it is said of a column that none of the above is found of.
+_OTHER_SHARE = re.compile(
+    r"(?<![a-z])([kmµ]?g(ram)?s?|lbs?|pounds?|tonnes?|tons?|t)([^a-z]?co.{0,8})?[ _]*(/|per) ?_?"
+    r"([kmgt]?wh|[kmgt]?j)(?![a-z])"
+)
 _UTC = re.compile(r"(?<![a-z])utc(?![a-z0-9]|[ _]*([+\-\u2212\u2013±]|offset))")
 _FORECAST = re.compile(r"forecast|predict|prognos")
 _DIRECT = re.compile(r"(?<![a-z])direct|moer")  # of power stations as they run (WattTime's MOER)
@@ -78,7 +83,8 @@ def file_reader(file: str) -> Get:
         except OSError as error:
             why = error.strerror or str(error) or type(error).__name__
         if why is not None:
-            raise _problem(f"{path.name} cannot be read ({why})")
+            name = path.absolute().name or str(path)  # "." has none, and "/" has none at all
+            raise _problem(f"{name} cannot be read ({why})")
         if len(body) > MOST_BYTES:
             raise _problem(f"{path.name} is larger than {MOST_BYTES >> 20} MiB: leave years out")
         return Reply(200, {"x-name": path.name, "etag": etag}, body)
@@ -170,7 +176,7 @@ class _Table:
         self._rows = csv.reader(chain([first], lines), delimiter=self._delimiter)
         names = [cell.strip() for cell in self._next() or []]
         self._names = [name.casefold() for name in names]
-        self._time = self._column(_TIME, "times", "time (UTC)")
+        self._time = self._column(_TIME, "times", "it 'time (UTC)'")
         self._value = self._value_column()
         said = self._said = self._names[self._value]
         self.is_electricity_maps = "zone id" in self._names and "gco₂eq/kwh" in said
@@ -243,7 +249,9 @@ class _Table:
         said = []
         if self._taken:
             said.append(f"taken as {self._taken}: its column does not say")
-        if sum(values) < _LEAST_G_PER_KWH * len(values) and not _DIRECT.search(self._said):
+        if not any(values) and not _DIRECT.search(self._said):
+            said.append("all its figures are 0, which are of no grid")
+        elif sum(values) < _LEAST_G_PER_KWH * len(values) and not _DIRECT.search(self._said):
             span = f"{min(values):.2g} to {max(values):.2g}"
             said.append(f"figures of {span} g/kWh are of no grid: are they kg/kWh?")
         if bad:
@@ -267,19 +275,17 @@ class _Table:
         except csv.Error:
             problem = f"{self.name} is no CSV (line {self._rows.line_num})"
         except UnicodeDecodeError:
-            problem = f"{self.name} is no UTF-8 text"
+            problem = f"{self.name} is no UTF-8 text: save it as CSV in UTF-8"
         raise _problem(problem)
 
-    def _column(self, pattern: re.Pattern[str], what: str, example: str) -> int:
+    def _column(self, pattern: re.Pattern[str], what: str, name: str) -> int:
         for number, name in enumerate(self._names):
             if pattern.search(name):
                 return number
-        raise self._lacks(what, example)
+        raise self._lacks(what, name)
 
-    def _lacks(self, what: str, example: str) -> ProviderError:
-        return _problem(
-            f"{self.name} has no column of {what}: name one {example!r} in its first line"
-        )
+    def _lacks(self, what: str, name: str) -> ProviderError:
+        return _problem(f"{self.name} has no column of {what}: name {name} in its first line")
 
     def _value_column(self) -> int:
         """The column of figures: of several that of the life cycle."""
@@ -289,14 +295,20 @@ class _Table:
             if number != self._time and _VALUE.search(name) and not _NO_VALUE.search(name)
         ]
         if not found:
-            raise self._lacks("figures in g/kWh", "g_per_kwh")
+            # Whoever were told to name such a column g/kWh would plan by wrong figures.
+            other = next(
+                (n for n in self._names if _OTHER_SHARE.search(n) and not _NO_VALUE.search(n)), None
+            )
+            if other is not None:
+                raise _other(self.name, other)
+            raise self._lacks("figures in g/kWh", "the one that is so 'g_per_kwh'")
         preferred = [n for n in found if _LIFE_CYCLE.search(self._names[n])]
         chosen = (preferred or found)[0]
         if len(found) > 1 and len(preferred) != 1:
             raise _problem(f"{self.name} has {len(found)} columns of figures: leave one")
         said = self._names[chosen]
         if _OTHER_UNIT.search(said):
-            raise _problem(f"{self.name}: {said!r:.60} is not in g/kWh: convert it")
+            raise _other(self.name, said)
         if "moer" in said and not _G_PER_KWH.search(said):
             raise _problem(
                 f"{self.name}: {said!r:.60} does not say its unit (WattTime's is lb/MWh): write "
@@ -349,6 +361,10 @@ def _counted(bad: Counter[str]) -> str:
 
 def _cell(row: Sequence[str], number: int | None) -> str:
     return row[number].strip() if number is not None and number < len(row) else ""
+
+
+def _other(file: str, column: str) -> ProviderError:
+    return _problem(f"{file}: {column!r:.60} is not in g/kWh: convert it")
 
 
 def _problem(what: str, kind: str = "garbage") -> ProviderError:

@@ -119,6 +119,8 @@ class _Question:
             return self._of_connection(error.reason)
         except OSError as error:  # while the body was read
             return self._of_connection(error)
+        except _TooLarge:
+            return self._error(f"gave an answer of more than {MOST_BYTES >> 20} MiB", "garbage")
         except (HTTPException, ValueError):  # no HTTP; a header or an address that cannot be
             return self._error("gave an answer that is no HTTP", "garbage")
         except Exception as error:  # noqa: BLE001  whoever waits is to know
@@ -215,6 +217,10 @@ class _Elsewhere(Exception):
     """A redirection to another host."""
 
 
+class _TooLarge(Exception):
+    """An answer that is longer than any of use."""
+
+
 class _SameHost(HTTPRedirectHandler):
     """Goes where a server sends us only within that server: our headers hold tokens."""
 
@@ -274,12 +280,12 @@ def _connecting(
 
 
 def _body(response: HTTPResponse) -> bytes:
-    """The whole body. Raises HTTPException for one that is cut or too large."""
+    """The whole body. Raises HTTPException for one that is cut, _TooLarge for one too large."""
     found = bytearray()
     while part := response.read(_AT_ONCE_BYTES):
         found += part
         if len(found) > MOST_BYTES:
-            raise HTTPException
+            raise _TooLarge
     return bytes(found)
 
 

@@ -43,6 +43,26 @@ def heard(pass_on: Callable[[int], object]) -> Iterator[list[int]]:
             signal.signal(number, signal.SIG_DFL)
 
 
+@contextmanager
+def interrupts_heard(press: Callable[[], object]) -> Iterator[None]:
+    """Calls `press` at each Ctrl-C meanwhile, where one would raise KeyboardInterrupt: raised while
+    a process begins, it leaves one behind that nobody knows of."""
+
+    def hear(*_: object) -> None:
+        press()
+
+    is_main = threading.current_thread() is threading.main_thread()
+    usual = signal.getsignal(signal.SIGINT)
+    hears = is_main and usual is signal.default_int_handler
+    if hears:
+        signal.signal(signal.SIGINT, hear)
+    try:
+        yield
+    finally:
+        if hears:
+            signal.signal(signal.SIGINT, usual)
+
+
 def end_by(number: int) -> None:
     """Ends this process by a signal, so that its parent sees it as ended by that."""
     for stream in (sys.stdout, sys.stderr):

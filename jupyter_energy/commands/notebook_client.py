@@ -25,7 +25,6 @@ from nbclient.exceptions import CellControlSignal, CellExecutionError, DeadKerne
 from traitlets import default
 
 from ..errors import EnergyError, NoSuchNotebook, WrongUse
-from ..monitor import FIND_DEADLINE_S
 from . import ending
 
 if TYPE_CHECKING:
@@ -47,6 +46,7 @@ NOT_THERE = (
 )
 NOT_STARTED = "the kernel {name!r} could not be started: {error}"
 
+FIND_S = 5.0
 # A cell that is to end has this long before its kernel is killed: batch systems and containers
 # kill a process that does not end within 10 s or more of SIGTERM.
 GRACE_S = 5.0
@@ -169,7 +169,7 @@ class Execution:
         """Load the extension in the kernel, silently."""
         self._end_if_interrupted()
         client: Any = self.client.kc
-        load = LOAD.format(limit_s=FIND_DEADLINE_S)
+        load = LOAD.format(limit_s=FIND_S)
         message_id = client.execute(load, silent=True, store_history=False)
         reply = await self.client.async_wait_for_reply(message_id)
         self._end_if_interrupted()

@@ -26,9 +26,9 @@ _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 @dataclass(frozen=True, slots=True)
 class Options:
     """`hours` and `kwh` of the job, None where nobody said; `begin` is when it could begin at the
-    earliest (UTC), `within_s` how long it could wait, `checkpoint_s` how long one takes; `clocks`
-    are the time zone that it was said in, None where that is the user's own; `notes` has what was
-    not taken as it was given."""
+    earliest (UTC), `within_s` how long it could wait, `checkpoint_s` how long one takes;
+    `on_anyway`: the machine runs anyway; `clocks` are the time zone that its begin was said in,
+    None where that is the user's own; `notes` has what was not taken as it was given."""
 
     hours: float | None
     kwh: float | None
@@ -38,6 +38,7 @@ class Options:
     cloud: str | None
     trace: Path | None
     begins_later: bool = False
+    on_anyway: bool = False
     notes: tuple[str, ...] = ()
     zone: str | None = None
     clocks: tzinfo | None = None
@@ -71,13 +72,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=CHECKPOINT,
         help="how long it takes to save and load for a pause (default 0s)",
     )
+    parser.add_argument(
+        "--on-anyway",
+        action="store_true",
+        help="the machine runs anyway: waits and pauses draw nothing more",
+    )
 
 
 def read(arguments: argparse.Namespace, now: datetime) -> Options:
     """The options as they were given at `now` (with a time zone). Raises WrongUse."""
     hours = None if arguments.hours is None else _hours(arguments.hours)
     begin = now if arguments.start is None else _moment(arguments.start, now)
-    within_s = parse_duration(arguments.within)
+    within_s = _duration("--within", arguments.within)
     if within_s > LONGEST_S:
         raise WrongUse(f"--within {arguments.within}: plans are for a year at most")
     trace = None if arguments.trace is None else Path(arguments.trace).expanduser()
@@ -94,18 +100,27 @@ def read(arguments: argparse.Namespace, now: datetime) -> Options:
         kwh=None if arguments.kwh is None else _kwh(arguments.kwh),
         begin=_next_slot(begin),
         within_s=within_s,
-        checkpoint_s=parse_duration(arguments.checkpoint, "s"),
+        checkpoint_s=_duration("--checkpoint", arguments.checkpoint, "s"),
         cloud=checked_cloud(arguments.cloud),
         trace=trace,
         begins_later=arguments.start is not None,
+        on_anyway=arguments.on_anyway,
         notes=notes,
         zone=arguments.zone,
         clocks=_clocks(arguments.start),
     )
 
 
+def _duration(option: str, text: str, bare: str = "h") -> float:
+    """A duration in s, a `bare` number in that unit. Raises WrongUse, which names the option."""
+    try:
+        return parse_duration(text, bare)
+    except WrongUse as error:
+        raise WrongUse(f"{option} {error}") from None
+
+
 def _hours(text: str) -> float:
-    seconds = parse_duration(text)
+    seconds = _duration("--hours", text)
     if seconds <= 0:
         raise WrongUse(f"--hours {text}: a job takes some time; write such as --hours 6")
     if seconds > LONGEST_S:
@@ -130,10 +145,10 @@ def _moment(text: str, now: datetime) -> datetime:
     if clock := _CLOCK.fullmatch(text.strip()):
         hour, minute = map(int, clock.groups())
         naive = local.replace(tzinfo=None, hour=hour, minute=minute, second=0, microsecond=0)
-        found = naive.astimezone()
-        return found if found >= now else (naive + timedelta(days=1)).astimezone()
+        found = _utc(naive)
+        return found if found >= now else _utc(naive + timedelta(days=1))
     try:
-        found = datetime.fromisoformat(text.strip()).astimezone(UTC)
+        found = _utc(datetime.fromisoformat(text.strip()))
         if found.year >= FIRST_YEAR and (found - now).total_seconds() <= LONGEST_S:
             return found
         raise WrongUse(
@@ -155,6 +170,14 @@ def _clocks(start: str | None) -> tzinfo | None:
         return None
     is_own = found.utcoffset() == found.astimezone().utcoffset()
     return None if is_own else found.tzinfo
+
+
+def _utc(moment: datetime) -> datetime:
+    """The same moment in UTC; local where it has no zone. In the hour that summer time skips, by
+    the clock before it, so that it is later (PEP 495); `astimezone` would make it earlier."""
+    if moment.tzinfo is not None:
+        return moment.astimezone(UTC)
+    return datetime.fromtimestamp(moment.timestamp(), UTC)
 
 
 def _next_slot(moment: datetime) -> datetime:

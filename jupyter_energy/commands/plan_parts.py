@@ -6,13 +6,13 @@ Each costs no more than its own lines where it fails: the part that can be answe
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ..errors import EnergyError
+from ..errors import EnergyError, StoreError
 from ..plan import regions
 from ..plan.document import Parts
 from ..plan.nouns import Job
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..model import Record
     from ..plan.idling import Paused
     from ..plan.shapes import PlanJson
+    from ..shift import Shift
 
 # A checkpoint within the hour hardly moves a plan whose figures are by the hour, mostly.
 LONG_CHECKPOINT_S = 3600.0
@@ -80,7 +81,7 @@ def when(
     with costing_only(parts, "when to run"):
         from .. import outlooks
         from ..plan import idling, timing
-        from ..plan.pausing import LEAST_RESUME_S
+        from ..plan.pausing import LEAST_RESUME_S, free
 
         length_s = job.duration_s + options.within_s
         outlook, said = outlooks.find(
@@ -94,9 +95,13 @@ def when(
         pue = parts.pue[0]
         parts.notes += timing.problems(job, outlook, options.within_s)
         parts.now_g = timing.grams_now(job, outlook, pue)
-        parts.start = timing.best_start(job, outlook, options.within_s, pue)
         resume_s = max(LEAST_RESUME_S, options.checkpoint_s)
         powers = replace(idling.powers(job, paused), resume_s=resume_s)
+        if options.on_anyway:  # what is left of a pause's cost is to save and load
+            powers = replace(free(), resume_s=options.checkpoint_s)
+        if not timing.can_choose(job, outlook, options.within_s):
+            return
+        parts.start = timing.best_start(job, outlook, options.within_s, pue, powers)
         with costing_only(parts, "pauses"):
             parts.pause = timing.best_pauses(job, outlook, options.within_s, powers, pue)
             if options.checkpoint_s > LONG_CHECKPOINT_S and parts.pause is not None:
@@ -107,13 +112,18 @@ def when(
         # What was asked for here alone a call in a cell does not know: a file it can be told of.
         can_type, first = not options.begins_later, None
         if options.trace is not None:
-            file = json.dumps(str(options.trace.absolute()), ensure_ascii=False)
             first = (
-                f'type %config Energy.csv_trace = {file} and %config Energy.provider = "csv_trace" '
-                "(of a script, set JUPYTER_ENERGY_CSV_TRACE and JUPYTER_ENERGY_PROVIDER)"
+                f"%config Energy.csv_trace = {_typed(str(options.trace.absolute()))}\n"
+                '%config Energy.provider = "csv_trace"'
             )
         how = (parts.now_g, can_type, powers, first)
         parts.items += timing.items(job, outlook, parts.start, parts.pause, *how)
+
+
+def _typed(text: str) -> str:
+    """A text as it can be typed in Python and shown as it is, on one line."""
+    plain = json.dumps(text, ensure_ascii=False)
+    return plain if plain.isprintable() else ascii(text)
 
 
 def became(
@@ -128,8 +138,30 @@ def became(
 
         file = kept_plans.file_of(context.settings.store_path())
         signal = factors.ahead()[0] if file.exists() else None
-        shifts = (record.shift for record in found.records if record.shift is not None)
+        shifts = _outcomes(found.records, notebook, factors, context)
         parts.kept = kept_plans.tell(file, notebook, signal, shifts, made)
+
+
+def _outcomes(
+    records: Sequence[Record], notebook: str, factors: Factors, context: Context
+) -> list[Shift]:
+    """What became of the runs that were shifted; what was not known at their end is looked up, and
+    kept where it is known now."""
+    from .. import later
+    from ..store import Store
+
+    later.ask(records, factors)
+    if any(later.with_outcome(record, factors) != record for record in records):
+        store = Store(context.settings.store_path())
+        try:
+            if context.in_notebook:
+                context.monitor().flush()  # what waits in memory has no row yet
+            store.restate(notebook, lambda record: later.with_outcome(record, factors))
+        except StoreError as error:
+            context.tell(f"what earlier runs saved is known now, but cannot be kept: {error}")
+        finally:
+            store.close()
+    return [later.told_again(r.shift, factors) for r in records if r.shift is not None]
 
 
 def keep(plan: PlanJson, parts: Parts, context: Context) -> None:

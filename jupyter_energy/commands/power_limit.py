@@ -216,6 +216,7 @@ def _items(found: Knee, gpus: Sequence[Gpu]) -> list[ItemJson]:
     item: ItemJson = {
         "what": "power_limit",
         "change": f"Limit {named} ({units.percent(found.point.share)} of the default)",
+        "setup": None,
         "command": typed,
         "saved_fraction": {"low": max(0.0, low), "mid": mid, "high": high},
         "saved_g": None,

@@ -4,8 +4,9 @@
 without --zone with the place as it is set now, and a live provider's values where they are known
 of the time of a run. A run that has live values of its place keeps them, and so does a cell the
 place that was said in it (`%%energy --zone`); a place that is only assumed takes the place of none
-that was known. `--pue 1.2` alone changes the PUE and nothing else. What was said at the time is
-kept: `recompute --undo` brings it back.
+that was known. What a run saved that waited or paused is told too, where it was not known at its
+end. `--pue 1.2` alone changes the PUE and nothing else. What was said at the time is kept:
+`recompute --undo` brings it back.
 """
 
 from __future__ import annotations
@@ -43,10 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
     """Restate, and say what it was and is; 0. Raises WrongUse, NoSuchNotebook, StoreError."""
+    from ..display.shifts import line
     from ..errors import NoSuchNotebook, StoreError, WrongUse
     from ..factors import Factors
     from ..history_rows import pruned_of
     from ..restating import is_restated, taken_back
+    from ..schema import shift_json
     from ..store import Store
     from ..version import version
     from .gathered import asked_for
@@ -91,7 +94,10 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         context.out(json.dumps(document, indent=2, allow_nan=False))
         return 0
     context.out("\n".join(_lines(notebook.name, len(pairs), restated, before, after)))
-    if restated and any(is_restated(after) for _, after in pairs):
+    for old, new in pairs:
+        if new.shift is not None and new.shift != old.shift:
+            context.out(f"  {line(shift_json(new.shift))}")
+    if restated and any(is_restated(after) or after.shift_said for _, after in pairs):
         context.out(f"What was said at the time is kept: {context.command} recompute --undo")
     return 0
 
@@ -107,6 +113,7 @@ def _change(
     from ..carbon import factor
     from ..carbon.emissions import checked_pue
     from ..errors import UnknownZone
+    from ..later import with_outcome
     from ..restating import course_of, first_said, restated, zone_of_the_cell
 
     said_pue = None if arguments.pue is None else (checked_pue(arguments.pue), BY_PUE)
@@ -137,7 +144,8 @@ def _change(
 
     def change(record: Record) -> Record:
         found = basis(record)
-        return record if found is None else restated(record, found, when)
+        made = record if found is None else restated(record, found, when)
+        return made if place is not None or said_pue is not None else with_outcome(made, factors)
 
     return change
 

@@ -18,6 +18,8 @@ from ..open_window import Options
 from . import ending
 from .session import OURS, Session
 
+STORE_DEADLINE_S = 5.0  # no cell waits
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -77,7 +79,7 @@ def run_script(script: Script, arguments: list[str], session: Session) -> int:
     finally:
         monitor.close_window(window, outcome)
     try:
-        monitor.flush()
+        monitor.flush(STORE_DEADLINE_S)
     except StoreError as error:
         for text in monitor.to_tell() if monitor.pending() else ():  # what is lost when we end
             session.relay(f"{OURS}{text}")
@@ -94,6 +96,7 @@ def _run(words: Sequence[str], env: dict[str, str], stdout: TextIO | None) -> En
     """
     child: subprocess.Popen[bytes] | None = None
     early: list[int] = []
+    presses = 0
 
     def pass_on(number: int) -> None:
         if child is None:
@@ -101,7 +104,16 @@ def _run(words: Sequence[str], env: dict[str, str], stdout: TextIO | None) -> En
         else:
             child.send_signal(number)
 
-    with ending.heard(pass_on) as came:
+    def press() -> None:
+        nonlocal presses
+        presses += 1
+        if presses > 1:
+            # Windows ends a process by the one as by the other.
+            pass_on(getattr(signal, "SIGKILL", signal.SIGTERM))
+        elif not _in_terminal():
+            pass_on(signal.SIGINT)
+
+    with ending.heard(pass_on) as came, ending.interrupts_heard(press):
         # Not in our process group, unless a terminal's keys are for it: `timeout` and others send a
         # signal to the group, which it would get a second time from us, in the middle of its end.
         group = None if os.name == "nt" or _in_terminal() else 0
@@ -110,16 +122,8 @@ def _run(words: Sequence[str], env: dict[str, str], stdout: TextIO | None) -> En
         )
         for number in early:
             child.send_signal(number)
-        presses = 0
-        while True:
-            try:
-                return Ended(child.wait(), presses > 0, bool(came))
-            except KeyboardInterrupt:
-                presses += 1
-                if presses > 1:
-                    child.kill()
-                elif not _in_terminal():
-                    child.send_signal(signal.SIGINT)
+        status = child.wait()
+    return Ended(status, presses > 0, bool(came))
 
 
 def _in_terminal() -> bool:

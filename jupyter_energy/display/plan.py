@@ -24,7 +24,7 @@ _WORDS, _NAME, _PUE, _GAP = (1, 2, 6), 2, 4, "  "
 _PUE_SAID = "PUE: what the building draws for each kWh of its computers"
 # A row of a table, as it is; or a line to be broken, and with what its next parts begin.
 Line = str | tuple[str, str]
-_QUANTITY = re.compile(r"(?<=[0-9]) (?=(?:%|[a-zA-Zµ]{1,3}\b))")
+_QUANTITY = re.compile(r"(?<=[0-9]) (?=(?:%|[a-zA-Zµ]{1,3}\b))|(?<=≈) (?=[0-9])")
 
 
 def text(
@@ -124,16 +124,20 @@ def _advice(plan: PlanJson, zone: tzinfo | None) -> list[Line]:
 
 
 def _item(number: int, item: ItemJson, plan: PlanJson, zone: tzinfo | None) -> list[Line]:
-    saves = f"saves {said.share(item['saved_fraction'])} {said.of_what(item)}"
+    saves = f"saves {said.share(item['saved_fraction'])}"
     more = []
     if item["saved_g"] is not None:
         more.append(f"CO2e {said.grams(item['saved_g'])}")
     if item["saved_j"] is not None:
         more.append(units.estimated(words.range_of(item["saved_j"])))
+    saves += f", or {' and '.join(more)}," if more else ""
+    saves += f" {said.of_what(item)}"
     if by := said.by_what(item, plan):
-        more.append(by)
-    saves += f" ({'; '.join(more)})" if more else ""
+        saves += f" ({by})"
     lines = _wrapped(f" {number}. {said.change(item, plan, zone)}: {saves}.", " " * 4)
+    if setup := said.setup(item):
+        lines += _wrapped(f"    {said.SETUP}:", " " * 6)
+        lines += [f"      {line}" for line in setup]  # broken lines could not be typed
     if item["command"]:
         lines += _wrapped(f"    type: {clean(item['command'], _LIMIT)}", " " * 10)
     cost = clean(item["cost"], _LIMIT).rstrip(".")
@@ -216,7 +220,8 @@ def _when(plan: PlanJson, zone: tzinfo | None) -> list[Line]:
         if said.is_gain(start["saved_fraction"]):
             lines += _wrapped(
                 f"  start at {said.clock(begins, made)} {said.zone_name(begins)}, of all up to "
-                f"{latest}: {said.saved(start['saved_range'], start['carbon_g'])}",
+                f"{latest}: {said.saved(start['saved_range'], start['carbon_g'])}"
+                f"{said.of_start(start)}",
                 " " * 4,
             )
         else:
@@ -252,7 +257,8 @@ def _pauses(plan: PlanJson, zone: tzinfo | None) -> list[Line]:
     until = said.local(pause["until"], zone)
     done = f"done by {said.clock(until, made)} {said.zone_name(until)}"
     if not pause["pauses"] or not said.is_gain(pause["saved_fraction"]):
-        return _wrapped(f"  pausing, {done}: no gain over running through", " " * 4)
+        none = f"no gain over running through{said.of_pauses(pause)}"
+        return _wrapped(f"  pausing, {done}: {none}", " " * 4)
     runs = [
         f"{said.clock(begin, made)}–{said.clock(end, begin)}"
         for begin, end in ((said.local(a, zone), said.local(b, zone)) for a, b in pause["run"])
@@ -260,7 +266,7 @@ def _pauses(plan: PlanJson, zone: tzinfo | None) -> list[Line]:
     more = f" and {len(runs) - _MOST_RUNS} more" if len(runs) > _MOST_RUNS else ""
     when = ", ".join(runs[:_MOST_RUNS]) + more
     count = said.pauses(pause["pauses"])
-    saved = said.saved(pause["saved_range"], pause["carbon_g"])
+    saved = said.saved(pause["saved_range"], pause["carbon_g"]) + said.of_pauses(pause)
     return _wrapped(f"  {count}, {done}: run {when}; {saved}", " " * 4)
 
 

@@ -25,6 +25,7 @@ _MOST_ROWS = 1000
 _MOST_RUNS = 4
 _PREDICTED = "predicted: the truth is expected within the range"
 _CODE = "font-family:var(--jp-code-font-family, monospace);font-size:12px"
+_TYPED = f"{_CODE};white-space:pre-wrap"  # a path may have two spaces in a row
 _ITEM = "margin:6px 0"
 _WIDE = "overflow-x:auto"
 _SPANS = "left;min-width:13em"
@@ -78,17 +79,21 @@ def _advice(plan: PlanJson, zone: tzinfo | None) -> Iterator[str]:
 
 
 def _item(number: int, item: ItemJson, plan: PlanJson, zone: tzinfo | None) -> str:
-    saves = f"{_predicted(said.share(item['saved_fraction']))} {said.of_what(item)}"
+    saves = _predicted(said.share(item["saved_fraction"]))
     more = []
     if item["saved_g"] is not None:
         more.append(f"CO2e {_predicted(said.grams(item['saved_g']))}")
     if item["saved_j"] is not None:
         energy = units.estimated(words.range_of(item["saved_j"]))
         more.append(_predicted(energy))
+    saves += f", or {' and '.join(more)}," if more else ""
+    saves += f" {said.of_what(item)}"
     if by := said.by_what(item, plan):
-        more.append(markup.text(by))
-    saves += f" ({'; '.join(more)})" if more else ""
+        saves += f" ({markup.text(by)})"
     lines = [f"{number}. <b>{markup.text(said.change(item, plan, zone))}</b>: saves {saves}."]
+    if setup := said.setup(item):
+        lines.append(f"{said.SETUP}:")
+        lines += [markup.span(line, _TYPED) for line in setup]
     if item["command"]:
         lines.append(f"type: {markup.span(clean(item['command'], _LIMIT), _CODE)}")
     cost, confidence = clean(item["cost"], _LIMIT).rstrip("."), clean(item["confidence"], 12)
@@ -127,7 +132,8 @@ def _when(plan: PlanJson, command: str, zone: tzinfo | None) -> Iterator[str]:
         if said.is_gain(start["saved_fraction"]):
             at = said.at(start["start"], made, zone)
             saves = said.share(start["saved_range"])
-            rows.append(("best start", f"{at}, of all up to {latest}", start["carbon_g"], saves))
+            told = f"{at}, of all up to {latest}{said.of_start(start)}"
+            rows.append(("best start", told, start["carbon_g"], saves))
         else:
             told = f"{asked or 'now'}: up to {latest} there is no gain"
             rows.append(("best start", told, now, ""))
@@ -137,12 +143,13 @@ def _when(plan: PlanJson, command: str, zone: tzinfo | None) -> Iterator[str]:
             spans = [(said.local(a, zone), said.local(b, zone)) for a, b in pause["run"]]
             runs = [f"{said.clock(a, made)}–{said.clock(b, a)}" for a, b in spans]
             more = f" and {len(runs) - _MOST_RUNS} more" if len(runs) > _MOST_RUNS else ""
-            told = f"{', '.join(runs[:_MOST_RUNS])}{more}; {until}"
+            told = f"{', '.join(runs[:_MOST_RUNS])}{more}; {until}{said.of_pauses(pause)}"
             saves = said.share(pause["saved_range"])
             rows.append((said.pauses(pause["pauses"]), told, pause["carbon_g"], saves))
         else:
-            rows.append(("pausing", f"{until}: no gain over running through", now, ""))
-    yield _table([_titles(("when", "", "CO2e", "saves")), *(_way(*row) for row in rows)])
+            told = f"{until}: no gain over running through{said.of_pauses(pause)}"
+            rows.append(("pausing", told, now, ""))
+    yield _table([_titles(("when", "", said.EMITS, "saves")), *(_way(*row) for row in rows)])
     yield markup.faint(in_text.reach(plan, zone))
 
 

@@ -199,10 +199,8 @@ def _savings(
     # What is right of it has room for words alone: no share is more than all.
     axes.spines["bottom"].set_bounds(low, min(axes.get_xlim()[1], 100))
     # An idle kernel's saving is of no run (plan_words.of_what).
-    of = "job\n(idle: to this notebook)" if has_idle else "job"
-    axes.set_xlabel(
-        f"% of the CO2e attributed to this {of}; they do not add up", color=look.ink, fontsize=_TEXT
-    )
+    of = words.OF_THIS_RUN + ("\n(idle: to this notebook)" if has_idle else "")
+    axes.set_xlabel(f"% {of}; they do not add up", color=look.ink, fontsize=_TEXT)
     _title(axes, "What each change would save", look)
 
 

@@ -8,10 +8,18 @@ from datetime import datetime, timedelta, tzinfo
 
 from .. import units
 from ..json_shapes import RangeJson
-from ..plain_text import clean
+from ..plain_text import clean, printable
 from ..plan import LEAST_SAVING
 from ..plan.document import file_and_notes
-from ..plan.shapes import BasisJson, ItemJson, PlanJson, RankingJson, RegionJson
+from ..plan.shapes import (
+    BasisJson,
+    ItemJson,
+    PauseJson,
+    PlanJson,
+    RankingJson,
+    RegionJson,
+    StartJson,
+)
 from . import words
 
 # Of a ranking: this many of the cleanest, then here, then the last.
@@ -19,6 +27,8 @@ BEST_SHOWN = 5
 BEST_OF_OTHERS = 3  # of each ranking but the first
 CHANGE_LIMIT = 400  # with an example, and why the place is assumed
 TEXT_LIMIT = 300  # of a sentence that other parts wrote, names of files and zones in it
+# What is cut cannot be typed: a path may take 4096 bytes, and each ten characters to write down.
+TYPED_LIMIT = 50_000
 NAME_LIMIT = 40
 ZONE_LIMIT = 28  # no cloud's region is longer, and what is cut cannot be typed
 
@@ -29,8 +39,10 @@ _NOT_ITS_OWN = re.compile("over all sites|design value")
 _AT_ONCE = timedelta(minutes=10)
 NO_GAIN = "No gain: of what could be looked at, nothing would save 2 % or more."
 EACH_ALONE = "Each is alone, against changing nothing: savings do not add up."
-OF_THIS_RUN = "of the emissions attributed to this run"
-OF_ALL = "of the emissions attributed to this notebook, the time between its cells included"
+SETUP = "type first (for a script, set JUPYTER_ENERGY_CSV_TRACE and JUPYTER_ENERGY_PROVIDER)"
+OF_THIS_RUN = "of what is attributed to this run"
+OF_ALL = "of what is attributed to this notebook, the time between its cells included"
+EMITS = "emits CO2e"
 
 
 def local(moment: str, zone: tzinfo | None = None) -> datetime:
@@ -119,6 +131,11 @@ def grams(value: RangeJson) -> str:
     return units.estimated(words.range_of(value), units.MASS_G)
 
 
+def setup(item: ItemJson) -> list[str]:
+    """The lines to type before a piece of advice's command, whole: with their spaces."""
+    return [] if item["setup"] is None else printable(item["setup"], TYPED_LIMIT).split("\n")
+
+
 def of_what(item: ItemJson) -> str:
     """What a saving is a share of: an idle kernel's is of no run."""
     return OF_ALL if item["what"] == "idle" else OF_THIS_RUN
@@ -159,9 +176,20 @@ def sources(item: ItemJson, plan: PlanJson) -> str:
 
 
 def saved(share_saved: RangeJson, carbon: RangeJson | None) -> str:
-    """What a start or pauses save, and what is left: "saves ≈ 27 % (21–32 %), CO2e ≈ 430 g …"."""
-    gives = "" if carbon is None else f", CO2e {grams(carbon)}"
-    return f"saves {share(share_saved)}{gives}"
+    """What a start or pauses save, and what is left: "saves ≈ 27 % (21–32 %), then emits CO2e
+    ≈ 430 g …"."""
+    left = "" if carbon is None else f", then {EMITS} {grams(carbon)}"
+    return f"saves {share(share_saved)}{left}"
+
+
+def of_start(start: StartJson) -> str:
+    """Whose saving that of a start is, where a kernel that waits draws something."""
+    return ", for a machine started then" if start["wait_fraction"] > 0 else ""
+
+
+def of_pauses(pause: PauseJson) -> str:
+    """What the saving of pauses counts, where they draw anything."""
+    return ", what pauses draw counted" if pause["idle_fraction"] > 0 else ""
 
 
 def is_gain(saved_fraction: float) -> bool:

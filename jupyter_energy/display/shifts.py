@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from .. import units
 from ..json_shapes import ShiftJson, StretchJson
 from ..plain_text import NAME_LIMIT, clean
+from ..plan.held import STOPPED
 from ..uncertainty import Range, sum_of_ranges
 
 _NOTE_LIMIT = 160
 _OF = "of the emissions attributed to this run"
+_ANYWAY = "the machine runs anyway"
 
 
 def line(shift: ShiftJson) -> str:
@@ -46,7 +48,7 @@ def _basis(shift: ShiftJson) -> str:
 
 
 def _pauses(shift: ShiftJson) -> str:
-    """What the pauses drew, which is in the saving."""
+    """What the pauses drew, which is in the saving unless the machine runs anyway."""
     pauses = shift["pauses"]
     if not pauses:
         return "" if shift["waits"] else "there was no pause"
@@ -54,7 +56,8 @@ def _pauses(shift: ShiftJson) -> str:
     drawn = _drawn(pauses)
     if drawn is None:
         return f"what {many} drew is not known"
-    return f"{many} drew {units.estimated(drawn)}, counted"
+    of = f", not counted: {_ANYWAY}" if shift["on_anyway"] else ", counted"
+    return f"{many} drew {units.estimated(drawn)}{of}"
 
 
 def _waits(shift: ShiftJson) -> str:
@@ -66,10 +69,9 @@ def _waits(shift: ShiftJson) -> str:
     if drawn is None:
         return "what the machine drew while it waited is not known"
     of = "" if grams is None else f" ({units.estimated(Range(**grams), units.MASS_G)} CO2e)"
-    return (
-        f"while it waited the machine drew {units.estimated(drawn)}{of}, not counted: start the "
-        "machine later to save that too"
-    )
+    why = ": start the machine later to save that too" if shift["note"] != STOPPED else ""
+    why = f": {_ANYWAY}" if shift["on_anyway"] else why
+    return f"while it waited the machine drew {units.estimated(drawn)}{of}, not counted{why}"
 
 
 def _drawn(stretches: Sequence[StretchJson]) -> Range | None:

@@ -63,6 +63,15 @@ def hours_of(given: object) -> float:
     raise WrongUse(f"hours is {given!r:.40}: write how many hours the run takes, such as 3 or 0.5")
 
 
+def anyway_of(given: object) -> bool:
+    """Whether the machine runs anyway. Raises WrongUse."""
+    if not isinstance(given, bool):
+        raise WrongUse(
+            f"on_anyway is {given!r:.40}: write True where the machine runs anyway, else False"
+        )
+    return given
+
+
 def _seconds(text: str) -> float | None:
     found = _SPAN.fullmatch(text)
     if found is None:

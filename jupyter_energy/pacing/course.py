@@ -7,7 +7,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from ..plan.nouns import SLOT_S, Outlook
-from ..plan.pausing import ASSUMED_IDLE, LEAST_RESUME_S, Powers, assumed
+from ..plan.pausing import ASSUMED_IDLE, LEAST_RESUME_S, Powers, assumed, free
+from ..reckoning import Promise
+from ..shift import Kind, Segment
 from ..signals import raise_if_users
 from ..units import percent
 from .asked import Extend
@@ -16,7 +18,6 @@ from .meter import Meter
 from .outlooking import Outlooks
 from .pace import Pace
 from .planning import NO_GAIN, SLOT, Plan, pauses
-from .reckoning import Kind, Promise, Segment
 from .surroundings import Surroundings
 from .telling import TO_STOP, by, until
 
@@ -38,9 +39,11 @@ class Course:
         extend: Extend,
         pace: Pace,
         checkpointed: bool,
+        on_anyway: bool = False,
     ) -> None:
         self.around, self.meter = around, meter
         self._extend, self._pace, self._checkpointed = extend, pace, checkpointed
+        self._on_anyway = on_anyway
         self._outlooks = Outlooks(around)
         self._plan: Plan | None = None
         self._steps = 0
@@ -203,7 +206,9 @@ class Course:
             share = min(1.0, found.planned_s / max(found.planned_s, self._ran_s() + left_s))
             promised = found.saved_fraction * share
             run_s = self._ran_s() + left_s
-            self.meter.promise = Promise(promised, outlook.basis, outlook.source, run_s)
+            self.meter.promise = Promise(
+                promised, outlook.basis, outlook.source, run_s, on_anyway=self._on_anyway
+            )
         if not is_paused and (before is None or before.pauses != found.pauses):
             self._tell_plan(found, outlook, powers)
         return True
@@ -220,16 +225,16 @@ class Course:
         segments = self.meter.segments()
         run_w, pause_w = mean_w(segments, "run"), mean_w(segments, "pause")
         if not run_w:
-            return Powers()
-        powers = assumed(constant_share(segments))
-        if pause_w is not None:
+            return free() if self._on_anyway else Powers()
+        powers = free() if self._on_anyway else assumed(constant_share(segments))
+        if pause_w is not None and not self._on_anyway:
             powers = replace(powers, idle=min(1.0, pause_w / run_w), is_measured=True)
         saves = [
             s.stretch.energy_j.mid for s in segments if s.kind == "save" and s.stretch.energy_j
         ]
         if saves:
             of_one_s = sum(saves) / len(saves) / run_w
-            powers = replace(powers, resume_s=max(LEAST_RESUME_S, of_one_s))
+            powers = replace(powers, resume_s=max(powers.resume_s, of_one_s))
         return powers
 
     # -- telling -----------------------------------------------------------------------------
@@ -269,6 +274,8 @@ def _saves(plan: Plan, outlook: Outlook, powers: Powers) -> str:
 
 def _idle(powers: Powers) -> str:
     """What a pause draws of the loop's power, and how that is known."""
+    if powers.on_anyway:
+        return "the machine runs anyway"
     draws = f"draw {percent(powers.idle)} of the loop's power"
     if powers.is_measured:
         return f"pauses {draws}, as measured in one"

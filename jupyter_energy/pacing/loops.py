@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ..errors import WrongUse
 from ..signals import raise_if_users
-from .asked import extend_of, hours_of
+from .asked import anyway_of, extend_of, hours_of
 from .pacer import Pacer
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ class carbon_aware(Generic[T]):  # noqa: N801  it is used as a function, like co
 
     Planned as Pause & Resume (Dodge et al. 2022) over the forecast of the chosen provider, a CSV
     trace or a typical day, again whenever a newer one comes; what pauses draw is counted against
-    them. Without any of these, or a gain, the loop runs straight through and one line says why.
+    them, but with `on_anyway`: the machine runs anyway, and they draw nothing more. Without any of
+    these, or a gain, the loop runs straight through and one line says why.
     It may be iterated over several times, as once an epoch: each is a loop of its own.
     Raises WrongUse for what cannot be, before anything begins.
     """
@@ -41,6 +42,7 @@ class carbon_aware(Generic[T]):  # noqa: N801  it is used as a function, like co
         hours: float | None = None,
         name: object = "carbon_aware",
         *,
+        on_anyway: bool = False,
         around: Surroundings | None = None,
     ) -> None:
         extend_of(extend)
@@ -54,7 +56,7 @@ class carbon_aware(Generic[T]):  # noqa: N801  it is used as a function, like co
             )
         self._loader, self._checkpoint = loader, checkpoint
         self._asked = (extend, hours, name, checkpoint is not None)
-        self._around = around
+        self._around, self._on_anyway = around, anyway_of(on_anyway)
         self.result: Record | None = None
 
     def __len__(self) -> int:
@@ -64,7 +66,7 @@ class carbon_aware(Generic[T]):  # noqa: N801  it is used as a function, like co
     def __iter__(self) -> Iterator[T]:
         """The items, paced."""
         iterator = iter(self._loader)
-        pacer = Pacer(*self._asked, around=self._around)
+        pacer = Pacer(*self._asked, on_anyway=self._on_anyway, around=self._around)
         steps = 0
         ended: Outcome = "ok"
         try:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from ..model import FACILITY
 from ..open_window import utc_of
-from ..shift import Shift, Stretch
-from .reckoning import Kind, Promise, Segment, constant_of, energy_of, reckoned
+from ..reckoning import Promise, constant_of, energy_of, reckoned
+from ..shift import Kind, Segment, Shift, Stretch
 
 if TYPE_CHECKING:
     from ..monitor import Monitor
@@ -89,11 +89,16 @@ class WindowMeter:
         if self.promise is None and all(segment.kind == "run" for segment in segments):
             return None
         factors = monitor.factors
-        pue, _ = factors.pue(factors.yearly(zone))
+        place = factors.yearly(zone)
+        pue, _ = factors.pue(place)
         whole = monitor.so_far(self._window, self._window.start, stop)
         if any(d.domain.kind == FACILITY for d in whole.counted()):
             pue = 1.0  # the sensor sees the whole facility (carbon/emissions.py)
-        return reckoned(segments, self.promise, lambda course: factors.of_run(course, zone), pue)
+        asked = factors.asked(zone)
+        return reckoned(
+            *(segments, self.promise, lambda course: factors.of_run(course, zone), pue),
+            signal=None if asked is None else (asked, place.zone),
+        )
 
     def _segments(self, marks: Sequence[tuple[Kind, Edge]], stop: Edge) -> list[Segment]:
         """What went on up to an edge. What lies between two marks does not change any more, and is

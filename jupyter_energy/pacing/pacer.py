@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from ..signals import raise_if_users
-from .asked import extend_of, hours_of
+from .asked import anyway_of, extend_of, hours_of
 from .course import Course
 from .meter import Meter, NoMeter, WindowMeter
 from .pace import Pace
@@ -36,7 +36,8 @@ class Pacer:
     `extend` is how much longer the loop may take: "50%" of its own time, or "6h". `hours` is how
     long it takes, where its number of steps does not tell. `name` is that of its record, which is
     `result` at the end; `checkpointed` says that the caller saves its state between `due` and
-    `pause`. Raises WrongUse for what cannot be; from then on nothing of ours is raised: where we
+    `pause`; `on_anyway` that the machine runs anyway, so that pauses draw nothing more. Raises
+    WrongUse for what cannot be; from then on nothing of ours is raised: where we
     fail, the loop runs on. Who brings clocks of their own as `around` brings a `meter` too, or
     nothing is measured.
     """
@@ -48,12 +49,14 @@ class Pacer:
         name: object = "carbon_aware",
         checkpointed: bool = False,
         *,
+        on_anyway: bool = False,
         around: Surroundings | None = None,
         meter: Meter | None = None,
     ) -> None:
         self._extend = extend_of(extend)
         self._hours_s = None if hours is None else hours_of(hours)
         self._name, self._checkpointed = name, checkpointed
+        self._on_anyway = anyway_of(on_anyway)
         self._given = around, meter
         self._block: measure | None = None
         self._course: Course | None = None
@@ -114,7 +117,8 @@ class Pacer:
             around.line.say(f"runs straight through: {why}", is_last=True)
             return
         pace = Pace(total_steps, self._hours_s)
-        self._course = Course(around, meter, self._extend, pace, self._checkpointed)
+        how = (self._checkpointed, self._on_anyway)
+        self._course = Course(around, meter, self._extend, pace, *how)
 
     def _is_here(self) -> bool:
         """Whether this is the process of the loop, and no child of it; that has no pauses."""

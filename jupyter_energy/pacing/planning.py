@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from ..plan import LEAST_SAVING
-from ..plan.held import wait_share
+from ..plan.held import drawn_until, draws, earliest_best
 from ..plan.nouns import SLOT_S, Outlook
 from ..plan.pausing import Powers, cheapest
-from ..plan.shifting import flexible_start
+from ..plan.shifting import starts
 from ..plan.timing import LONGEST_BY_TYPICAL_DAY_S
-from ..units import J_PER_KWH, duration
+from ..units import J_PER_KWH, duration, percent
 
 SLOT = timedelta(seconds=SLOT_S)
 # A longer outlook is planned over a part at a time: a grid's week tells how clean is clean.
@@ -152,19 +152,26 @@ def _at_once(series: list[float], first_s: float, run_s: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """When a run had best begin (UTC), and the share of its emissions that this saves; `wait` is
-    what its machine would add until then if it drew the run's power, as a share of them too."""
+    """When a run that is held had best begin (UTC), and the share of its emissions that this saves,
+    `wait_fraction` taken off: what is drawn until then, as a share of them too."""
 
     at: datetime
     saved_fraction: float
-    wait: float
+    wait_fraction: float
 
 
 def start(
-    outlook: Outlook, now: datetime, run_s: float, wait_s: float, is_waiting: bool = False
+    outlook: Outlook,
+    now: datetime,
+    run_s: float,
+    wait_s: float,
+    powers: Powers,
+    is_waiting: bool = False,
+    like: str = "",
 ) -> Start | str:
-    """When a run of `run_s` had best begin, `wait_s` from now at the latest; or why it is now, in
-    words."""
+    """When a run of `run_s` had best begin that is held until then and draws what `powers` says of
+    a pause, `wait_s` from now at the latest; or why it is now, in words. `like` says what the run's
+    power is taken from (held.draws)."""
     if outlook.basis == "typical day" and run_s > LONGEST_BY_TYPICAL_DAY_S:
         return "a typical day tells nothing of the start of a run of more than 12 h"
     since, series = _ahead(outlook, now)
@@ -184,17 +191,54 @@ def start(
     now_cost = _at_once(series, SLOT_S - passed_s, run_s)
     if not math.isfinite(now_cost):
         return "its values have a gap where the run would be"
-    # Now, or with one of the slots from the next one on.
-    latest = min(latest, len(series) - len(work))
-    later = None if latest < 1 else flexible_start(work, series[1:], latest - 1)
-    saved = 0.0
-    if later is not None and now_cost > 0:
-        saved = 1 - later.carbon_g * J_PER_KWH / now_cost
-    if later is None or saved <= ROUNDED or (saved < LEAST_SAVING and not is_waiting):
+    found = _best_held(
+        series, passed_s, work, min(latest, len(series) - len(work)), now_cost, powers
+    )
+    least = ROUNDED if is_waiting else LEAST_SAVING
+    if found.most < least:
         return "no later start would save 2 % or more"
-    begins = 1 + later.start
-    wait = wait_share(series[:begins], 1.0, now_cost, passed_s / SLOT_S)
-    return Start(since + begins * SLOT, saved, wait)
+    if found.saved_fraction < least:
+        return (
+            f"a start at {_clock(since, found.of_most)} would save {percent(found.most)}, and a "
+            f"kernel that waits for it adds {percent(found.adds)} ({draws(powers, like)}): start "
+            "the notebook then instead, or give on_anyway=True where the machine runs anyway"
+        )
+    return Start(since + found.begins * SLOT, found.saved_fraction, found.wait_fraction)
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """The slot that a held run had best begin with, what that saves and what its wait adds; and the
+    same of the start that saves most without a wait. All savings are shares of running now."""
+
+    begins: int
+    saved_fraction: float
+    wait_fraction: float
+    of_most: int
+    most: float
+    adds: float
+
+
+def _best_held(
+    series: list[float],
+    passed_s: float,
+    work: list[float],
+    latest: int,
+    now_cost: float,
+    powers: Powers,
+) -> _Held:
+    """The best start of a run, now or with one of the slots from the next one on."""
+    import numpy as np
+
+    if now_cost <= 0:
+        return _Held(0, 0.0, 0.0, 0, 0.0, 0.0)
+    later = starts(work, series[1:])[: max(0, latest)] * J_PER_KWH
+    runs = np.append([now_cost], later) / now_cost
+    waits = drawn_until(series, powers.idle / now_cost, passed_s / SLOT_S)[: len(runs)]
+    # What running now costs is known, and so one of them is.
+    held, free = (earliest_best(costs) or 0 for costs in (runs + waits, runs))
+    net = 1 - float(runs[held] + waits[held])
+    return _Held(held, net, float(waits[held]), free, 1 - float(runs[free]), float(waits[free]))
 
 
 def _ahead(outlook: Outlook, now: datetime) -> tuple[datetime, list[float]]:

@@ -8,18 +8,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from ..plan.held import wait_words
+from ..plan.held import draws
 from ..plan.nouns import Outlook
-from ..plan.pausing import Powers
+from ..plan.pausing import Powers, free
+from ..reckoning import Promise
 from ..signals import raise_if_users
 from ..units import duration, percent
-from .asked import hours_of, wait_of
+from .asked import anyway_of, hours_of, wait_of
 from .holding import hold
 from .known import powers
 from .meter import Meter, NoMeter, WindowMeter
 from .outlooking import Outlooks
 from .planning import SLOT, Start, start
-from .reckoning import Promise
 from .surroundings import Surroundings, here
 from .telling import TO_STOP, by, until
 from .together import together
@@ -35,8 +35,8 @@ ANSWER_S = 10.0
 @dataclass(frozen=True, slots=True)
 class Waited:
     """How long a run was held, in s, and what its plan promised: to begin at `planned` (UTC), which
-    saves `saved_fraction` of its emissions; both None where it began at once, and `why` says why.
-    """
+    saves `saved_fraction` of its emissions, what the wait draws taken off; both None where it began
+    at once, and `why` says why."""
 
     waited_s: float
     planned: datetime | None
@@ -50,26 +50,29 @@ class Waited:
             return f"began at once: {self.why}"
         return (
             f"waited {duration(self.waited_s)} for a start that was planned to save about "
-            f"{percent(self.saved_fraction)} of the emissions attributed to the run"
+            f"{percent(self.saved_fraction)} of the emissions attributed to the run, what the wait "
+            "draws taken off"
         )
 
 
-def wait_for_clean_power(hours: float, max_wait: str = "6h") -> Waited:
+def wait_for_clean_power(hours: float, max_wait: str = "6h", on_anyway: bool = False) -> Waited:
     """Hold until the cleanest time to begin a run of so many `hours`, `max_wait` at most:
     `je.wait_for_clean_power(hours=3, max_wait="6h")` on the line before it.
 
-    Planned as Flexible Start (Dodge et al. 2022) over the forecast of the chosen provider, a CSV
-    trace or a typical day, again whenever a newer one comes. Without any of these, or a gain of
-    2 %, the run begins at once and one line says why. Ctrl-C ends the wait, and the cell.
+    Planned over the forecast of the chosen provider, a CSV trace or a typical day, again whenever
+    a newer one comes. What the kernel that waits draws is taken off, as measured between cells,
+    else assumed; with `on_anyway` the machine runs anyway, and a wait draws nothing more. Without
+    something to plan over, or a gain of 2 %, the run begins at once and one line says why. Ctrl-C
+    ends the wait, and the cell.
 
     What follows it until the end of the measured cell, or of the `je.measure` block that it stands
-    in, is the run: its Record's `shift` has what was saved against beginning at once, and what the
-    machine drew while it waited, which is not taken off: it is told before, as an estimate, and
-    after. In a script under `jupyter energy run`, outside of any block, the run goes to the
-    script's end, in a row of its own. Where nothing measures, only the plan is known.
-    Raises WrongUse for what cannot be, before anything begins.
+    in, is the run: its Record's `shift` has what was saved against beginning at once, and beside
+    that what the machine drew while it waited. In a script under `jupyter energy run`, outside of
+    any block, the run goes to the script's end, in a row of its own. Where nothing measures, only
+    the plan is known. Raises WrongUse for what cannot be, before anything begins.
     """
     run_s, wait_s = hours_of(hours), wait_of(max_wait)
+    is_free = anyway_of(on_anyway)
     try:
         from ..blocks import current, rest_of_script
 
@@ -84,7 +87,8 @@ def wait_for_clean_power(hours: float, max_wait: str = "6h") -> Waited:
         return _at_once(f"{type(error).__name__}: {error}")
     try:
         key = None if window is None else window.notebook
-        waited = Wait(around, meter, lambda: powers(monitor, key)).held(run_s, wait_s)
+        found = free if is_free else lambda: powers(monitor, key)
+        waited = Wait(around, meter, found).held(run_s, wait_s)
         if rest is not None and waited.planned is None:
             monitor.drop_window(rest)  # it began at once: there is nothing to tell of
         return waited
@@ -103,7 +107,7 @@ class Wait:
     def __init__(
         self, around: Surroundings, meter: Meter, powers: Callable[[], Powers] = Powers
     ) -> None:
-        """`powers` tells what a wait draws; it is asked once, when the first one is told."""
+        """`powers` tells what a wait draws; it is asked once, while a forecast is on its way."""
         self._around, self._meter = around, meter
         self._find_powers, self._powers = powers, Powers()
         self._outlooks = Outlooks(around)
@@ -115,15 +119,21 @@ class Wait:
         if (why := together(os.environ)) is not None:
             return self._now(why)
         self._outlooks.ask(run_s + wait_s)
+        self._powers = self._find_powers()
         self._outlooks.taken(ANSWER_S)
         outlook = self._outlooks.last
         if outlook is None:
             return self._now(self._outlooks.why or f"no forecast came within {ANSWER_S:g} s")
-        found = start(outlook, around.utc(), run_s, wait_s)
+        found = start(outlook, around.utc(), run_s, wait_s, self._powers, like=self._like)
         if isinstance(found, str):
             return self._now(f"{found} ({by(outlook)})")
         begins, saved = found.at, found.saved_fraction
-        self._meter.promise = Promise(saved, outlook.basis, outlook.source, run_s)
+        # What the run itself saves, as is realised: what was drawn in the wait is kept beside.
+        self._meter.promise = Promise(
+            saved + found.wait_fraction,
+            *(outlook.basis, outlook.source, run_s),
+            on_anyway=self._powers.on_anyway,
+        )
         latest = around.utc() + timedelta(seconds=wait_s)
 
         def again() -> datetime | None:
@@ -134,7 +144,6 @@ class Wait:
                 return around.utc()
 
         try:
-            self._powers = self._find_powers()
             self._tell(found, outlook)
             self._meter.mark("wait")
             waited_s = hold(around, begins, wait_s, again)
@@ -145,7 +154,11 @@ class Wait:
             raise
         finally:
             self._meter.mark("run")
-        around.line.say(f"begins after {duration(waited_s)} of waiting", is_last=True)
+        around.line.say(
+            f"begins after {duration(waited_s)} of waiting, planned to save about {percent(saved)}"
+            f"{'' if self._powers.on_anyway else ', what the wait draws taken off'}",
+            is_last=True,
+        )
         return Waited(waited_s, begins, saved, outlook.basis, outlook.source, None)
 
     def _moved(self, run_s: float, latest: datetime) -> datetime | None:
@@ -156,7 +169,7 @@ class Wait:
             self._outlooks.ask(run_s + max(0.0, left_s))
         if not self._outlooks.taken() or (outlook := self._outlooks.last) is None:
             return None
-        found = start(outlook, now, run_s, left_s, is_waiting=True)
+        found = start(outlook, now, run_s, left_s, self._powers, is_waiting=True)
         if isinstance(found, str):
             return now
         if abs(found.at - self._told) >= SLOT:
@@ -166,13 +179,22 @@ class Wait:
     def _tell(self, found: Start, outlook: Outlook) -> None:
         self._told = found.at
         when = until(found.at, self._around.utc())
-        powers, saved = self._powers, found.saved_fraction
-        like = "taken to be that of earlier runs" if powers != Powers() else ""
+        saved, wait = found.saved_fraction, found.wait_fraction
+        how = (
+            f"{percent(saved + wait)}, less {percent(wait)} for the wait, "
+            f"{draws(self._powers, self._like)}"
+        )
+        if self._powers.on_anyway:
+            how = "the machine runs anyway"
         self._around.line.say(
             f"waits until {when}: saves about {percent(saved)} of the emissions "
-            f"attributed to this run, {by(outlook)}; "
-            f"{wait_words(powers.idle * found.wait, saved, powers, like)}; {TO_STOP}"
+            f"attributed to this run ({how}), {by(outlook)}; {TO_STOP}"
         )
+
+    @property
+    def _like(self) -> str:
+        """What the run's power is taken from, where that is known of others alone."""
+        return "taken to be that of earlier runs" if self._powers != Powers() else ""
 
     def _now(self, why: str) -> Waited:
         self._around.line.say(f"begins at once: {why}", is_last=True)

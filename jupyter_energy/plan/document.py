@@ -20,6 +20,7 @@ from ..schema import SCHEMA, CarbonJson, range_json, value_json
 from ..uncertainty import Range
 from ..units import carbon_g
 from . import LEAST_SAVING
+from .held import worth
 from .nouns import SLOT_S, Job, Outlook
 from .shapes import (
     BasisJson,
@@ -84,7 +85,7 @@ def plan_json(parts: Parts, made: datetime, version: str) -> PlanJson:
         "pause_resume": parts.pause,
         "regions": list(parts.rankings[0]["rows"]) if parts.rankings else [],
         "rankings": list(parts.rankings),
-        "advice": advice(parts.items),
+        "advice": advice(parts.items, parts.start),
         "basis": _basis(parts),
         "slots": _slots(parts.job, parts.outlook),
         "kept": list(parts.kept),
@@ -92,10 +93,11 @@ def plan_json(parts: Parts, made: datetime, version: str) -> PlanJson:
     }
 
 
-def advice(items: Iterable[ItemJson]) -> list[ItemJson]:
-    """Those that save 2 % or more, what saves most first; of equals the one that came first."""
-    worth = (one for one in items if one["saved_fraction"]["mid"] >= LEAST_SAVING)
-    return sorted(worth, key=lambda one: -one["saved_fraction"]["mid"])
+def advice(items: Iterable[ItemJson], start: StartJson | None = None) -> list[ItemJson]:
+    """Those that save 2 % or more, what saves most first; of equals the one that came first. One
+    with a command ranks by what that does."""
+    told = (one for one in items if one["saved_fraction"]["mid"] >= LEAST_SAVING)
+    return sorted(told, key=lambda one: -worth(one, start))
 
 
 def _job(parts: Parts) -> JobJson | None:

@@ -35,18 +35,20 @@ class Powers:
     """What a pause draws as a share of the run's power (0.3: 30 %), whether that was measured, and
     what one resumption costs, in s of the run's power. `constant` of the run's power is drawn in a
     pause for certain. `estimated` are the least and the most that it draws by estimates of these
-    devices; None where it was measured, or is assumed."""
+    devices; None where it was measured, or is assumed. `on_anyway`: the machine runs whether or not
+    this run does, by the user's word, so that a wait or a pause draws nothing more (`free`)."""
 
     idle: float = ASSUMED_IDLE
     is_measured: bool = False
     resume_s: float = LEAST_RESUME_S
     constant: float = 0.0
     estimated: tuple[float, float] | None = None
+    on_anyway: bool = False
 
     @property
     def bounds(self) -> tuple[float, float]:
         """The least and the most that a pause may draw, as such shares."""
-        if self.is_measured:
+        if self.is_measured or self.on_anyway:
             return self.idle, self.idle
         if self.estimated is not None:
             return self.estimated
@@ -67,8 +69,9 @@ def assumed(constant: float) -> Powers:
 
 
 def free() -> Powers:
-    """Pauses that cost nothing: the definition in the literature, and a bound."""
-    return Powers(idle=0.0, is_measured=True, resume_s=0.0)
+    """Pauses that cost nothing, as of a machine that runs anyway: the definition in the literature,
+    and a bound."""
+    return Powers(idle=0.0, resume_s=0.0, on_anyway=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,10 +192,7 @@ def item(found: Sequence[RankingJson], here: CarbonIntensity, cloud: str | None)
         confidence = "low"
     elif here.assumed or reference["zone"] != here.zone:
         confidence = "medium" if confidence == "high" else "low"
-    change += f", instead of {reference['zone']}"
-    if reference["zone"] != here.zone:  # whose figure is told before all advice
-        listed = f"{reference['g_per_kwh']:.0f} g/kWh by the table of grid zones"
-        change += f" ({listed}, not {here.g_per_kwh:.0f})"
+    change += f", instead of {reference['zone']}{_by_table(reference, here)}"
     if here.assumed:
         change += f" ({here.how})"
     change += _why_not_the_first(ranking, best)
@@ -212,6 +209,7 @@ def item(found: Sequence[RankingJson], here: CarbonIntensity, cloud: str | None)
     return {
         "what": "region",
         "change": change,
+        "setup": None,
         "command": None,
         "saved_fraction": saved,
         "saved_g": range_json(saved_g),
@@ -229,6 +227,14 @@ def _why_not_the_first(ranking: RankingJson, best: RegionJson) -> str:
     if _is_of_regions(ranking) or best is ranking["rows"][0]:
         return ""
     return ", as the cleanest in which a cloud has a region"
+
+
+def _by_table(reference: RegionJson, here: CarbonIntensity) -> str:
+    """That the present place has another figure by this table than before all advice, if it has."""
+    listed, told = f"{reference['g_per_kwh']:.0f}", f"{here.g_per_kwh:.0f}"
+    if reference["zone"] == here.zone or listed == told:
+        return ""
+    return f" ({listed} g/kWh by the table of grid zones, not {told})"
 
 
 def _by_marginal(here: RegionJson, there: RegionJson) -> Iterator[str]:

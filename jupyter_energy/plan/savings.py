@@ -72,6 +72,7 @@ class Whole:
         return {
             "what": what,
             "change": change,
+            "setup": None,
             "command": command,
             "saved_fraction": _json(share),
             "saved_g": None if grams is None else _json(grams),

@@ -54,15 +54,28 @@ class NowJson(TypedDict):
     yearly_g: CarbonJson | None
 
 
+class HeldJson(TypedDict):
+    """A kernel that waits: when it had best begin, and what that saves, what it draws until then
+    taken off."""
+
+    start: str
+    saved_fraction: float
+
+
 class StartJson(TypedDict):
     """Flexible Start: the best moment to begin, at most `latest` away. `saved_fraction` is against
-    running now; `carbon_g` is null where the job's energy is not known."""
+    running now, of a machine that is started then; `carbon_g` is null where the job's energy is not
+    known. `wait_fraction` is what a kernel that waits for `start` adds, as a share of what running
+    now emits: 0 where the machine runs anyway. `held` is null where one that waits saves less than
+    2 %, whenever it begins."""
 
     start: str
     latest: str
     carbon_g: RangeJson | None
     saved_fraction: float
     saved_range: RangeJson
+    wait_fraction: float
+    held: HeldJson | None
 
 
 class PauseJson(TypedDict):
@@ -71,7 +84,7 @@ class PauseJson(TypedDict):
     What pauses cost is in the grams: going on again, `pause_j` each time, null where the job's
     energy is not known; and what they are taken to draw, `idle_fraction` of the job's mean power,
     in the wait before the first run too. That is `idle_measured` or `idle_estimated` between cells,
-    or assumed.
+    or assumed; or 0, as the user says that the machine runs anyway.
     """
 
     run: list[tuple[str, str]]
@@ -158,11 +171,14 @@ class SlotsJson(TypedDict):
 
 class ItemJson(TypedDict):
     """One piece of advice. `change` says what to do, `command` is what to type, null where there is
-    nothing to. `cost` is what it takes in time or otherwise, `evidence` whose finding it rests on.
+    nothing to, and `setup` the lines to type before it, null where there are none (in a script,
+    variables of the environment take their place). `cost` is what it takes in time or otherwise,
+    `evidence` whose finding it rests on.
     """
 
     what: Change
     change: str
+    setup: str | None
     command: str | None
     saved_fraction: RangeJson
     saved_g: RangeJson | None

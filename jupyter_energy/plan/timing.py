@@ -17,7 +17,7 @@ from ..documents import utc_text
 from ..json_shapes import RangeJson
 from ..units import J_PER_KWH, duration, percent
 from . import LEAST_SAVING
-from .held import wait_share, wait_words
+from .held import held_start, waits_words, worth
 from .nouns import SLOT_S, Job, Outlook
 from .pausing import Powers
 from .saved import costs_of, energy_of, grams_of, saved_range
@@ -40,8 +40,11 @@ _DODGE = (
 )
 
 
-def best_start(job: Job, outlook: Outlook, within_s: float, pue: float = 1.0) -> StartJson | None:
-    """The start within `within_s` from the outlook's begin that gives the least grams.
+def best_start(
+    job: Job, outlook: Outlook, within_s: float, pue: float = 1.0, powers: Powers | None = None
+) -> StartJson | None:
+    """The start within `within_s` from the outlook's begin that gives the least grams, and what it
+    is for a kernel that waits, which draws what `powers` says of a pause, None: as assumed.
 
     None where that cannot be told; `problems` says why. `pue` multiplies grams.
     """
@@ -49,13 +52,21 @@ def best_start(job: Job, outlook: Outlook, within_s: float, pue: float = 1.0) ->
     if found is None or found.saved_fraction is None:
         return None
     begin = outlook.begin
+    wait_fraction, held = held_start(job, outlook, found, _whole(within_s), powers or Powers())
     return StartJson(
         start=utc_text(begin + _slots(found.start)),
         latest=utc_text(begin + _spare(job, outlook, within_s)),
         carbon_g=grams_of(job, outlook, found, pue),
         saved_fraction=found.saved_fraction,
         saved_range=saved_range(job, outlook, found, _whole(within_s), None),
+        wait_fraction=wait_fraction,
+        held=held,
     )
+
+
+def can_choose(job: Job, outlook: Outlook, within_s: float) -> bool:
+    """Whether there is more than one time to run at; `problems` says why there is not."""
+    return _spare(job, outlook, within_s) >= _slots(1)
 
 
 def best_pauses(
@@ -152,9 +163,9 @@ def items(
 ) -> list[ItemJson]:
     """Advice from a start and from pauses, the more useful one first; none below 2 %.
 
-    `powers` is what a kernel draws that waits for the start, None: as assumed of a pause.
+    `powers` is what `start` and `pause` were made with, None: as assumed.
     `can_type`: what is planned over is what the calls of `je` would find now, so that they can be
-    typed as they stand; where they would find it after something else, `first` says what.
+    typed as they stand; where they would find it after something else, `first` has its lines.
 
     A job of more than a day is told when to pause, and not when to start (carbon.md 1.1, 6). Of
     pauses that save hardly more than the right start nothing is said: they are more trouble.
@@ -164,10 +175,9 @@ def items(
     can_type = can_type and not outlook.hindsight
 
     def typed(item: ItemJson) -> ItemJson:
-        if can_type and first is not None:
-            cost = f"{item['cost']}; to have it done, {first}, then {item['command']}"
-            return {**item, "command": None, "cost": cost}
-        return item if can_type else {**item, "command": None}
+        if not can_type or item["command"] is None:
+            return {**item, "command": None}
+        return {**item, "setup": first}
 
     if start is not None and job.duration_s <= DAY_S:
         window_s = (_moment(start["latest"]) - outlook.begin).total_seconds()
@@ -177,10 +187,10 @@ def items(
     if pause is not None and pause["pauses"] > 0:
         until_s = (_moment(pause["until"]) - outlook.begin).total_seconds()
         saves = pause["saved_fraction"]
-        more = saves - (start_saves if found else 0.0)
+        more = saves - (worth(found[0], start) if found else 0.0)
         if more >= LEAST_SAVING and _holds(outlook, pause["saved_range"]):
-            item = _pause_item(job, outlook, pause, now_g, until_s - job.duration_s)
-            found.append(typed(item))
+            within_s = until_s - job.duration_s
+            found.append(typed(_pause_item(job, outlook, pause, now_g, within_s, powers)))
     return found
 
 
@@ -194,31 +204,33 @@ def _start_item(
 ) -> ItemJson:
     wait_s = (_moment(start["start"]) - outlook.begin).total_seconds()
     hours, longest = (_number(seconds / 3600) for seconds in (job.duration_s, window_s))
+    asked = f'hours={hours}, max_wait="{longest}h"{_anyway(powers)}'
     return ItemJson(
         what="start",
         change=f"start at {_clock(start['start'], outlook)}",
-        command=f'je.wait_for_clean_power(hours={hours}, max_wait="{longest}h")',
+        setup=None,
+        command=None if start["held"] is None else f"je.wait_for_clean_power({asked})",
         saved_fraction=start["saved_range"],
         saved_g=_saved_g(now_g, start["saved_range"]),
         saved_j=None,
-        cost=f"it begins and ends {duration(wait_s)} later; {_wait(job, outlook, start, powers)}",
+        cost=f"it begins and ends {duration(wait_s)} later; {waits_words(outlook, start, powers)}",
         evidence=f"{_what(outlook)}; {_published(job, 1, 'within 24 h')}",
         confidence=_confidence(outlook, start["saved_range"]),
     )
 
 
-def _wait(job: Job, outlook: Outlook, start: StartJson, powers: Powers) -> str:
-    """What a kernel adds that waits for the start, which is not taken off, in words."""
-    now = flexible_start(energy_of(job), outlook.g_per_kwh, 0)
-    wait_s = (_moment(start["start"]) - outlook.begin).total_seconds()
-    until = outlook.g_per_kwh[: round(wait_s / SLOT_S)]
-    idle = costs_of(job, powers)[1] / J_PER_KWH
-    share = wait_share(until, idle, 0.0 if now is None else now.carbon_g)
-    return wait_words(share, start["saved_fraction"], powers)
+def _anyway(powers: Powers | None) -> str:
+    """The argument with which a call of `je` takes a machine to run anyway, where it does."""
+    return ", on_anyway=True" if powers is not None and powers.on_anyway else ""
 
 
 def _pause_item(
-    job: Job, outlook: Outlook, pause: PauseJson, now_g: RangeJson | None, within_s: float
+    job: Job,
+    outlook: Outlook,
+    pause: PauseJson,
+    now_g: RangeJson | None,
+    within_s: float,
+    powers: Powers | None,
 ) -> ItemJson:
     done = _moment(pause["run"][-1][1])
     later_s = (done - outlook.begin).total_seconds() - job.duration_s
@@ -227,18 +239,21 @@ def _pause_item(
     extend = f"{max(1.0, share):.0f}%" if share <= 1000 else f"{_number(within_s / 3600)}h"
     source = "estimated between cells" if pause["idle_estimated"] else "assumed"
     source = "measured between cells" if pause["idle_measured"] else source
-    draws = f"pauses draw {percent(pause['idle_fraction'])} of its power ({source})"
+    drawn = f"pauses draw {percent(pause['idle_fraction'])} of its power ({source}), taken off here"
+    if anyway := _anyway(powers):
+        drawn = "as the machine runs anyway, pauses draw nothing more"
     end = _clock(pause["run"][-1][1], outlook)
     is_far = within_s > DAY_S and within_s > 0.75 * job.duration_s
     found = _published(job, *((3, "in twice the time") if is_far else (2, "within 24 h more")))
     return ItemJson(
         what="pause",
         change=f"pause while the grid is dirty: {times}, done at {end}",
-        command=f'for batch in je.carbon_aware(loader, extend="{extend}", checkpoint=save)',
+        setup=None,
+        command=f'for batch in je.carbon_aware(loader, extend="{extend}", checkpoint=save{anyway})',
         saved_fraction=pause["saved_range"],
         saved_g=_saved_g(now_g, pause["saved_range"]),
         saved_j=None,
-        cost=f"it ends {duration(later_s)} later; {draws}, taken off here, and hold its memory",
+        cost=f"it ends {duration(later_s)} later; {drawn}, and hold its memory",
         evidence=f"{_what(outlook)}; {found}",
         confidence=_confidence(outlook, pause["saved_range"]),
     )

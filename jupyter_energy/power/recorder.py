@@ -27,8 +27,9 @@ ESTIMATE_POINT_S = 0.5
 # A traced cell begins when the process reads, so that its start lies before the cell: after some
 # 30 ms. On a machine so busy that it takes longer, the cell goes first.
 READY_S = 0.25
-# What the process says takes some ms; one that says nothing is ended.
-ANSWER_S = 1.0
+# What the process says takes some ms, where it is not still to begin on a machine that is busy; one
+# that says nothing is ended.
+ANSWER_S = 4.0
 # Readings further apart than this are told of with the result.
 TOLD_GAP_S = 1.0
 # The package's folder goes last, so that no module of ours or of others hides a standard one.

@@ -343,13 +343,15 @@ export class LiveKernel implements IDisposable {
   }
 
   /**
-   * Whether a question would be answered at once. After a restart JupyterLab may not know: what the
-   * kernel published while the page was connected again is lost, and of most messages, as those
-   * that JupyterLab itself sends then, it does not take what the kernel says of its state.
+   * Whether a question would be answered at once. After a restart JupyterLab may not know, or take
+   * the kernel to be starting until a cell runs: what the kernel published while the page was
+   * connected again is lost, and of most messages, as those that JupyterLab itself sends then, it
+   * does not take what the kernel says of its state.
    */
   private get _isIdle(): boolean {
     const { status } = this._kernel;
-    return status === 'idle' || (status === 'unknown' && this._lastWord === 'idle');
+    const isKnown = status !== 'unknown' && status !== 'starting';
+    return (isKnown ? status : this._lastWord) === 'idle';
   }
 
   /** What the kernel said meanwhile, or that it restarted, knows better than the answer. */

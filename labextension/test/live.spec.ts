@@ -65,15 +65,18 @@ describe('a page that attaches to a kernel', () => {
     }
   );
 
-  it('asks where JupyterLab does not know the state, and the kernel has said that it is idle', async () => {
-    kernel.status = 'unknown';
-    await attach();
-    kernel.publish('busy');
-    expect(kernel.asked).toEqual([]);
-    kernel.publish('idle');
-    await settle();
-    expect(kernel.asked).toEqual(['comm_info', 'hello']);
-  });
+  it.each(['unknown', 'starting'] as const)(
+    'asks where JupyterLab has it as %s, and the kernel has said that it is idle',
+    async status => {
+      kernel.status = status;
+      await attach();
+      kernel.publish('busy');
+      expect(kernel.asked).toEqual([]);
+      kernel.publish('idle');
+      await settle();
+      expect(kernel.asked).toEqual(['comm_info', 'hello']);
+    }
+  );
 
   it('takes what a server says for itself for no process of the kernel', async () => {
     await attach();

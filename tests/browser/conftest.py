@@ -18,7 +18,7 @@ from standins.powercap import FakePowercap
 
 from browser.documents import Gate
 from browser.page import Page
-from browser.server import Server, chromium, serving
+from browser.server import LIMIT_S, Server, chromium, serving
 
 ROOT = Path(__file__).resolve().parents[2]
 # Screenshots that are asked for, and what is left of a test that failed; git ignores it.
@@ -36,10 +36,12 @@ OpenPage = Callable[..., Page]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark all tests here, and skip them where there is no browser."""
+    """Mark all tests here, and skip them where there is no browser. What they wait for, and not
+    the limit of all tests, tells what hangs."""
     here = [item for item in items if Path(__file__).parent in item.path.parents]
     for item in here:
         item.add_marker(pytest.mark.browser)
+        item.add_marker(pytest.mark.timeout(4 * LIMIT_S))
         if chromium() is None:
             item.add_marker(pytest.mark.skip(reason="no chromium on this machine"))
 

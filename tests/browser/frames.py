@@ -25,6 +25,8 @@ class Frame:
     kind: str
     content: dict[str, Any]
     parent_kind: str | None
+    id: str = ""
+    parent_id: str | None = None
     at_s: float = 0.0  # when it passed, on the monotonic clock
     socket: int = 0  # the number of its connection, from 1
 
@@ -79,6 +81,19 @@ class Frames:
         """Wait until the kernel has told its state so many times."""
         self.wait_for(lambda frame: frame.tells(state), count)
 
+    def wait_until_done(self) -> None:
+        """Wait until the kernel has told that it is through with all that it was asked to run, and
+        with all that our page said to it: nothing comes of that any more."""
+        asked = {
+            frame.id
+            for frame in self.all
+            if frame.way == "sent" and (frame.kind == "execute_request" or frame.ours is not None)
+        }
+        self.wait_for(
+            lambda f: f.content.get("execution_state") == "idle" and f.parent_id in asked,
+            len(asked),
+        )
+
     def asked(self) -> list[str]:
         """The types of the messages by which our page asked the kernel something."""
         return [
@@ -115,9 +130,13 @@ class Frames:
 def _from_text(way: Literal["sent", "received"], data: str) -> Frame:
     """A message as JSON, which is how a server sends it that has its kernels on a gateway."""
     message = json.loads(data)
-    parent = message["parent_header"].get("msg_type")
-    kind = message["header"]["msg_type"]
-    return Frame(way, message["channel"], kind, message["content"], parent)
+    return _frame(
+        way,
+        message["channel"],
+        message["header"],
+        message["parent_header"],
+        message["content"],
+    )
 
 
 def _from_parts(way: Literal["sent", "received"], data: bytes) -> Frame:
@@ -126,5 +145,18 @@ def _from_parts(way: Literal["sent", "received"], data: bytes) -> Frame:
     offsets = [int.from_bytes(data[8 * n : 8 * n + 8], "little") for n in range(1, count + 1)]
     parts = [data[start:end] for start, end in pairwise(offsets)]
     channel, header, parent, _metadata, content, *_buffers = parts
-    kind, parent_kind = json.loads(header)["msg_type"], json.loads(parent).get("msg_type")
-    return Frame(way, channel.decode(), kind, json.loads(content), parent_kind)
+    return _frame(way, channel.decode(), *map(json.loads, (header, parent, content)))
+
+
+def _frame(
+    way: Literal["sent", "received"], channel: str, header: Any, parent: Any, content: Any
+) -> Frame:
+    return Frame(
+        way,
+        channel,
+        header["msg_type"],
+        content,
+        parent.get("msg_type"),
+        header["msg_id"],
+        parent.get("msg_id"),
+    )

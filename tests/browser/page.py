@@ -19,7 +19,12 @@ from browser.frames import Frames
 from browser.server import LIMIT_S, Server
 
 LIMIT_MS = round(1000 * LIMIT_S)
-LOAD = "%load_ext jupyter_energy"
+# A cell is kept waiting for sensors that are still being looked for, but not for long: on a busy
+# machine the first one would be without figures.
+FIND = f"""
+from jupyter_energy.magics import loaded_in
+assert loaded_in(get_ipython()).monitor.sampler.wait_until_found({LIMIT_S})"""
+LOAD = f"%load_ext jupyter_energy{FIND}"
 PLUGIN = "jupyter-energy:plugin"
 # A power, an energy, grams: numbers with their units. An idle kernel has no power.
 POWER = re.compile(r"\d\s(m|k)?W(?!h)")
@@ -74,7 +79,10 @@ window.harness = {
     window.jupyterapp.shell.activateById(panel.id);
     panel.content.activeCellIndex = index;
     panel.content.deselectAll();
-    await panel.content.activeCell.ready;
+    const cell = panel.content.activeCell;
+    await cell.ready;
+    // The number of a run before may be that of this one, as after a restart.
+    cell.model.executionCount = null;
     void window.jupyterapp.commands.execute('notebook:run-cell');
   },
 };
@@ -227,14 +235,16 @@ class Page:
     def settled_text(self, runs: int) -> str:
         """What the item says once the kernel has told of so many runs in all and is idle."""
         self.frames.wait_for(lambda f: f.tells("idle") and f.ours["notebook"]["runs"] == runs)
-        # what came is drawn in the frame after the next at the latest
-        self.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
+        told = re.compile(rf"All recorded time, {runs} runs? in")
+        expect(self.item_button).to_have_attribute("title", told)
+        self.wait_for_state("idle")
         return self.item.text_content() or ""
 
     def wait_until_told(self) -> None:
         """Wait until the kernel, which has just loaded the extension, has answered our hello."""
         self.wait_for_state("idle")
         self.frames.wait_for(lambda f: f.tells("idle") and f.ours.get("path") is not None)
+        self.frames.wait_until_done()
 
     def open_console(self, kernel: str) -> Console:
         """A new console in front, with a kernel of its own."""

@@ -86,7 +86,7 @@ def test_a_cell_that_holds_the_interpreter_from_its_first_moment_is_not_called_i
 ) -> None:
     hog = Hog(tmp_path / "hog")
     # That the kernel is busy is told by a thread of ipykernel's, which needs the interpreter, too.
-    held = f"import time; time.sleep(0.1)\n{hog.cell}"
+    held = f"import sys; sys.stdout.flush()\n{hog.cell}"
     opened = lab.open(lab.server.notebook(f"{slug}.ipynb", [LOAD, held]))
     opened.run(0)
     lab.wait_until_told()

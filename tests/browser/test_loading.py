@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from browser.conftest import OpenPage
-from browser.page import ENERGY, LOAD, Page
+from browser.page import ENERGY, FIND, LOAD, Page
 from browser.server import Server
 
 # A kernel in whose environment jupyter-energy is not installed, as the import system says it.
@@ -59,6 +59,7 @@ def test_where_the_extension_is_not_loaded_the_item_says_how_and_a_click_does_it
     assert "%load_ext jupyter_energy" in lab.hint()
     lab.item_button.click()
     lab.wait_for_state("idle")
+    opened.execute(FIND, silent=True)
     opened.run(0, 1)
     expect(lab.item).to_contain_text(ENERGY)
     # the click was no cell: it is not counted and not in the user's history

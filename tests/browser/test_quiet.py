@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from browser.documents import Gate
 from browser.page import ENERGY, LOAD, POWER, Page
+from jupyter_energy.live import BURST, QUIET_S
 
 pytestmark = pytest.mark.slow
 
@@ -24,6 +25,7 @@ def test_an_idle_kernel_says_nothing_is_asked_nothing_and_stays_idle_to_its_cull
     opened.run(1)
     lab.settled_text(runs=1)
     expect(lab.figure("energy")).to_have_text(ENERGY)
+    lab.frames.wait_until_done()
     active = lab.server.last_activity(opened.kernel_id)
     lab.frames.clear()
     lab.tab.wait_for_timeout(QUIET_MS)
@@ -47,6 +49,7 @@ def test_the_kernels_indicator_does_not_flip_while_a_cell_runs(
     gate.open()
     opened.wait_until_done(1)
     lab.settled_text(runs=1)
+    lab.frames.wait_until_done()
     assert lab.statuses == ["busy", "idle"]
     assert lab.frames.sent() == ["execute_request"]
 
@@ -60,7 +63,8 @@ def test_a_thousand_cells_in_a_row_make_no_flood_and_lose_no_output(lab: Page, s
     assert told["text"] == "".join(f"{number}\n" for number in range(MANY))
     lab.settled_text(runs=MANY)
     ours = lab.frames.ours()
-    assert len(ours) <= told["took_s"] + 3
+    # What the pace allows where cells come with gaps, as on a busy machine (tests/test_live.py).
+    assert len(ours) <= BURST + 1 + 1.5 * (told["took_s"] + QUIET_S)
 
 
 # Cells as fast as a page can send them; what they print, in order, and how long it took.

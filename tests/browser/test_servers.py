@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 
@@ -32,6 +33,22 @@ def hub_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """JupyterLab where a hub puts it."""
     folder = tmp_path_factory.mktemp("hub") / "server"
     with serving(sys.executable, folder, base_url="/user/x/") as lab:
+        yield lab
+
+
+# The first opens a comm in each new kernel, and JupyterLab knows by it that the kernel is idle; the
+# second needs the first. Most people have neither.
+WIDGETS = ("@jupyter-widgets/jupyterlab-manager", "anywidget")
+
+
+@pytest.fixture(scope="module")
+def bare_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """JupyterLab where nothing but ours speaks to a kernel that runs no cell."""
+    folder = tmp_path_factory.mktemp("bare") / "server"
+    config = folder / "home" / "jupyter" / "labconfig" / "page_config.json"
+    config.parent.mkdir(parents=True)
+    config.write_text(json.dumps({"disabledExtensions": dict.fromkeys(WIDGETS, True)}))
+    with serving(sys.executable, folder) as lab:
         yield lab
 
 
@@ -77,3 +94,18 @@ def test_it_is_live_where_kernels_run_behind_a_gateway(
     page = open_page(gateway_lab)
     page.tab.add_init_script(ASK_FOR_NO_PROTOCOL)
     assert_it_is_live(page, slug, gate)
+
+
+def test_a_restart_is_seen_in_every_tab_where_jupyterlab_takes_the_kernel_to_be_starting(
+    bare_lab: Server, open_page: OpenPage, slug: str
+) -> None:
+    path = bare_lab.notebook(f"{slug}.ipynb", [LOAD, "1"])
+    lab, other = open_page(bare_lab), open_page(bare_lab)
+    opened = lab.open(path)
+    opened.run(0, 1)
+    lab.settled_text(runs=1)
+    other.open(path)
+    other.settled_text(runs=1)
+    opened.session("await s.session.kernel.restart()")
+    lab.wait_for_state("absent")
+    other.wait_for_state("absent")

@@ -14,9 +14,10 @@ from typing import Any
 from jupyter_energy.answer import Answer
 from jupyter_energy.blocks import current
 from jupyter_energy.model import Record
-from jupyter_energy.pacing.reckoning import Kind, Promise, Segment
 from jupyter_energy.pacing.surroundings import Found, Surroundings
 from jupyter_energy.plan.nouns import SLOT_S, Outlook
+from jupyter_energy.reckoning import Promise
+from jupyter_energy.shift import Kind, Segment
 from jupyter_energy.store import Store
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)

@@ -10,10 +10,10 @@ from itertools import pairwise
 
 from jupyter_energy.answer import Answer
 from jupyter_energy.pacing.meter import Meter
-from jupyter_energy.pacing.reckoning import Kind, Promise, Segment
 from jupyter_energy.pacing.surroundings import Found, Surroundings
 from jupyter_energy.plan.nouns import SLOT_S, Basis, Outlook
-from jupyter_energy.shift import Shift, Stretch
+from jupyter_energy.reckoning import Promise
+from jupyter_energy.shift import Kind, Segment, Shift, Stretch
 from jupyter_energy.uncertainty import Range
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

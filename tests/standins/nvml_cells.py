@@ -50,11 +50,12 @@ def cells(
         WORKER=nvml.WORKER,
         discover=lambda machine: nvml.discover(machine, Clocks(clock, own.realtime)),
     )
-    sampler = Sampler(machine, lambda: [family], 1.0, clock, clock.wait, lambda: 0.0)
+    sampler = Sampler(machine, lambda: [family], 1.0, clock, clock.wait, lambda: 0.0, 60.0)
     sampler.start()
     assert sampler.wait_until_found(LIMIT_S)
     (sensor,) = sampler.sensors()
-    clock.at_rest = lambda: sampler.try_once(sensor)  # behind all that its worker is still to do
+    # Behind all that its worker is still to do.
+    clock.at_rest = lambda: sampler.ask(sensor, sensor.read, 60.0)
     found = [_cell(sampler, clock, *times) for times in times_s]
     for one, times in zip(found, times_s, strict=True):
         one["truth_j"] = own.true_j(0, *times)
