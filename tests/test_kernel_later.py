@@ -24,7 +24,7 @@ while time.monotonic() < ends_s:
 """
 RUN = f"""
 try:
-    je.wait_for_clean_power(hours=0.01, max_wait="6h")
+    je.wait_for_clean_power(hours=0.01, max_wait="6h", on_anyway=True)
 except KeyboardInterrupt:
     pass
 {WORK}

@@ -48,7 +48,8 @@ def test_memory_draws_on_while_a_run_waits(desk: MakeDesk) -> None:
     assert known.powers(here.monitor, None) == assumed(1.0)
     line = first_line(here)
     assert "begins at once: " in line
-    assert "would save 75 %, and a kernel that waits for it adds 200 %" in line
+    assert "would save 75 % of the emissions attributed to this run" in line
+    assert "and a kernel that waits for it adds 200 %" in line
     assert "assumed to draw 100 % of the run's power (taken to be that of earlier runs; " in line
 
 

@@ -77,9 +77,10 @@ def test_a_wait_that_costs_more_than_it_saves_is_not_made_and_its_line_says_what
     (line,) = rig.told.lines
     then = (NOON + timedelta(hours=5)).astimezone()
     assert line.startswith(
-        f"begins at once: a start at {then:%Y-%m-%d %H:%M %Z} would save 20 %, and a kernel that "
-        "waits for it adds 150 % (assumed to draw 30 % of the run's power): start the notebook "
-        "then instead, or give on_anyway=True where the machine runs anyway (by the forecast of"
+        f"begins at once: a start at {then:%Y-%m-%d %H:%M %Z} would save 20 % of the emissions "
+        "attributed to this run, and a kernel that waits for it adds 150 % (assumed to draw 30 % "
+        "of the run's power): start the notebook then instead, or give on_anyway=True where the "
+        "machine runs anyway (by the forecast of"
     )
 
 

@@ -377,7 +377,9 @@ def test_a_start_whose_command_holds_a_kernel_tells_what_that_saves_and_ranks_by
     others = [{**item, "what": "region", "saved_fraction": RangeJson(low=0.2, mid=0.2, high=0.2)}]
     ranked = advice([item, *others], start)  # type: ignore[list-item]  # of the same shape
     assert [one["what"] for one in ranked] == ["region", "start"]
+    assert item["cost"].endswith("; it ranks by that")
     (untyped,) = items(of, ahead, start, None, None, can_type=False)
+    assert "ranks" not in untyped["cost"]
     ranked = advice([*others, untyped], start)  # type: ignore[list-item]
     assert [one["what"] for one in ranked] == ["start", "region"]
 

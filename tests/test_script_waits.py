@@ -30,7 +30,7 @@ class Told:
 signal.signal(signal.SIGALRM, stop)
 sys.stderr = Told()
 try:
-    print(je.wait_for_clean_power(hours=1, max_wait="6h"))
+    print(je.wait_for_clean_power(hours=1, max_wait="6h", on_anyway=True))
 except Enough:
     pass
 sum(i * i for i in range(3 * 10**6))
@@ -84,6 +84,16 @@ def test_a_script_that_begins_at_once_has_no_row_of_a_wait(shell: Shell) -> None
     path = script(shell, [100] * 10)
     (row,) = shell.run_json(path)["cells"]
     assert (row["name"], row["shift"]) == ("train.py", None)
+
+
+def test_a_script_whose_wait_would_add_more_than_it_saves_begins_at_once_and_says_so(
+    shell: Shell,
+) -> None:
+    path = script(shell, [500] * 6 + [100] * 4, WAITS.replace(", on_anyway=True", ""))
+    done = shell("run", path)
+    assert "would save 80 % of the emissions attributed to this run" in done.stdout
+    assert "start the notebook then instead, or give on_anyway=True" in done.stdout
+    assert "waits until" not in done.stderr
 
 
 def test_ctrl_c_in_a_wait_is_told_as_that_of_the_wait_and_of_its_script(shell: Shell) -> None:

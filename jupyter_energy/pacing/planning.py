@@ -199,9 +199,10 @@ def start(
         return "no later start would save 2 % or more"
     if found.saved_fraction < least:
         return (
-            f"a start at {_clock(since, found.of_most)} would save {percent(found.most)}, and a "
-            f"kernel that waits for it adds {percent(found.adds)} ({draws(powers, like)}): start "
-            "the notebook then instead, or give on_anyway=True where the machine runs anyway"
+            f"a start at {_clock(since, found.of_most)} would save {percent(found.most)} of the "
+            "emissions attributed to this run, and a kernel that waits for it adds "
+            f"{percent(found.adds)} ({draws(powers, like)}): start the notebook then instead, or "
+            "give on_anyway=True where the machine runs anyway"
         )
     return Start(since + found.begins * SLOT, found.saved_fraction, found.wait_fraction)
 

@@ -107,7 +107,7 @@ class Wait:
     def __init__(
         self, around: Surroundings, meter: Meter, powers: Callable[[], Powers] = Powers
     ) -> None:
-        """`powers` tells what a wait draws; it is asked once, while a forecast is on its way."""
+        """`powers` tells what a wait draws; it is asked once, where there is a forecast."""
         self._around, self._meter = around, meter
         self._find_powers, self._powers = powers, Powers()
         self._outlooks = Outlooks(around)
@@ -119,11 +119,11 @@ class Wait:
         if (why := together(os.environ)) is not None:
             return self._now(why)
         self._outlooks.ask(run_s + wait_s)
-        self._powers = self._find_powers()
         self._outlooks.taken(ANSWER_S)
         outlook = self._outlooks.last
         if outlook is None:
             return self._now(self._outlooks.why or f"no forecast came within {ANSWER_S:g} s")
+        self._powers = self._find_powers()
         found = start(outlook, around.utc(), run_s, wait_s, self._powers, like=self._like)
         if isinstance(found, str):
             return self._now(f"{found} ({by(outlook)})")

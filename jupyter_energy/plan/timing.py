@@ -182,8 +182,10 @@ def items(
     if start is not None and job.duration_s <= DAY_S:
         window_s = (_moment(start["latest"]) - outlook.begin).total_seconds()
         if start_saves >= LEAST_SAVING and _holds(outlook, start["saved_range"]):
-            item = _start_item(job, outlook, start, now_g, window_s, powers or Powers())
-            found.append(typed(item))
+            item = typed(_start_item(job, outlook, start, now_g, window_s, powers or Powers()))
+            if worth(item, start) < item["saved_fraction"]["mid"] - 0.005:
+                item = {**item, "cost": f"{item['cost']}; it ranks by that"}
+            found.append(item)
     if pause is not None and pause["pauses"] > 0:
         until_s = (_moment(pause["until"]) - outlook.begin).total_seconds()
         saves = pause["saved_fraction"]
