@@ -159,19 +159,25 @@ class Factors:
             with suppress(UnknownZone):
                 feed.refresh(self.yearly(option).zone)
 
-    def ahead(self) -> tuple[Signal | None, str | None]:
+    def ahead(
+        self, over: tuple[datetime, datetime] | None = None
+    ) -> tuple[Signal | None, str | None]:
         """All that is known of the provider's values here, past ones and its forecast, and what
         went wrong when it was asked last, in words, with what to do. Both None: none is chosen.
 
-        It is asked as `ask` does: some seconds at most.
+        It is asked as `ask` does: some seconds at most. A file, which may be too large to be known
+        as a whole, is read for the time (UTC) that it is wanted `over`.
         """
         feed = self._live()
         if feed is None:
             return None, self._trouble
         try:
             zone = self.yearly().zone
-            feed.refresh(zone)
-            known = feed.known(zone)
+            if over is not None and not feed.provider.url:
+                known = feed.over(zone, *over)
+            else:
+                feed.refresh(zone)
+                known = feed.known(zone)
         except UnknownZone as error:
             return None, str(error)
         except Exception as error:  # noqa: BLE001  nobody has seen a third party's provider

@@ -74,7 +74,7 @@ def _found(
     if not settings.provider:
         advice = _advice(factors, settings, by_file)
         return None, [f"no provider of carbon intensity is chosen: {advice}"]
-    found_signal, trouble = factors.ahead()
+    found_signal, trouble = factors.ahead((begin, _end(begin, slots)))
     said = [trouble] if trouble else []
     if found_signal is None:
         what = said or [f"{settings.provider} has not answered yet: try again in a minute"]
@@ -96,14 +96,17 @@ def _of_file(
     from .carbon.csv_trace import CsvTrace
 
     now = datetime.now(UTC)
-    end = begin + slots * timedelta(seconds=SLOT_S)
-    get, file = part_reader(str(trace), begin, end), CsvTrace()
+    end, get, file = _end(begin, slots), part_reader(str(trace)), CsvTrace()
     zones = [*_own_zones(factors, settings)]
     for zone in zones:
         with suppress(ProviderError):
-            return file.fetch(Query(zone, now, now, now, {}), get), []
-    found = file.fetch(Query("", now, now, now, {}), get)
+            return file.fetch(Query(zone, begin, now, end, {}), get), []
+    found = file.fetch(Query("", begin, now, end, {}), get)
     return found, [f"the file is of {found.zone}, your own zone is {zones[0]}"] if zones else []
+
+
+def _end(begin: datetime, slots: int) -> datetime:
+    return begin + slots * timedelta(seconds=SLOT_S)
 
 
 def _over_file(signal: Signal, begin: datetime, slots: int) -> tuple[Outlook | None, list[str]]:
@@ -196,6 +199,12 @@ def _advice(factors: Factors, settings: Energy, by_file: str) -> str:
         other = "no other service without a key has a forecast for this place"
         return f"try again later, as {other}, or {by_file}"
     return f"no service without a key has a forecast for this place; {by_file}"
+
+
+def own_zone(factors: Factors, settings: Energy) -> str | None:
+    """The zone that rows of a file have to be of for the provider csv_trace to take them, where
+    they name one; None where no place is known."""
+    return next(_own_zones(factors, settings), None)
 
 
 def _own_zones(factors: Factors, settings: Energy, named: bool = True) -> Iterator[str]:

@@ -11,9 +11,8 @@ from typing import Literal
 
 from .carbon.weighting import Drawn
 from .model import CarbonIntensity, Measurement, Span
-from .plan.held import STOPPED
 from .plan.nouns import Basis
-from .shift import Awaited, Kind, Segment, Shift, Stretch
+from .shift import STOPPED, Awaited, Kind, Segment, Shift, Stretch
 from .uncertainty import Range, sum_of_ranges
 from .units import carbon_g, percent
 

@@ -11,6 +11,8 @@ from .uncertainty import Range
 
 # What goes on: a wait before the run; the run; the saving of a checkpoint before a pause; a pause.
 Kind = Literal["wait", "run", "save", "pause"]
+# What is noted of a wait that the user ended: there is no run to start a machine later for.
+STOPPED = "the wait was stopped, and no run followed"
 
 
 @dataclass(frozen=True, slots=True)

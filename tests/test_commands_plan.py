@@ -357,11 +357,31 @@ def test_advice_over_a_file_says_how_the_calls_find_it(person: Person) -> None:
     assert start["command"] == 'je.wait_for_clean_power(hours=1, max_wait="6h")'
     told = [line.strip() for line in person.says(*how).splitlines()]
     first = told.index(setup[0])
-    assert told[first - 1].endswith("JUPYTER_ENERGY_CSV_TRACE and JUPYTER_ENERGY_PROVIDER):")
+    assert told[first - 1].endswith("JUPYTER_ENERGY_CSV_TRACE, JUPYTER_ENERGY_PROVIDER):")
     assert told[first + 1 : first + 3] == [setup[1], f"type: {start['command']}"]
     later = ("--start", f"{hour + 2 * HOUR:%Y-%m-%dT%H:%MZ}")
     (start,) = (item for item in person.plans(*how, *later)["advice"] if item["what"] == "start")
     assert (start["setup"], start["command"]) == (None, None)
+
+
+@pytest.mark.parametrize("zone", ["US-CAL-CISO", "US-MIDA-PJM"])
+def test_what_is_to_be_typed_for_a_file_makes_it_the_provider_whatever_place_it_is_of(
+    person: Person, monkeypatch: pytest.MonkeyPatch, zone: str
+) -> None:
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    rows = [f"{hour + n * HOUR:%Y-%m-%dT%H:%MZ},{zone},{300 - 5 * n}" for n in range(40)]
+    trace = person.folder / "trace.csv"
+    trace.write_text("\n".join(["time,zone id,g_per_kwh", *rows]), encoding="utf-8")
+    how = ("--hours", "1", "--within", "6")
+    given = person.plans(*how, "--trace", trace)
+    (start,) = (item for item in given["advice"] if item["what"] == "start")
+    for line in start["setup"].splitlines():
+        name, value = re.fullmatch(r"%config Energy\.(\w+) = (.*)", line).groups()  # type: ignore[union-attr]
+        monkeypatch.setenv(f"JUPYTER_ENERGY_{name.upper()}", ast.literal_eval(value))
+    by_provider = person.plans(*how)
+    assert by_provider["basis"]["zone"] == given["basis"]["zone"] == zone
+    (same,) = (item for item in by_provider["advice"] if item["what"] == "start")
+    assert (same["setup"], same["command"]) == (None, start["command"])
 
 
 @pytest.mark.parametrize("name", ["long " * 40, "two  spaces", "ä 'b' \"c\" \\d", "a\u202eb\nc"])

@@ -73,7 +73,7 @@ def test_no_plan_is_wider_than_a_hundred_or_has_what_a_terminal_obeys(name: str)
 @pytest.mark.parametrize("name", PLANS)
 def test_a_narrow_window_has_narrow_sentences_with_the_same_words(name: str) -> None:
     narrow, wide = (text(PLANS[name], "%energy", BERLIN, width) for width in (40, None))
-    typed = {f"      {line}" for item in PLANS[name]["advice"] for line in setup(item)}
+    typed = {f"      {line}" for item in PLANS[name]["advice"] for line in setup(item)[1]}
     told, rest = (
         [
             line

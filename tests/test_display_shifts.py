@@ -7,7 +7,7 @@ from display_examples import SHIFTED, estimate, stretch
 
 from jupyter_energy.display.shifts import line
 from jupyter_energy.json_shapes import ShiftJson
-from jupyter_energy.plan.held import STOPPED
+from jupyter_energy.shift import STOPPED
 
 OF = "of the emissions attributed to this run"
 BY = "planned over the forecast of Energy-Charts"

@@ -335,6 +335,24 @@ def test_a_provider_that_cannot_be_is_told_of(find: Find) -> None:
     assert "grid.csv cannot be read" in said[0]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("ago", [0, 300])
+def test_a_file_as_provider_is_planned_over_as_the_same_file_given_to_the_plan(
+    find: Find, trace: Callable[..., Path], ago: int
+) -> None:
+    # More rows than are read at once, and over ten days more ahead than are looked at while cells
+    # run.
+    first = TODAY - 500 * DAY
+    rows = (first + n * timedelta(minutes=5) for n in range(288 * 516))
+    file = trace(*(f"{m:%Y-%m-%dT%H:%MZ},{200 + m.hour + m.day}" for m in rows))
+    begin, hours = NOW - ago * DAY, 24.0 * 14
+    given, no_words = find(begin, hours, file)
+    found, said = find(begin, hours, provider="csv_trace", csv_trace=str(file))
+    assert found is not None
+    assert (found, said) == (given, no_words)
+    assert len(found.g_per_kwh) == hours * 12
+
+
 # -- bad input -----------------------------------------------------------------------------
 
 

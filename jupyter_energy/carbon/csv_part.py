@@ -7,8 +7,8 @@ lines are looked at, whatever the size.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,9 +18,11 @@ from .csv_trace import MOST_BYTES, file_reader, moments_of
 
 # What is smaller is read whole.
 LARGE_BYTES = 2 * 2**20
-# With the time that is planned these are fewer rows than are read, at a step of five minutes; where
-# the step is shorter, the second: a season (plan/outlook.py).
-BEFORE = (timedelta(days=360), timedelta(days=31))
+# The first of these whose rows, with those of the time itself, are few enough to be read at once:
+# at a step of five minutes the second, where it is shorter the third: a season (plan/outlook.py).
+BEFORE = (timedelta(days=360), timedelta(days=340), timedelta(days=31))
+# Of whatever may have been measured, as much as is read at once.
+EVER = (timedelta(days=20 * 366), *BEFORE)
 # So far out of their order may rows lie, and are found all the same.
 AFTER = timedelta(days=7)
 _LONGEST_LINE = 64 * 2**10
@@ -31,30 +33,38 @@ _TRIES = 20  # lines until one has a moment
 Moments = Callable[[bytes], datetime | None]
 
 
-def part_reader(file: str, begin: datetime, end: datetime) -> Get:
-    """Gives what `csv_trace.file_reader` does; of a large file in the order of time, its first line
-    and the rows of about a year up to `end`, or up to the file's own where that is earlier."""
+def part_reader(file: str, befores: Sequence[timedelta] = BEFORE) -> Get:
+    """Gives what `csv_trace.file_reader` does; of a large file in the order of time, asked for days
+    such as "2026-01-01/2026-01-03", its first line, their rows and those of a time before them: of
+    `befores` the first that is no more than is read at once.
+
+    Where the file has no rows of these days, that time ends with its last row.
+    """
     whole = file_reader(file)
 
-    def get(path: str, headers: Mapping[str, str]) -> Reply:
-        found = _part(Path(file).expanduser(), begin, end)
-        if found is None:
-            return whole(path, headers)
-        return Reply(200, {"x-name": Path(file).name}, found)
+    def get(days: str, headers: Mapping[str, str]) -> Reply:
+        found = _part(Path(file).expanduser(), days, befores, headers.get("if-none-match", ""))
+        return whole(days, headers) if found is None else found
 
     return get
 
 
-def _part(path: Path, begin: datetime, end: datetime) -> bytes | None:
-    """The first line and those of the time; None where the whole file is to be read, or tells why
+def _part(path: Path, days: str, befores: Sequence[timedelta], known: str) -> Reply | None:
+    """The first line and those of the days; None where the whole file is to be read, or tells why
     it cannot be."""
+    begin, end = (datetime.fromisoformat(day).replace(tzinfo=UTC) for day in days.split("/"))
     try:
-        if not path.is_file() or path.stat().st_size <= LARGE_BYTES:
+        found = path.stat()
+        if not path.is_file() or found.st_size <= LARGE_BYTES:
             return None
+        etag = f"{found.st_ino}-{found.st_size}-{found.st_mtime_ns}-{days}"
+        if etag in known.split(", "):
+            return Reply(304, {"etag": etag}, b"")
         with path.open("rb") as opened:
-            return _Large(opened, path).rows(begin, end)
+            body = _Large(opened, path).rows(begin, end, befores)
     except OSError:
         return None
+    return None if body is None else Reply(200, {"x-name": path.name, "etag": etag}, body)
 
 
 class _Large:
@@ -66,8 +76,9 @@ class _Large:
         self._size = path.stat().st_size
         self._moment = moments_of(path.name, self._first)
 
-    def rows(self, begin: datetime, end: datetime) -> bytes | None:
-        """The bytes of those rows; None where times are not in order, or not to be read."""
+    def rows(self, begin: datetime, end: datetime, befores: Sequence[timedelta]) -> bytes | None:
+        """The bytes of those rows; None where times are not in order, not to be read, or where
+        there is too much of them."""
         top = len(self._first)
         step = max(1, (self._size - top) // _PROBES)
         seen = [self._after(at)[0] for at in range(top, self._size, step)]
@@ -76,8 +87,10 @@ class _Large:
             return None
         last, last_line = self._last()
         upper = self._offset(end + AFTER)
-        for before in BEFORE:
+        for before in befores:
             lower = self._offset(min(begin, last or times[-1]) - before)
+            if upper - lower > MOST_BYTES:
+                continue
             body = self._read(lower, upper)
             if body.count(b"\n") < MOST_INTERVALS:
                 # Of a file that begins later, the first lines and the last say what it holds.
@@ -86,10 +99,8 @@ class _Large:
         return None
 
     def _read(self, lower: int, upper: int) -> bytes:
-        """The bytes between two offsets; of more than are read, whole lines of them."""
         self._file.seek(lower)
-        found = self._file.read(min(upper - lower, MOST_BYTES))
-        return found if lower + len(found) >= upper else found[: found.rfind(b"\n") + 1]
+        return self._file.read(max(0, upper - lower))
 
     def _last(self) -> tuple[datetime | None, bytes]:
         """The last moment, and its line."""

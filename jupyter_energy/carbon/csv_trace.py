@@ -30,6 +30,7 @@ from .base import Get, Interval, Provider, Quality, Query, Reply, Signal
 T = TypeVar("T")
 # The file is looked at so often, as it may grow.
 _STEP_S = 3600.0
+_KEPT = 2
 # A year of Electricity Maps in steps of five minutes takes 16 MB.
 MOST_BYTES = 32 * 2**20
 _TIME = re.compile(
@@ -55,6 +56,8 @@ _PRODUCTION = re.compile(r"production|(?<![a-z])produced|moer")
 _CONSUMPTION = re.compile(r"consumption|(?<![a-z])consumed")
 # Seconds since 1970 have nine digits from 1973 on; 20260131 is a date.
 _SECONDS = re.compile(r"[0-9]{9,11}")
+# A longer file is read in parts, where these can be found (csv_part.py).
+_LESS = "sort its rows by time, or leave years or zones out"
 _YES = frozenset({"true", "1", "yes"})
 _MOST_BAD = 0.5
 # The least that any technology stands for over its life cycle: hydropower's (IPCC AR5, WG3,
@@ -76,7 +79,7 @@ def file_reader(file: str) -> Get:
             if not stat.S_ISREG(found.st_mode):  # a named pipe would be waited for
                 raise OSError("it is no file")
             etag = f"{found.st_ino}-{found.st_size}-{found.st_mtime_ns}"
-            if headers.get("if-none-match") == etag:
+            if etag in headers.get("if-none-match", "").split(", "):
                 return Reply(304, {"etag": etag}, b"")
             with path.open("rb") as opened:
                 body = opened.read(MOST_BYTES + 1)
@@ -86,7 +89,7 @@ def file_reader(file: str) -> Get:
             name = path.absolute().name or str(path)  # "." has none, and "/" has none at all
             raise _problem(f"{name} cannot be read ({why})")
         if len(body) > MOST_BYTES:
-            raise _problem(f"{path.name} is larger than {MOST_BYTES >> 20} MiB: leave years out")
+            raise _problem(f"{path.name} is larger than {MOST_BYTES >> 20} MiB: {_LESS}")
         return Reply(200, {"x-name": path.name, "etag": etag}, body)
 
     return get
@@ -111,24 +114,26 @@ class CsvTrace:
     secrets = ()
 
     def __init__(self) -> None:
-        # What was read last, of which region, and which file that was.
-        self._read: tuple[str, str, Signal] | None = None
+        # What was read last, by region and by which file, or part of one, that was: the values
+        # around now, and those of a plan.
+        self._read: dict[tuple[str, str], Signal] = {}
 
     def region(self, zone: str) -> str:
         """The zone as it stands in the file."""
         return zone
 
     def fetch(self, query: Query, get: Get) -> Signal:
-        """All of the file, which is read anew where it has changed. Raises ProviderError."""
-        known = self._read
-        if known is not None and known[0] == query.region:
-            reply = get("", {"if-none-match": known[1]})
-            if reply.status == 304:
-                return replace(known[2], fetched=query.now)
-        else:
-            reply = get("", {})
+        """All of the file, or of a large one the part for that time and as much before it as is
+        read of one. It is read anew where it has changed. Raises ProviderError."""
+        days = f"{query.start:%Y-%m-%d}/{query.end + timedelta(days=1):%Y-%m-%d}"
+        known = {etag: signal for (of, etag), signal in self._read.items() if of == query.region}
+        reply = get(days, {"if-none-match": ", ".join(known)} if known else {})
+        etag = reply.headers.get("etag", "")
+        if reply.status == 304:
+            return replace(known[etag], fetched=query.now)
         found = self._signal(query, reply)
-        self._read = query.region, reply.headers.get("etag", ""), found
+        before = dict([*self._read.items()][1 - _KEPT :])
+        self._read = {**before, (query.region, etag): found}
         return found
 
     def _signal(self, query: Query, reply: Reply) -> Signal:
@@ -263,8 +268,9 @@ class _Table:
     def _next(self) -> list[str] | None:
         found = self._told(lambda: next(self._rows, None))
         if self._rows.line_num > 1 + MOST_INTERVALS:
+            # A colon is what "since 19:24 UTC" is put before (known.py).
             raise _problem(
-                f"{self.name} holds more than {MOST_INTERVALS} rows: leave years or zones out"
+                f"{self.name} holds too many rows: {MOST_INTERVALS} are read at once; {_LESS}"
             )
         return found
 

@@ -143,6 +143,11 @@ class Feed:
         """What is known of a place, for `doctor`. Raises UnknownZone."""
         return self._known.get(self._region(zone), Known())
 
+    def over(self, zone: str, begin: datetime, end: datetime) -> Known:
+        """What a file has for a time (UTC) that may lie anywhere, which is not kept: of a large one
+        `known` has the part around now. It is read at once. Raises UnknownZone."""
+        return self._asked(self._region(zone), self._now(), (begin, end))
+
     def asked_as(self, zone: str) -> str:
         """What the provider calls a place. Raises UnknownZone."""
         return self._region(zone)
@@ -229,15 +234,18 @@ class Feed:
         if kept is not None:
             self._known[region] = newer(self._known.get(region, Known()), kept)
 
-    def _asked(self, region: str, now: datetime) -> Known:
-        """What is known after the service was asked."""
+    def _asked(
+        self, region: str, now: datetime, over: tuple[datetime, datetime] | None = None
+    ) -> Known:
+        """What is known after the service was asked, for its newest values or those of a time."""
         known = self._known.get(region, Known())
         with_forecast = known.wants_forecast(now)
         end = now + AHEAD if with_forecast else now
         error: ProviderError
         try:
             self._used = dict(self._secrets())
-            query = Query(region, self._since(known, now), now, end, self._used)
+            begin, end = over or (self._since(known, now), end)
+            query = Query(region, begin, now, end, self._used)
             signal = self.provider.fetch(query, self._get)
             signal = checked(signal, self.provider.title)
             before, oldest = known, now - KEPT
@@ -258,7 +266,10 @@ class Feed:
         return known.failed(error, now)
 
     def _since(self, known: Known, now: datetime) -> datetime:
-        """From when on values are wanted: the last that may still change, a day back at most."""
+        """From when on values are wanted: the last that may still change, a day back at most; of a
+        file always a day, so that the same part of it is asked for all day long."""
+        if not self.provider.url:
+            return now - BACK
         settled = [
             interval.start
             for interval in (known.signal.intervals if known.signal else ())
@@ -343,9 +354,9 @@ def feed_for(
 
     found = provider_named(settings.provider)
     if not found.url:
-        from .csv_trace import file_reader
+        from .csv_part import EVER, part_reader
 
-        get, place = file_reader(settings.csv_trace), of_file(settings, is_home)
+        get, place = part_reader(settings.csv_trace, EVER), of_file(settings, is_home)
         return Feed(found, get, place=place, is_running=is_running)
     address = (settings.provider_url or found.url).rstrip("/")
     return Feed(

@@ -23,10 +23,13 @@ from .gathered import Gathered
 from .plan_options import Options
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..config import Energy
     from ..factors import Factors
     from ..model import Record
     from ..plan.idling import Paused
+    from ..plan.nouns import Outlook
     from ..plan.shapes import PlanJson
     from ..shift import Shift
 
@@ -110,14 +113,24 @@ def when(
                     "and loading took none, and its grams as if it were done where the job goes on"
                 )
         # What was asked for here alone a call in a cell does not know: a file it can be told of.
-        can_type, first = not options.begins_later, None
+        can_type = not options.begins_later and options.zone is None
+        first = None
         if options.trace is not None:
-            first = (
-                f"%config Energy.csv_trace = {_typed(str(options.trace.absolute()))}\n"
-                '%config Energy.provider = "csv_trace"'
-            )
+            first = _setup(options.trace, outlook, outlooks.own_zone(factors, settings))
         how = (parts.now_g, can_type, powers, first)
         parts.items += timing.items(job, outlook, parts.start, parts.pause, *how)
+
+
+def _setup(trace: Path, outlook: Outlook, own_zone: str | None) -> str:
+    """The lines that make a file the provider, which takes rows of the user's own zone alone, or of
+    the one that they name."""
+    lines = [
+        f"%config Energy.csv_trace = {_typed(str(trace.absolute()))}",
+        '%config Energy.provider = "csv_trace"',
+    ]
+    if own_zone is not None and outlook.zone.casefold() != own_zone.casefold():
+        lines.append(f"%config Energy.provider_zone = {_typed(outlook.zone)}")
+    return "\n".join(lines)
 
 
 def _typed(text: str) -> str:

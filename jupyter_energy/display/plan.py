@@ -135,8 +135,9 @@ def _item(number: int, item: ItemJson, plan: PlanJson, zone: tzinfo | None) -> l
     if by := said.by_what(item, plan):
         saves += f" ({by})"
     lines = _wrapped(f" {number}. {said.change(item, plan, zone)}: {saves}.", " " * 4)
-    if setup := said.setup(item):
-        lines += _wrapped(f"    {said.SETUP}:", " " * 6)
+    above, setup = said.setup(item)
+    if setup:
+        lines += _wrapped(f"    {above}", " " * 10)
         lines += [f"      {line}" for line in setup]  # broken lines could not be typed
     if item["command"]:
         lines += _wrapped(f"    type: {clean(item['command'], _LIMIT)}", " " * 10)

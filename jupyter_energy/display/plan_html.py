@@ -91,8 +91,9 @@ def _item(number: int, item: ItemJson, plan: PlanJson, zone: tzinfo | None) -> s
     if by := said.by_what(item, plan):
         saves += f" ({markup.text(by)})"
     lines = [f"{number}. <b>{markup.text(said.change(item, plan, zone))}</b>: saves {saves}."]
-    if setup := said.setup(item):
-        lines.append(f"{said.SETUP}:")
+    above, setup = said.setup(item)
+    if setup:
+        lines.append(markup.text(above))
         lines += [markup.span(line, _TYPED) for line in setup]
     if item["command"]:
         lines.append(f"type: {markup.span(clean(item['command'], _LIMIT), _CODE)}")

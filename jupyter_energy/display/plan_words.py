@@ -39,7 +39,7 @@ _NOT_ITS_OWN = re.compile("over all sites|design value")
 _AT_ONCE = timedelta(minutes=10)
 NO_GAIN = "No gain: of what could be looked at, nothing would save 2 % or more."
 EACH_ALONE = "Each is alone, against changing nothing: savings do not add up."
-SETUP = "type first (for a script, set JUPYTER_ENERGY_CSV_TRACE and JUPYTER_ENERGY_PROVIDER)"
+_SETTING = re.compile(r"^%config Energy\.([a-z_]{1,40}) =", re.MULTILINE)
 OF_THIS_RUN = "of what is attributed to this run"
 OF_ALL = "of what is attributed to this notebook, the time between its cells included"
 EMITS = "emits CO2e"
@@ -131,9 +131,13 @@ def grams(value: RangeJson) -> str:
     return units.estimated(words.range_of(value), units.MASS_G)
 
 
-def setup(item: ItemJson) -> list[str]:
-    """The lines to type before a piece of advice's command, whole: with their spaces."""
-    return [] if item["setup"] is None else printable(item["setup"], TYPED_LIMIT).split("\n")
+def setup(item: ItemJson) -> tuple[str, list[str]]:
+    """What is said above the lines to type before a piece of advice's command, and these lines,
+    whole, with all their spaces; none where there are none."""
+    found = printable(item["setup"] or "", TYPED_LIMIT)
+    names = [f"JUPYTER_ENERGY_{name.upper()}" for name in _SETTING.findall(found)]
+    of_script = f" (for a script, set {', '.join(names)})" if names else ""
+    return f"type first{of_script}:", found.split("\n") if found else []
 
 
 def of_what(item: ItemJson) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from .. import units
 from ..json_shapes import ShiftJson, StretchJson
 from ..plain_text import NAME_LIMIT, clean
-from ..plan.held import STOPPED
+from ..shift import STOPPED
 from ..uncertainty import Range, sum_of_ranges
 
 _NOTE_LIMIT = 160

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.float64]
 
-# What a record says of a wait that the user stopped: there was no run to start a machine later for.
-STOPPED = "the wait was stopped, and no run followed"
-
 
 def drawn_until(price: Sequence[float], idle: float, passed: float = 0.0) -> Numbers:
     """What a kernel draws that waits until the begin of each slot of `price`, and to its end;
