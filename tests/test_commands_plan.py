@@ -362,6 +362,9 @@ def test_advice_over_a_file_says_how_the_calls_find_it(person: Person) -> None:
     later = ("--start", f"{hour + 2 * HOUR:%Y-%m-%dT%H:%MZ}")
     (start,) = (item for item in person.plans(*how, *later)["advice"] if item["what"] == "start")
     assert (start["setup"], start["command"]) == (None, None)
+    # a call in a cell is for one's own place
+    (start,) = (i for i in person.plans(*how, "--zone", "FR")["advice"] if i["what"] == "start")
+    assert (start["setup"], start["command"]) == (None, None)
 
 
 @pytest.mark.parametrize("zone", ["US-CAL-CISO", "US-MIDA-PJM"])
@@ -369,7 +372,7 @@ def test_what_is_to_be_typed_for_a_file_makes_it_the_provider_whatever_place_it_
     person: Person, monkeypatch: pytest.MonkeyPatch, zone: str
 ) -> None:
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    rows = [f"{hour + n * HOUR:%Y-%m-%dT%H:%MZ},{zone},{300 - 5 * n}" for n in range(40)]
+    rows = [f"{hour + n * HOUR:%Y-%m-%dT%H:%MZ},{zone},{900 if n < 3 else 30}" for n in range(40)]
     trace = person.folder / "trace.csv"
     trace.write_text("\n".join(["time,zone id,g_per_kwh", *rows]), encoding="utf-8")
     how = ("--hours", "1", "--within", "6")
