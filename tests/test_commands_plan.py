@@ -579,12 +579,14 @@ def test_what_was_estimated_between_cells_is_told_as_that_and_has_its_bounds(
     assert "pauses draw 20 % of its power (estimated between cells)" in pause["cost"]
     low_kw, high_kw = (0.1 + getattr(of_gap, n, 0.1 * KWH) / KWH for n in ("low", "high"))
     run_low_kw, run_high_kw = ((1 + getattr(cpu, n, KWH) / KWH) / 2 for n in ("low", "high"))
-    # An hour of a pause at 900 g/kWh, of a run at once at 100 and 900.
-    most, least = high_kw / run_low_kw - 0.2, 0.2 - low_kw / run_high_kw
-    saved = found["saved_range"]
-    of_trace = 0.02425  # what the error of the trace's own values takes off the low end
-    assert saved["mid"] - saved["low"] == pytest.approx(0.9 * most + of_trace, abs=1e-4)
-    assert saved["high"] - saved["mid"] == pytest.approx(0.9 * least, abs=1e-4)
+    # An hour of a pause at 900 g/kWh, of a run at once at 100 and 900; a minute to go on at 100.
+    most, least = high_kw / run_low_kw, low_kw / run_high_kw
+    ran, saved = 100 + 100 + 100 / 60, found["saved_range"]
+    assert saved["mid"] == pytest.approx(1 - (ran + 900 * 0.2) / 1000)
+    assert saved["high"] == pytest.approx(1 - (ran + 900 * least) / 1000)
+    # At its worst the trace is 7 % too low at 100 and too high at 900, in both.
+    at_once = 1.07 * 100 + 0.93 * 900
+    assert saved["low"] == pytest.approx(1 - (1.07 * ran + 0.93 * 900 * most) / at_once)
 
 
 def a_gap(run: Record, **watts: Uncertain | Range) -> Idle:

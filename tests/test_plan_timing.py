@@ -7,11 +7,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import combinations, pairwise, product
+from itertools import combinations, pairwise
 
-import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_energy.json_shapes import RangeJson
@@ -20,7 +19,6 @@ from jupyter_energy.pacing.planning import pauses
 from jupyter_energy.plan.document import advice
 from jupyter_energy.plan.nouns import SLOT_S, Job, Outlook
 from jupyter_energy.plan.pausing import Powers, assumed, free
-from jupyter_energy.plan.saved import worst_ratio
 from jupyter_energy.plan.timing import best_pauses, best_start, grams_now, items, problems
 from jupyter_energy.uncertainty import Range, Uncertain
 from jupyter_energy.units import J_PER_KWH, percent
@@ -165,87 +163,6 @@ def test_a_signal_that_never_changes_saves_nothing_and_waits_for_nothing(
     assert items(job(parts), ahead, start, pause, None) == []
 
 
-@given(st.lists(st.floats(0, 50), min_size=1, max_size=7), st.data(), st.floats(0, 0.9))
-def test_the_worst_that_errors_can_do_is_the_worst_of_all_corners(
-    now: list[float], data: st.DataObject, error: float
-) -> None:
-    planned = data.draw(
-        st.lists(st.floats(0, 50), min_size=len(now), max_size=len(now)), label="planned"
-    )
-    assume(math.fsum(now) > 1e-3)
-    corners = [
-        math.fsum(o * p for o, p in zip(off, planned, strict=True))
-        / math.fsum(o * n for o, n in zip(off, now, strict=True))
-        for off in product((1 - error, 1 + error), repeat=len(now))
-    ]
-    found = worst_ratio(np.array(planned), np.array(now), error)
-    assert found == pytest.approx(max(corners), rel=1e-9)
-
-
-@given(weights, st.lists(positive, min_size=10, max_size=12), windows, st.floats(0, 0.3))
-def test_a_forecasts_range_holds_its_figure_and_whatever_comes_within_the_error(
-    parts: list[float], series: list[float], window: int, error: float
-) -> None:
-    of = job(parts)
-    found = best_start(of, outlook(series, error), window * SLOT_S)
-    assert found is not None
-    low, mid, high = (found["saved_range"][name] for name in ("low", "mid", "high"))
-    assert low <= mid <= high
-    assert mid == found["saved_fraction"]
-    start = round(slot(found["start"]))
-    for off in ([1 + error, 1 - error] * 6, [1 - error] * 12, [1 - error, 1 + error] * 6):
-        was = [o * g for o, g in zip(off, series, strict=False)]
-        now, then = (grams(of, was, range(s, s + len(parts))) for s in (0, start))
-        assert low - 1e-9 <= 1 - then / now <= high + 1e-9
-
-
-def test_a_range_by_hindsight_ends_at_the_figure_which_nobody_can_beat() -> None:
-    ahead = replace(outlook([500.0, 100.0, 300.0], 0.07), hindsight=True, basis="trace")
-    found = best_start(job([1.0]), ahead, 2 * SLOT_S)
-    assert found is not None
-    assert found["saved_range"]["high"] == found["saved_fraction"] == pytest.approx(0.8)
-    assert found["saved_range"]["low"] == pytest.approx(1 - 100 * 1.07 / (500 * 0.93))
-    (item,) = items(job([1.0]), ahead, found, None, None)
-    assert "upper bound" in item["evidence"]
-
-
-def test_a_typical_days_range_is_what_the_advice_would_have_saved_on_past_days() -> None:
-    told = (200.0, 100.0, 150.0)
-    rehearsals = tuple((told, (200.0, float(was), 150.0)) for was in range(50, 151, 5))
-    ahead = replace(outlook(told), basis="typical day", rehearsals=rehearsals)
-    found = best_start(job([1.0]), ahead, 2 * SLOT_S)
-    assert found is not None
-    assert found["saved_fraction"] == pytest.approx(0.5)
-    assert (found["saved_range"]["low"], found["saved_range"]["high"]) == pytest.approx(
-        (0.275, 0.725)
-    )
-
-
-def test_a_past_day_is_rehearsed_with_all_the_time_there_is() -> None:
-    told = (200.0, 100.0, 150.0)
-    day = ((200.0, 150.0, 50.0), (200.0, 150.0, 50.0))  # cleanest later than by the typical day
-    ahead = replace(outlook(told), basis="typical day", rehearsals=(day,))
-    start = best_start(job([1.0]), ahead, 2 * SLOT_S)
-    pause = best_pauses(job([1.0, 1.0]), ahead, SLOT_S, free())
-    assert start is not None
-    assert pause is not None
-    assert start["saved_range"]["high"] == pytest.approx(0.75)
-    assert pause["saved_range"]["high"] == pytest.approx(1 - 200 / 350)
-
-
-def test_advice_that_past_days_speak_against_is_not_given() -> None:
-    told = (102.0, 95.0)
-    ahead = replace(
-        outlook(told),
-        basis="typical day",
-        rehearsals=((told, (102.0, 140.0)), (told, (102.0, 97.0))),
-    )
-    found = best_start(job([1.0]), ahead, SLOT_S)
-    assert found is not None
-    assert found["saved_fraction"] > 0.02
-    assert items(job([1.0]), ahead, found, None, None) == []
-
-
 def test_the_last_slot_ends_with_the_job_and_what_it_draws_is_less() -> None:
     of = job([1.0, 0.25], last_s=75.0)
     found = best_pauses(of, outlook([100.0, 900.0, 900.0, 10.0]), 2 * SLOT_S, free())
@@ -272,6 +189,14 @@ def test_grams_have_the_bounds_of_energy_and_of_the_outlook_and_the_pue() -> Non
     assert grams_now(of, outlook([360.0])) is None
 
 
+def typical(
+    told: tuple[float, ...], *days: tuple[float, ...], by: tuple[float, ...] | None = None
+) -> Outlook:
+    """A typical day, and past ones, for each of which the others would have told `by`."""
+    rehearsals = tuple((by or told, day) for day in days)
+    return replace(outlook(told), basis="typical day", rehearsals=rehearsals)
+
+
 def hours(count: float) -> Job:
     return job([1.0] * round(count * 12))
 
@@ -280,7 +205,7 @@ WAVE = [300 + 200 * math.sin(n / 288 * 2 * math.pi) for n in range(1200)]
 
 
 def test_over_a_typical_day_a_day_long_job_is_told_when_to_pause_and_not_when_to_start() -> None:
-    ahead = replace(outlook(WAVE), basis="typical day")
+    ahead = typical(tuple(WAVE), *[tuple(WAVE)] * 5)
     assert best_start(hours(12), ahead, 24 * HOUR_S) is not None
     assert best_start(hours(24), ahead, 24 * HOUR_S) is None
     assert best_pauses(hours(24), ahead, 24 * HOUR_S, free()) is not None

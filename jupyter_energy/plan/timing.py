@@ -3,8 +3,8 @@
 Definitions: Dodge et al. 2022, section 6 (carbon.md 1.1), in shifting.py. What is saved is a share
 of what running now is attributed by the same outlook. Its range: over a forecast, the worst that
 the forecast's error can do to it, both ways; over values that have happened, that bound below, and
-the figure itself above; over a typical day, what the advice would have saved on past days, each
-left out of the mean in turn.
+the figure itself above; over a typical day, for one more day like those on which the advice was
+tried, each left out of the mean in turn: saved.py.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from . import LEAST_SAVING
 from .held import held_start, waits_words, worth
 from .nouns import SLOT_S, Job, Outlook
 from .pausing import Powers
-from .saved import costs_of, energy_of, grams_of, saved_range
+from .saved import costs_of, energy_of, grams_of, is_rehearsed, promised
 from .shapes import Confidence, ItemJson, PauseJson, StartJson
 from .shifting import Schedule, flexible_start, is_too_long, pause_resume, starts
 
@@ -51,14 +51,15 @@ def best_start(
     found = _start(job, outlook, within_s)
     if found is None or found.saved_fraction is None:
         return None
+    found, saved = promised(job, outlook, found, _whole(within_s), None)
     begin = outlook.begin
     wait_fraction, held = held_start(job, outlook, found, _whole(within_s), powers or Powers())
     return StartJson(
         start=utc_text(begin + _slots(found.start)),
         latest=utc_text(begin + _spare(job, outlook, within_s)),
         carbon_g=grams_of(job, outlook, found, pue),
-        saved_fraction=found.saved_fraction,
-        saved_range=saved_range(job, outlook, found, _whole(within_s), None),
+        saved_fraction=saved["mid"],
+        saved_range=saved,
         wait_fraction=wait_fraction,
         held=held,
     )
@@ -83,6 +84,7 @@ def best_pauses(
     found = _paused(job, outlook, slack, *costs)
     if found is None or found.saved_fraction is None:
         return None
+    found, saved = promised(job, outlook, found, slack, powers)
     begin = outlook.begin
     runs = [(begin + _slots(first), _end(job, begin, found, after)) for first, after in found.runs]
     spare = _spare(job, outlook, within_s)
@@ -95,8 +97,8 @@ def best_pauses(
         idle_estimated=powers.estimated is not None,
         until=utc_text(begin + spare + timedelta(seconds=job.duration_s)),
         carbon_g=grams_of(job, outlook, found, pue, powers),
-        saved_fraction=found.saved_fraction,
-        saved_range=saved_range(job, outlook, found, slack, powers),
+        saved_fraction=saved["mid"],
+        saved_range=saved,
     )
 
 
@@ -137,6 +139,14 @@ def problems(job: Job, outlook: Outlook, within_s: float) -> list[str]:
             "(up to 12 h it does): choose a provider with a forecast, or pause and resume it"
         )
     energy_j, slack = energy_of(job), _whole(within_s)
+    if outlook.basis == "typical day" and not all(
+        is_rehearsed(job, outlook, slack, powers) for powers in (None, Powers())
+    ):
+        said.append(
+            "too few past days can be planned again to tell what pauses, or a later start, would "
+            "have saved, so that neither is advised by a typical day: give more days, a shorter "
+            "job, or a shorter --within"
+        )
     pause_j, idle_j = costs_of(job, Powers())
     if is_too_long(energy_j, outlook.g_per_kwh, slack, 0.0, idle_j):
         said.append(
@@ -181,7 +191,7 @@ def items(
 
     if start is not None and job.duration_s <= DAY_S:
         window_s = (_moment(start["latest"]) - outlook.begin).total_seconds()
-        if start_saves >= LEAST_SAVING and _holds(outlook, start["saved_range"]):
+        if start_saves >= LEAST_SAVING:
             item = typed(_start_item(job, outlook, start, now_g, window_s, powers or Powers()))
             if worth(item, start) < item["saved_fraction"]["mid"] - 0.005:
                 item = {**item, "cost": f"{item['cost']}; it ranks by that"}
@@ -190,7 +200,7 @@ def items(
         until_s = (_moment(pause["until"]) - outlook.begin).total_seconds()
         saves = pause["saved_fraction"]
         more = saves - (worth(found[0], start) if found else 0.0)
-        if more >= LEAST_SAVING and _holds(outlook, pause["saved_range"]):
+        if more >= LEAST_SAVING:
             within_s = until_s - job.duration_s
             found.append(typed(_pause_item(job, outlook, pause, now_g, within_s, powers)))
     return found
@@ -317,11 +327,6 @@ def _end(job: Job, begin: datetime, found: Schedule, after: int) -> datetime:
 
 
 # -- advice ---------------------------------------------------------------------------------
-
-
-def _holds(outlook: Outlook, within: RangeJson) -> bool:
-    """Whether a saving is worth advice: not where past days speak against it as often as for it."""
-    return outlook.basis != "typical day" or within["high"] + within["low"] > 0
 
 
 def _saved_g(now_g: RangeJson | None, saved: RangeJson) -> RangeJson | None:
