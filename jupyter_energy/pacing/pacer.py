@@ -12,6 +12,7 @@ from .asked import anyway_of, extend_of, hours_of
 from .course import Course
 from .meter import Meter, NoMeter, WindowMeter
 from .pace import Pace
+from .stopping import Stopped, stoppable
 from .surroundings import Surroundings, here
 from .together import together
 
@@ -85,7 +86,7 @@ class Pacer:
         code, as Ctrl-C does, goes through at once."""
         course = self._course
         if course is not None:
-            self._ours(course.pause, None)
+            self._ours(lambda: self._pause(course), None)
 
     def not_now(self) -> None:
         """The loop goes on although `due` has said that a pause begins: `due` is asked again."""
@@ -119,6 +120,13 @@ class Pacer:
         pace = Pace(total_steps, self._hours_s)
         how = (self._checkpointed, self._on_anyway)
         self._course = Course(around, meter, self._extend, pace, *how)
+
+    def _pause(self, course: Course) -> None:
+        try:
+            stoppable(course.pause)
+        except Stopped:
+            self._course = None
+            course.around.line.say("runs on without pauses: Ctrl-C has stopped one", is_last=True)
 
     def _is_here(self) -> bool:
         """Whether this is the process of the loop, and no child of it; that has no pauses."""

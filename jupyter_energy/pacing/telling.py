@@ -35,7 +35,7 @@ class Line:
             return
         shown, self._last = f"jupyter-energy: {message(text)}", text
         try:
-            if _in_notebook():
+            if in_notebook():
                 self._display(shown)
             else:
                 self._print(shown, is_last)
@@ -60,7 +60,7 @@ class Line:
         self._width = 0 if is_last else len(shown)
 
 
-def _in_notebook() -> bool:
+def in_notebook() -> bool:
     """Whether what runs is a kernel's, whose outputs can be replaced."""
     if "IPython" not in sys.modules:
         return False

@@ -20,6 +20,7 @@ from .known import powers
 from .meter import Meter, NoMeter, WindowMeter
 from .outlooking import Outlooks
 from .planning import SLOT, Start, start
+from .stopping import Stopped, stoppable
 from .surroundings import Surroundings, here
 from .telling import TO_STOP, by, until
 from .together import together
@@ -88,10 +89,13 @@ def wait_for_clean_power(hours: float, max_wait: str = "6h", on_anyway: bool = F
     try:
         key = None if window is None else window.notebook
         found = free if is_free else lambda: powers(monitor, key)
-        waited = Wait(around, meter, found).held(run_s, wait_s)
+        wait = Wait(around, meter, found)
+        waited = stoppable(lambda: wait.held(run_s, wait_s))
         if rest is not None and waited.planned is None:
             monitor.drop_window(rest)  # it began at once: there is nothing to tell of
         return waited
+    except Stopped:
+        return _at_once("its wait was stopped")
     except Exception as error:  # noqa: BLE001  the same
         raise_if_users(error)
         why = f"{type(error).__name__}: {error}"
