@@ -375,7 +375,7 @@ def test_what_is_to_be_typed_for_a_file_makes_it_the_provider_whatever_place_it_
     rows = [f"{hour + n * HOUR:%Y-%m-%dT%H:%MZ},{zone},{900 if n < 3 else 30}" for n in range(40)]
     trace = person.folder / "trace.csv"
     trace.write_text("\n".join(["time,zone id,g_per_kwh", *rows]), encoding="utf-8")
-    how = ("--hours", "1", "--within", "6")
+    how = ("--hours", "1", "--within", "6", "--on-anyway")
     given = person.plans(*how, "--trace", trace)
     (start,) = (item for item in given["advice"] if item["what"] == "start")
     for line in start["setup"].splitlines():

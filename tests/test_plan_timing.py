@@ -494,3 +494,19 @@ def test_a_job_of_more_than_a_day_is_not_told_when_to_start() -> None:
         assert start is not None
         assert start["saved_fraction"] > 0.1
         assert [i["what"] for i in items(hours(length), ahead, start, None, None)] == told
+
+
+def test_by_a_typical_day_a_kernel_is_held_by_no_more_than_past_days_promise() -> None:
+    """Its mean says 50 % less; so it was on half of the past days, and a little less on others."""
+    told = (200.0, 100.0, 150.0)
+    days = tuple((told, (200.0, 100.0 if n % 2 else 170.0, 150.0)) for n in range(20))
+    ahead = replace(outlook(told), basis="typical day", rehearsals=days)
+    found = best_start(job([1.0]), ahead, 2 * SLOT_S, powers=Powers(idle=0.1))
+    assert found is not None
+    assert 0.25 < found["saved_fraction"] < 0.4
+    assert found["held"] is not None
+    assert found["held"]["saved_fraction"] == pytest.approx(found["saved_fraction"] - 0.1)
+    noise = tuple((told, (200.0, 100.0 if n % 2 else 310.0, 150.0)) for n in range(20))
+    found = best_start(job([1.0]), replace(ahead, rehearsals=noise), 2 * SLOT_S, powers=free())
+    assert found is not None
+    assert (found["saved_fraction"], found["held"], found["wait_fraction"]) == (0.0, None, 0.0)

@@ -54,13 +54,19 @@ def held_start(
     job: Job, outlook: Outlook, found: Schedule, slack: int, powers: Powers
 ) -> tuple[float, HeldJson | None]:
     """What a kernel adds that waits for a start that was found, as a share of running now; and when
-    one had best begin that has so many slots to spare, None where that saves less than 2 %."""
+    one had best begin that has so many slots to spare, None where that saves less than 2 %.
+
+    Of what the outlook says that a start saves, as much counts as `found` promises of its own: by a
+    typical day that is less (saved.promised), or nothing.
+    """
     until = drawn_until(outlook.g_per_kwh, costs_of(job, powers)[1] / J_PER_KWH)
     runs = starts(energy_of(job), outlook.g_per_kwh)[: slack + 1]
     now_g = found.now_g
     if not now_g:
         return 0.0, None
-    costs = runs + until[: len(runs)]
+    most_g = now_g - float(runs[found.start])
+    kept = (now_g - found.carbon_g) / most_g if most_g > 0 else 0.0
+    costs = now_g - kept * (now_g - runs) + until[: len(runs)]
     best, adds = earliest_best(costs), float(until[found.start]) / now_g
     saved = 0.0 if best is None else 1 - float(costs[best]) / now_g
     if best is None or saved < LEAST_SAVING:
