@@ -22,6 +22,7 @@ MOST_SLOTS = int(7 * 24 * 3600 / SLOT_S)
 # Two clocks are read one after the other: so many s are no difference; whoever holds a run keeps to
 # its slack. Of a sum: what is closer is equal.
 CLOCKS_S, ROUNDED = 1.0, 1e-9
+NO_GAIN = "no pauses would save 2 % or more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def pauses(
     edges = [-1, *slots]
     gaps = [(a + 1, b) for a, b in pairwise(edges) if b > a + 1]
     if not gaps or (saved < LEAST_SAVING and not is_paused):
-        return "no pauses would save 2 % or more"
+        return NO_GAIN
     made = tuple((max(now, since + begin * SLOT), since + end * SLOT) for begin, end in gaps)
     return Plan(made, saved, left_s)
 
