@@ -37,7 +37,7 @@ ANSWER_S = 10.0
 class Waited:
     """How long a run was held, in s, and what its plan promised: to begin at `planned` (UTC), which
     saves `saved_fraction` of its emissions, what the wait draws taken off; both None where it began
-    at once, and `why` says why."""
+    at once, or its wait was stopped, as `why` says."""
 
     waited_s: float
     planned: datetime | None
@@ -48,7 +48,8 @@ class Waited:
 
     def __repr__(self) -> str:
         if self.planned is None or self.saved_fraction is None:
-            return f"began at once: {self.why}"
+            waited = f"waited {duration(self.waited_s)}" if self.waited_s > 0 else "began at once"
+            return f"{waited}: {self.why}"
         return (
             f"waited {duration(self.waited_s)} for a start that was planned to save about "
             f"{percent(self.saved_fraction)} of the emissions attributed to the run, what the wait "
@@ -86,6 +87,7 @@ def wait_for_clean_power(hours: float, max_wait: str = "6h", on_anyway: bool = F
     except Exception as error:  # noqa: BLE001  ours must not keep the run from beginning
         raise_if_users(error)
         return _at_once(f"{type(error).__name__}: {error}")
+    began_s = around.monotonic_s()
     try:
         key = None if window is None else window.notebook
         found = free if is_free else lambda: powers(monitor, key)
@@ -95,7 +97,8 @@ def wait_for_clean_power(hours: float, max_wait: str = "6h", on_anyway: bool = F
             monitor.drop_window(rest)  # it began at once: there is nothing to tell of
         return waited
     except Stopped:
-        return _at_once("its wait was stopped")
+        waited_s = around.monotonic_s() - began_s
+        return replace(_at_once("its wait was stopped"), waited_s=waited_s)
     except Exception as error:  # noqa: BLE001  the same
         raise_if_users(error)
         why = f"{type(error).__name__}: {error}"
