@@ -126,12 +126,14 @@ class Interrupting:
     wraps_at_j = max_w = spread = worker = None
     step_j, period_s, accuracy = 0.0, 0.001, Accuracy(0.0, "a test")
     averages_s, settles_s, polls_s = 0.0, None, None
+    joules = 0.0
 
     def read(self):
         if os.environ.get("ARMED") == str(os.getpid()):
             del os.environ["ARMED"]
             os.kill(os.getpid(), signal.SIGINT)
-        return 0.0
+        self.joules += 1.0  # of one that never moves no figure is told
+        return self.joules
 
     def close(self):
         pass

@@ -57,6 +57,6 @@ def test_an_alarm_of_the_users_that_hits_our_hook_after_a_cell_costs_no_record(
     (cell,) = result.energy
     assert cell["warnings"] == []
     (counter,) = [d for d in cell["domains"] if d["source"] == "interrupting"]
-    assert counter["energy_j"] == 0  # read again, since a first reading was stopped
+    assert counter["energy_j"] > 0  # read again, since a first reading was stopped
     assert kernel.value("came") == [1]
     assert kernel.run("'alive'").value == {"text/plain": "'alive'"}
