@@ -59,5 +59,5 @@ class PastDays:
         saves = 0.0 if found is None else found.saved_fraction or 0.0
         if found is None or saves < LEAST_SAVING:
             return 1.0
-        self._kept = min(1.0, promised(job, ahead, found, slack, powers)[1]["mid"] / saves)
+        self._kept = promised(job, ahead, found, slack, powers)[1]["mid"] / saves
         return self._kept
