@@ -32,7 +32,7 @@ from .process_tree import CpuTimes, ProcessTree, kernel_s, machine_s
 from .readers import asleep_s
 from .sensors.base import Machine, Sensor
 from .uncertainty import Range, Spread, Uncertain
-from .window import Edge
+from .window import Edge, why_still
 
 # Shorter gaps, as between the cells of "run all", are not booked: they hold next to nothing, and
 # a row each would be more than the cells' own.
@@ -90,11 +90,12 @@ class Between:
         found = []
         for sensor, last in self.edge.readings.items():
             first = self.rest.edge.readings.get(sensor)
-            drawn = None
+            drawn, why = None, next((r for r in (first, last) if isinstance(r, str)), NOT_SEEN)
             if isinstance(first, Sample) and isinstance(last, Sample):
-                drawn = _drawn(sensor, first, last, duration_s)
+                still = why_still(sensor, first, last, last.t_s - first.t_s)
+                why = still or NOT_SEEN
+                drawn = None if still else _drawn(sensor, first, last, duration_s)
             if drawn is None and first is not None and sensor.spread is None:
-                why = next((r for r in (first, last) if isinstance(r, str)), NOT_SEEN)
                 drawn = DomainEnergy(sensor.domain, None, "none", sensor.source, 0.0, why)
             found += [] if drawn is None else [drawn]
         measured = {d.domain.kind for d in found if isinstance(d.energy, Uncertain)}
@@ -200,6 +201,8 @@ class Accounts:
             read_s = last.t_s - first.t_s
             if read_s <= 0 or last.covered_s - first.covered_s < LEAST_SEEN * read_s:
                 continue
+            if why_still(sensor, first, last, read_s) is not None:
+                continue  # 0 W would be taken for what the device draws idle
             watts = (last.energy_j - first.energy_j) / read_s
             disturbed = slept or sensor.domain in rest.in_use
             gap = Gap(watts, read_s, edge.t_s, now, busy, settled is not None, disturbed)

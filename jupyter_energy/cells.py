@@ -42,6 +42,16 @@ def outcome_of(result: ExecutionResult | None) -> Outcome:
     return "interrupted" if isinstance(result.error_in_exec, KeyboardInterrupt) else "error"
 
 
+def depth() -> int:
+    """In how many cells, one within another, IPython runs this code, and catches all it raises."""
+    found, frame = 0, sys._getframe()
+    while (outer := frame.f_back) is not None:
+        frame = outer
+        name, module = frame.f_code.co_name, frame.f_globals.get("__name__")
+        found += (name, module) == ("run_code", "IPython.core.interactiveshell")
+    return found
+
+
 def kernel_id_of(shell: InteractiveShell) -> str:
     """What a kernel keeps when it is restarted; made up where there is no kernel.
 

@@ -1,6 +1,7 @@
 """`jupyter energy COMMAND`: a thin host of the commands.
 
-Exit status: 0 done, 1 the measured code failed, 2 wrong usage, 3 a limit was passed.
+Exit status: 0 done, 1 the measured code failed or nothing asked could be answered, 2 wrong usage,
+3 a limit was passed.
 """
 
 from __future__ import annotations

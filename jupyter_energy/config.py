@@ -208,6 +208,19 @@ class Energy(Configurable):
         setattr(self, name, self.traits()[name].default_value if value is None else value)
         self._origins[name] = DEFAULT if value is None else FILE
 
+    def elsewhere(self, zone: str) -> Energy:
+        """These settings at another place, which is said by `--zone`; what the provider calls the
+        user's own place is not taken there. Raises UnknownZone."""
+        from .carbon import factor
+
+        factor(zone)
+        made = Energy()
+        others = {"zone": zone, **({} if zone == self.zone else {"provider_zone": ""})}
+        for name in self.trait_names(config=True):
+            setattr(made, name, others.get(name, getattr(self, name)))
+        made._origins = {**self._origins, "zone": "--zone"}
+        return made
+
     def zone_complaint(self) -> str | None:
         """Why no table knows the zone that is set, with the nearest; None where one does."""
         why = _no_place(self.zone)

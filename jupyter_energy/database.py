@@ -226,11 +226,12 @@ class Database:
         if is_cut_off(self.path):
             set_aside(self.path, file_at(self.path))
         new = os.O_CREAT | os.O_EXCL | os.O_RDWR
+        was_empty = False
         try:
             with self._held.opened(Path(realpath(self.path)), new):
                 pass  # made here for its mode; the -wal and -shm files take theirs from it
         except FileExistsError:
-            self._tell_of_emptiness()
+            was_empty = self._is_left_empty()
         file = self._file = file_at(self.path)
         if file is None:
             raise FileNotFoundError(ENOENT, os.strerror(ENOENT))
@@ -250,6 +251,10 @@ class Database:
             applied(connection)  # another program's file is refused before anything is set in it
             self._set_journal(connection)
             migrate(connection)
+            if was_empty:  # told once one is begun: on a full disk none is, each time anew
+                said = "was empty, and a new one is begun in it: if it held records, they are lost"
+                backup = "unless a journal beside it or a backup of the file has them"
+                self._warn(Loss(f"the store {self.path} {said}, {backup}"))
             # What is deleted is gone from the file: pruned records are in no copy of it, and no
             # recovery brings them back (sqlite.org/pragma.html, "secure_delete").
             connection.execute("PRAGMA secure_delete = ON")
@@ -260,17 +265,15 @@ class Database:
             raise
         return connection
 
-    def _tell_of_emptiness(self) -> None:
-        """A file without a byte is what a crash of the machine can leave of one with many."""
+    def _is_left_empty(self) -> bool:
+        """Whether it was not just made: no byte is what a crash can leave of a file with many."""
         last_s = time.monotonic() + LONG_EMPTY_S
         while is_empty(self.path):
             age_s = time.time() - self.path.stat().st_mtime
             if age_s > LONG_EMPTY_S or time.monotonic() > last_s:
-                said = "was empty, and a new one is begun in it: if it held records, they are lost"
-                backup = "unless a journal beside it or a backup of the file has them"
-                self._warn(Loss(f"the store {self.path} {said}, {backup}"))
-                return
+                return True
             time.sleep(PAUSE_S)
+        return False
 
     def _set_journal(self, connection: sqlite3.Connection) -> None:
         """WAL, with which a reader never blocks a writer; the rollback journal on a network."""

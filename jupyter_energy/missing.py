@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from .model import Domain, DomainEnergy, Record
+from .model import APART, Domain, DomainEnergy, Record
 from .overlaps import device_key
 from .sensors.nvidia_pci import ASLEEP
 from .units import duration
@@ -19,8 +19,9 @@ MOST_TOLD = 3
 
 def missing(found: Iterable[DomainEnergy], known: frozenset[str]) -> list[Domain]:
     """The devices of one run that have no figure: accelerators, and those of the `known` kinds,
-    which are measured elsewhere. One that sleeps is none of them, nor one that another sensor had,
-    as the estimate has a processor whose counters cannot be read."""
+    which are measured elsewhere. One that sleeps is none of them, nor one that is in no total
+    anyway, nor one that another sensor had, as the estimate has a processor whose counters cannot
+    be read."""
     all_found = list(found)
     seen = {(d.domain.kind, d.domain.index) for d in all_found if d.energy is not None}
     without = {
@@ -28,6 +29,7 @@ def missing(found: Iterable[DomainEnergy], known: frozenset[str]) -> list[Domain
         for d in all_found
         if d.energy is None
         and d.reason != ASLEEP
+        and d.domain.kind not in APART
         and (d.domain.kind in ACCELERATORS or d.domain.kind in known)
     }
     return [domain for place, domain in without.items() if place not in seen]

@@ -91,7 +91,8 @@ class Sample:
     `power_w` is the mean power in W since `power_since_s`: of the moment before `t_s` where the
     device told it, else since an earlier reading; None while it is unknown. `took_s` is how long
     the reading took, `missed_j2` the variance in J² of what a gauge missed so far, `number` how
-    many readings there have been, `use` how busy a GPU was so far.
+    many readings there have been, `use` how busy a GPU was so far. `still_s` is for how many s a
+    counter has been read without its moving: infinite where it never has since its first reading.
     """
 
     t_s: float
@@ -104,6 +105,7 @@ class Sample:
     missed_j2: float = 0.0
     number: int = 0
     use: UseSoFar | None = None
+    still_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

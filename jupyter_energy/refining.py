@@ -55,6 +55,10 @@ class Refining:
         else:
             del self._waiting[window.run_id]
 
+    def restate(self, record: Record, notebook: str | None) -> None:
+        """Keep a record in the place of that of the same run, of which more is known now."""
+        self._outbox.put(record, notebook)
+
     def wait(self, timeout_s: float) -> frozenset[str]:
         """Wait until the records kept so far are as they will stay, but no longer; the runs whose
         records are not."""

@@ -51,6 +51,7 @@ class Trace:
         self._power_from: tuple[float, float] | None = None  # t_s, energy_j
         self._renewal = Renewal(sensor.period_s)
         self._gauge = Gauge(sensor) if sensor.kind == "gauge" else None
+        self._moved_s = -math.inf  # the last reading of a counter that was not as the one before
         self._number = 0
         self._missed_j2 = 0.0  # by the gauges before a gap
         self.slept = self.restarted = False
@@ -95,12 +96,15 @@ class Trace:
             took_s,
             missed_j2,
             self._number,
+            still_s=0.0 if self._gauge is not None else self._t_s - self._moved_s,
         )
 
     def _step(self, t_s: float, raw: float) -> None:
         """Take in one reading."""
         self._number += 1
         refused = self._refusal(raw)
+        if self._raw is not None and raw != self._raw and not refused:
+            self._moved_s = t_s
         if self._t_s is not None or refused:
             gap = refused or self._gap_before(t_s)
             gained_j = gap or self._gained_j(t_s, raw)

@@ -37,6 +37,7 @@ U_LONG_MEAN = 0.13
 U_MEAN, MEAN_S = 0.43, 1.2
 # A counter that has not moved for so long, and for so many of its periods, is broken.
 STILL_S, STILL_PERIODS = 1.0, 10
+NEVER_MOVED = "the counter has not moved since it was first read"
 # From so long a mean on, a power says little of a moment.
 LONG_MEAN_S = 0.5
 
@@ -123,8 +124,8 @@ def between(
     coverage = min(1.0, (stop.covered_s - start.covered_s) / span.read_s)
     if coverage < LEAST_COVERAGE:
         return none(f"the sensor saw {coverage:.0%} of the window", coverage)
-    if _stood_still(span):
-        return none(f"the counter stood still for {span.read_s:.0f} s", coverage)
+    if (still := why_still(sensor, start, span.last, span.read_s)) is not None:
+        return none(still, coverage)
     energy: Uncertain | Range
     if sensor.spread is not None:
         energy_j = stop.energy_j - start.energy_j
@@ -147,12 +148,27 @@ def between(
     )
 
 
-def _stood_still(span: Span) -> bool:
-    """Whether a counter has not moved for so long that it can only be broken: whatever is switched
-    on draws something, and 0 J would be a figure that nobody measured."""
-    sensor, moved_j = span.sensor, span.last.energy_j - span.start.energy_j
+def why_still(sensor: Sensor, start: Sample, last: Sample, read_s: float) -> str | None:
+    """Why a counter that has not moved between two samples tells nothing of that time, or None.
+
+    One that never has may not be wired at all, so that no bound is known, however short the window.
+    One that has moved may be between two renewals, unless it has stood still for too long: whatever
+    is switched on draws something, and 0 J would be a figure that nobody measured.
+    """
     counts = sensor.kind == "counter" and sensor.spread is None
-    return counts and moved_j <= 0 and span.read_s >= max(STILL_S, STILL_PERIODS * sensor.period_s)
+    if not counts or last.energy_j > start.energy_j:
+        return None
+    if math.isinf(last.still_s):
+        return NEVER_MOVED
+    still_s = max(read_s, last.still_s)
+    if still_s < longest_still_s(sensor):
+        return None
+    return f"the counter stood still for {still_s:.0f} s"
+
+
+def longest_still_s(sensor: Sensor) -> float:
+    """For how long a counter that works may stand still, in s."""
+    return max(STILL_S, STILL_PERIODS * sensor.period_s)
 
 
 def _holding(sensor: Sensor, stop: Sample, end_s: float, settled: Sample | None) -> Sample | None:

@@ -186,10 +186,13 @@ def test_cells_and_gaps_together_are_all_that_the_counter_counted(
     idle_j = cells_j = 0.0
     for seconds, gap_w, cell_w in stretches:
         scene.rest()
+        before_j = scene.joules[scene.cpu]
         scene.run(seconds, cpu_w=gap_w)
         found = scene.begin()
         assert found is not None
-        idle_j += next(d.energy.value for d in found.domains if d.domain == CPU)  # type: ignore[union-attr]
+        counted = next(d.energy for d in found.domains if d.domain == CPU)
+        assert (counted is None) == (scene.joules[scene.cpu] == before_j)  # it stood still
+        idle_j += 0.0 if counted is None else counted.value  # type: ignore[union-attr]
         scene.run(seconds, cpu_w=cell_w)
         cells_j += cell_w * seconds
     assert idle_j + cells_j == pytest.approx(scene.joules[scene.cpu])

@@ -89,6 +89,12 @@ def test_every_measured_cell_is_named_like_its_id_and_keeps_its_result() -> None
         assert {w for w in words if w.startswith("-")} <= CELL_OPTIONS
 
 
+def test_a_newcomer_comes_to_a_decision_in_the_first_two_cells_and_is_told_so() -> None:
+    assert "In two minutes" in source(TOUR["cells"][0])
+    assert [cell["id"] for cell in CODE[:2]] == ["load", "plan-later"]
+    assert {"--zone", "--trace", "--start"} <= set(source(CODE[1]).split())  # where and when
+
+
 def test_every_command_of_the_tour_exists() -> None:
     lines = [line for cell in CODE for line in source(cell).splitlines()]
     used = [line.split()[1:] for line in lines if re.match(r"%energy\b", line)]

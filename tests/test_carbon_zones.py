@@ -275,6 +275,15 @@ def test_a_misspelt_zone_is_answered_with_the_nearest_of_all_tables(text: str, m
     assert f"no zone {text!r}: did you mean {meant}" in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["aws:mars-1", "AWS: mars-1"])
+def test_a_region_that_a_cloud_does_not_have_is_answered_with_those_that_it_has(text: str) -> None:
+    with pytest.raises(UnknownZone) as caught:
+        factor(text)
+    said = str(caught.value)
+    assert said.startswith("AWS has no region 'mars-1': it has af-south-1, ap-east-1, ")
+    assert "westeurope" not in said
+
+
 @pytest.mark.parametrize("text", ["XX", "qqqqqq", "", "日本", "EM:", "a:b:c", "-", "aws:", "AD"])
 def test_what_is_like_no_place_is_answered_with_what_a_zone_looks_like(text: str) -> None:
     with pytest.raises(UnknownZone, match="write a country code such as FR, a US state such as"):

@@ -45,7 +45,8 @@ def test_a_sensor_that_works_tells_its_accuracy_who_says_so_and_how_often_it_is_
     powercap = FakePowercap(shell.sysfs)
     powercap.zone("package-0")
     powercap.zone("dram", "intel-rapl:0:0")
-    found = lines(shell)
+    with powercap.run({"intel-rapl:0": 20.0, "intel-rapl:0:0": 3.0}):
+        found = lines(shell)
     assert found["package-0"]["state"] == "works"
     detail = found["package-0"]["detail"]
     assert detail.startswith("rapl, measured, ±5% (our policy")
@@ -76,7 +77,22 @@ def test_a_denied_counter_has_its_path_the_reason_and_one_recipe(shell: Shell) -
     assert said.count("70-jupyter-energy.rules") == 1
     for word in ("udev", "tmpfiles.d", "CVE-2020-8694", "perf_event_paranoid", "estimated range"):
         assert word in said
-    assert "works      package-0 dram" in said
+    assert "package-0 dram           rapl reads, but stands still" in said
+
+
+@linux
+def test_a_counter_that_reads_but_stands_still_is_not_said_to_work(shell: Shell) -> None:
+    powercap = FakePowercap(shell.sysfs)
+    powercap.zone("package-0")
+    powercap.zone("psys", "intel-rapl:1")
+    powercap.zone("dram", "intel-rapl:0:0")
+    with powercap.run({"intel-rapl:0": 20.0}):
+        found = lines(shell)
+    assert found["package-0"]["state"] == "works"
+    for device, helps in (("psys", "no total needs it"), ("package-0 dram", "estimated")):
+        assert found[device]["state"] == "failed"
+        assert found[device]["detail"] == "rapl reads, but stands still: it measures nothing"
+        assert helps in found[device]["remedy"]
 
 
 @linux

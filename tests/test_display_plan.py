@@ -16,6 +16,7 @@ from plan_examples import PLANS
 from jupyter_energy.carbon import factor
 from jupyter_energy.display.plan import text
 from jupyter_energy.display.plan_html import html
+from jupyter_energy.display.plan_words import setup
 from jupyter_energy.plan import regions, timing
 from jupyter_energy.plan.document import Parts, plan_json
 from jupyter_energy.plan.nouns import SLOT_S, Job, Outlook
@@ -67,6 +68,31 @@ def test_no_plan_is_wider_than_a_hundred_or_has_what_a_terminal_obeys(name: str)
     shown = text(PLANS[name], "%energy", BERLIN)
     assert max(map(len, shown.splitlines())) <= 100
     assert all(line.isprintable() for line in shown.split("\n"))
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_a_narrow_window_has_narrow_sentences_with_the_same_words(name: str) -> None:
+    narrow, wide = (text(PLANS[name], "%energy", BERLIN, width) for width in (40, None))
+    typed = {f"      {line}" for item in PLANS[name]["advice"] for line in setup(item)[1]}
+    told, rest = (
+        [
+            line
+            for line in shown.splitlines()
+            if line not in typed and not re.search(r"\S  +\S", line)  # no table's row
+        ]
+        for shown in (narrow, wide)
+    )
+    assert max(map(len, told), default=0) <= 40
+    assert "".join("".join(told).split()) == "".join("".join(rest).split())
+
+
+def test_brackets_stand_in_no_others_where_a_place_is_assumed() -> None:
+    plan = a_plan()
+    yearly = plan["run_now"]["yearly_g"]
+    assert yearly is not None
+    yearly["assumed"], yearly["how"] = True, "assumed: no place is set"
+    line = " ".join(text(plan, "%energy", BERLIN).split()).partition("run here: ")[2]
+    assert line.startswith("CO2e ≈ 1.1 kg (1.1–1.2 kg) by the yearly average: place assumed (")
 
 
 def test_times_are_the_readers_own_with_zone_and_day_where_that_is_another() -> None:

@@ -122,6 +122,14 @@ def test_every_place_of_every_ranking_can_be_opened() -> None:
             assert f", {row['zone']}</td>" in opened
 
 
+def test_a_place_that_none_of_the_ranked_ones_is_does_not_count_as_one() -> None:
+    made = deepcopy(examples.PLANS["cloud"])
+    (ranking, *_), count = made["rankings"], len(made["rankings"][0]["rows"])
+    assert ranking["reference"] is not None
+    ranking["reference"] = {**ranking["reference"], "zone": "EM:ELSEWHERE"}
+    assert f"All {count}: {ranking['of']}, and here<" in plan_html.html(made)
+
+
 def test_times_are_those_of_the_reader_and_named() -> None:
     made = examples.PLANS["cloud"]
     assert "18:05 CET" in Reader(plan_html.html(made, zone=CET)).words

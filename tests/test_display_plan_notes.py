@@ -55,14 +55,33 @@ def test_a_small_job_beside_a_night_of_an_idle_gpu_is_not_called_small() -> None
     assert plan_notes.is_small(made)
 
 
-def test_a_small_job_has_no_table_of_places_but_one_to_open() -> None:
-    made = deepcopy(examples.PLANS["idle_gpu"])
-    assert "against here" in html(made)
-    yearly, made["advice"] = made["run_now"]["yearly_g"], []
+@BOTH
+def test_of_a_small_job_nothing_is_told_but_that_and_by_which_figure(shown: object) -> None:
+    assert callable(shown)
+    made = deepcopy(examples.PLANS["cloud"])
+    now, yearly = made["run_now"]["carbon_g"], made["run_now"]["yearly_g"]
+    assert now is not None
     assert yearly is not None
-    yearly["low"] = yearly["mid"] = yearly["high"] = 1e-3
-    assert "against here" not in html(made) + text(made)
-    assert f"All {len(made['rankings'][0]['rows'])}" in html(made)
+    for one in (now, yearly, *(item["saved_g"] or {} for item in made["advice"])):
+        one.update(dict.fromkeys(("low", "mid", "high"), 1e-3))  # type: ignore[attr-defined]
+    told = one_line(shown(made))
+    assert "too small for any change to matter: its whole CO2e is ≈ 1.0 mg." in told
+    assert "By the yearly average: " in told
+    for left_out in ("save", "best start", "against here", "note:", "<details>", "1. "):
+        assert left_out not in told
+
+
+@BOTH
+def test_the_place_that_is_advised_stands_in_the_table_below(shown: object) -> None:
+    assert callable(shown)
+    made = deepcopy(examples.PLANS["cloud"])
+    row = made["rankings"][0]["rows"][10]
+    item = next(item for item in made["advice"] if item["what"] == "region")
+    table = one_line(shown(made)).partition("against here")[2].partition("<details>")[0]
+    assert row["zone"] not in table
+    item["change"] = f"Run it in {row['zone']}, {row['name']}, instead of here"
+    table = one_line(shown(made)).partition("against here")[2].partition("<details>")[0]
+    assert row["zone"] in table
 
 
 def test_what_nobody_knows_is_not_called_small() -> None:
@@ -76,6 +95,14 @@ def test_two_figures_of_one_job_are_explained_and_one_is_not(shown: object) -> N
     why = "the yearly average is of 2025, for choosing a place"
     assert why in one_line(shown(examples.PLANS["cloud"]))
     assert why not in one_line(shown(examples.PLANS["sweep"]))
+
+
+def test_the_figure_by_the_hours_is_found_where_it_is_said_to_be() -> None:
+    told = html(examples.PLANS["cloud"])
+    figure, table = told.index("the table below is by these very hours"), told.index("at once")
+    assert figure < table
+    told = text(examples.PLANS["cloud"])
+    assert told.index("at once: CO2e") < told.index("the first is by these very hours")
 
 
 def test_where_average_and_marginal_disagree_is_told_once_for_each_place() -> None:

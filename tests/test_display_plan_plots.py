@@ -285,6 +285,35 @@ def test_a_dollar_in_a_name_is_no_formula_and_no_style_makes_it_unreadable() -> 
         assert all(t.get_color() == "#222222" for t in axes.texts)
 
 
+def luminance(colour: str) -> float:
+    """Of sRGB, as WCAG 2.2 defines it."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def test_on_a_page_it_has_no_paper_and_reads_on_white_as_on_black() -> None:
+    figure = plan_plots.figure(examples.PLANS["cloud"], CET, plan_plots.ON_PAGE)
+    assert figure is not None
+    every = [axes for panel in panels(figure) for axes in panel]
+    for one in (figure, *figure.subfigs, *every):
+        assert one.get_facecolor()[3] == 0
+    texts = (t for axes in every for t in (*axes.texts, *axes.get_yticklabels(), axes.xaxis.label))
+    inks = {text.get_color() for text in texts if text.get_text()}
+    assert inks == {plan_plots.ON_PAGE.ink}
+    for colour in (*inks, plan_marks.NOW, plan_marks.START):
+        for page in ("#ffffff", "#111111"):  # JupyterLab's
+            light, dark = sorted((luminance(colour), luminance(page)), reverse=True)
+            assert (light + 0.05) / (dark + 0.05) >= 3.5, (colour, page)
+
+
+def test_no_axis_of_shares_goes_on_behind_all_of_it() -> None:
+    for name in ("cloud", "sweep"):
+        axes = panels(shown(name))[-1][0]
+        end = axes.spines["bottom"].get_bounds()[1]
+        assert max(axes.get_xticks()) <= end <= 100
+
+
 def test_drawing_never_imports_pyplot_and_importing_it_imports_nothing_heavy() -> None:
     code = (
         "import sys; from jupyter_energy.display import plan_marks, plan_plots, plots, plan_html; "

@@ -192,13 +192,22 @@ def test_an_estimate_is_a_range_and_is_never_added_to_what_is_measured(desk: Mak
 
 
 def test_a_counter_that_has_not_moved_is_unknown_and_not_0_w(desk: MakeDesk) -> None:
-    at = desk(gpu())
+    sensor = gpu()
+    at = desk(sensor)
     at.open()
+
+    def told() -> tuple[object, object]:
+        message = at.running()
+        assert message["measured_w"] is None
+        (device,) = message["devices"]
+        return device["w"], device["reason"]
+
     at.now.s += 0.25
-    message = at.running()
-    assert message["measured_w"] is None
-    (device,) = message["devices"]
-    assert (device["w"], device["reason"]) == (None, "below what the sensor can tell")
+    assert told() == (None, "the counter has not moved since it was first read")
+    sensor.value, at.now.s = 75.0, at.now.s + 0.25
+    assert at.running()["measured_w"] == 300.0  # it works
+    at.now.s += 0.25
+    assert told() == (None, "below what the sensor can tell")
 
 
 def test_power_of_a_cell_that_has_just_begun_is_not_told(desk: MakeDesk) -> None:

@@ -31,7 +31,9 @@ def test_a_kernel_plans_the_cells_that_it_has_just_run(
     assert plan["job"]["said"].startswith("the 3 cells of this session")
     assert plan["rankings"][0]["of"] == "regions of Google Cloud"
     assert plan["advice"][0]["what"] == "region"
-    shown = kernel.run("%energy plan")
+    (small,) = kernel.run("%energy plan").displays  # and no picture of next to nothing
+    assert "too small for any change to matter" in small["text/plain"]
+    shown = kernel.run("%energy plan --hours 2000")
     assert (shown.status, shown.stderr) == ("ok", "")
     words, picture = shown.displays
     assert words["text/plain"].startswith("Plan for ")
@@ -40,6 +42,6 @@ def test_a_kernel_plans_the_cells_that_it_has_just_run(
     # What the picture shows, in words, where nbconvert looks for it.
     assert shown.metadata == [{}, {"image/png": {"alt": picture["text/plain"]}}]
     assert shown.ids == [None, None]
-    (alone,) = kernel.run("%energy plan --no-figure").displays
+    (alone,) = kernel.run("%energy plan --hours 2000 --no-figure").displays
     assert "image/png" not in alone
     assert kernel.run("print(n)").stdout == "333332833333500000\n"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
+import pickle
 from collections import deque
 from collections.abc import Iterator
 from datetime import timedelta
@@ -333,6 +335,29 @@ def test_a_loop_may_be_left_nested_and_begun_again() -> None:
     assert len(outer) == 5
     with pytest.raises(TypeError):
         len(paced(Loader(3)))
+
+
+class Loaded(Loader):
+    """A loader with more to it, as PyTorch's has: its data, and what shuffles it."""
+
+    dataset = "its data"
+
+    @property
+    def broken(self) -> str:
+        return self.nothing  # type: ignore[attr-defined,no-any-return]  # on purpose
+
+
+def test_a_loop_is_as_its_loader_is_to_the_code_around_it() -> None:
+    assert paced(Loader(0))
+    assert paced(range(3))
+    assert not paced([])
+    loop = paced(Loaded(3))
+    assert (loop.dataset, loop.many, loop.result) == ("its data", 3, None)
+    assert not hasattr(loop, "sampler")
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = loop.broken
+    plain = carbon_aware(Loaded(3))
+    assert pickle.loads(pickle.dumps(plain)).dataset == copy.copy(plain).dataset == "its data"
 
 
 def test_what_the_users_checkpoint_raises_comes_through() -> None:

@@ -158,6 +158,14 @@ def test_memorys_share_is_known_of_a_job_and_of_hours_like_it() -> None:
     assert job_of(3.0, 1.0).constant == 0.0
 
 
+def test_of_an_energy_that_is_given_memory_has_its_own_watts_and_no_share_of_another_job() -> None:
+    drawn = {"dram": Range(1000.0, 3000.0, 9000.0), "package": Range(500.0, 1000.0, 2000.0)}
+    made = job_from_records([a_record("a", cell_id="a", energies=drawn, duration_s=1000.0)], {})
+    assert job_of(3.0, 1.0, made).constant == pytest.approx(3 * 3 * 3600 / KWH)  # 3 W of 333 W
+    assert job_of(None, 1.0, made).constant == pytest.approx(3000 / KWH)
+    assert job_of(1000.0, 1e-3, made).constant == 1.0  # never more than the whole
+
+
 def test_cells_that_ran_several_times_are_told_as_runs() -> None:
     twice = [replace(a_run("a", 1.0, 1.0), run_id="x"), a_run("a", 1.0, 1.0, 5.0)]
     assert job_from_records(twice, {}).said == "2 runs of 1 cell of this session"

@@ -165,6 +165,24 @@ def test_a_counter_that_stands_still_for_seconds_is_broken_and_gives_no_figure()
     assert isinstance(between(Declared(), still, moved, 10, 12).energy, Uncertain)
 
 
+def test_a_counter_that_never_moved_bounds_nothing_however_short_the_window() -> None:
+    sensor = Declared(max_w=150)
+    dead, later = (replace(s, still_s=math.inf) for s in (STILL, NOT_MOVED))
+    found = between(sensor, dead, later, 10, 10.02)
+    assert (found.energy, found.provenance) == (None, "none")
+    assert found.reason == "the counter has not moved since it was first read"
+    woken = replace(NOT_MOVED, energy_j=501, still_s=0.0)
+    assert isinstance(between(sensor, dead, woken, 10, 10.02).energy, Uncertain)
+
+
+def test_a_counter_that_stopped_long_before_a_short_window_bounds_nothing_either() -> None:
+    stopped = replace(NOT_MOVED, still_s=30.0)
+    found = between(Declared(max_w=150), STILL, stopped, 10, 10.02)
+    assert (found.energy, found.reason) == (None, "the counter stood still for 30 s")
+    slow = Declared(max_w=150, period_s=5.0)
+    assert isinstance(between(slow, STILL, stopped, 10, 10.02).energy, Uncertain)
+
+
 def test_an_estimate_is_a_range_and_carries_no_uncertainty() -> None:
     sensor = Declared(spread=(0.4, 2.5), provenance="estimated")
     found = between(sensor, Sample(0, 0, 0), Sample(1, 10, 1), 0, 1.0)

@@ -185,6 +185,11 @@ class Zones:
     def _refusal(self, wanted: str) -> UnknownZone:
         """That no table knows this, and what would be right."""
         near = self._near(wanted)
+        cloud, _, region = (part.strip() for part in wanted.partition(":"))
+        name = regions.PROVIDER_NAMES.get(cloud.lower())
+        if near is None and name is not None and region:
+            known = (r.name for r in self.tables.regions.values() if r.provider == cloud.lower())
+            return UnknownZone(f"{name} has no region {region!r}: it has {', '.join(known)}")
         if near is None:
             return UnknownZone(f"no zone {wanted!r}: {_WHAT_IS_RIGHT}")
         return UnknownZone(f"no zone {wanted!r}: did you mean {near} ({self._described(near)})?")

@@ -5,21 +5,26 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import time
 from collections.abc import Iterator
 from typing import TypedDict
 
 from ..errors import EnergyError, SensorError
-from ..model import Domain
+from ..model import APART, Domain
 from ..monitor import Monitor
+from ..sampler import Sampler
 from ..sensors.base import Sensor
 from ..sensors.rapl_access import RECIPE, REMEDY, surroundings
 from ..version import version
+from ..window import longest_still_s
 from .base import Context
 from .provider_state import look_at_network, look_at_provider, told_of_network, told_of_provider
 from .store_state import look_at, told
 
 IN_NOTEBOOK = IN_SHELL = True
 WAIT_S = 5.0
+# Between two looks at a counter that has not moved yet. Some bear no more (measuring.md 1.3).
+LOOK_S = 0.2
 
 
 class Line(TypedDict):
@@ -96,8 +101,10 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
 def findings(context: Context) -> list[Line]:
     """One line a sensor, an absence or a note, family by family."""
     lines = []
-    for family, found in context.monitor().sampler.discoveries().items():
-        lines += [_of_sensor(context, family, sensor) for sensor in found.sensors]
+    sampler = context.monitor().sampler
+    still = standing_still(sampler)
+    for family, found in sampler.discoveries().items():
+        lines += [_of_sensor(context, family, s, s in still) for s in found.sensors]
         lines += [
             Line(
                 family=family,
@@ -126,10 +133,38 @@ def _place(monitor: Monitor) -> str:
     return f"{found.place}, {factor} ({found.source}, {found.year}; {found.how})"
 
 
-def _of_sensor(context: Context, family: str, sensor: Sensor) -> Line:
+def standing_still(sampler: Sampler) -> set[Sensor]:
+    """The counters that can be read but do not move, though there has been time enough."""
+    counters = [s for s in sampler.sensors() if s.kind == "counter" and s.spread is None]
+    still = {s for s in counters if longest_still_s(s) <= WAIT_S}
+    until_s = time.monotonic() + max(map(longest_still_s, still), default=0.0)
+    while True:
+        is_last = time.monotonic() >= until_s
+        readings = sampler.look(still.__contains__).readings
+        # Of one that cannot be read, its own reason is told.
+        still = {
+            sensor
+            for sensor, seen in readings.items()
+            if not isinstance(seen, str) and seen.still_s >= longest_still_s(sensor)
+        }
+        if is_last or not still:
+            return still
+        time.sleep(LOOK_S)
+
+
+def _of_sensor(context: Context, family: str, sensor: Sensor, is_still: bool) -> Line:
     state, detail, remedy = _try(context, sensor)
+    if is_still and state == "works":
+        state, detail = "failed", f"{sensor.source} reads, but stands still: it measures nothing"
+        remedy = _IN_NO_TOTAL if sensor.domain.kind in APART else _STILL
     device = _device(sensor.domain)
     return Line(family=family, device=device, state=state, detail=detail, remedy=remedy)
+
+
+# Such a counter is no matter of rights or settings: nothing that a user could do is left out.
+_WHY_STILL = "The maker of the machine, or the host of a virtual one, has not connected it"
+_STILL = f"{_WHY_STILL}: its figures are estimated where that is possible."
+_IN_NO_TOTAL = f"{_WHY_STILL}. Nothing is to be done: no total needs it."
 
 
 def _device(domain: Domain) -> str:
@@ -145,7 +180,7 @@ def _try(context: Context, sensor: Sensor) -> tuple[str, str, str | None]:
         return "failed", str(error), error.remedy
     if sensor.spread is not None:
         low, high = sensor.spread
-        times = f"{low:.2g} to {high:.2g} times the figure shown"
+        times = f"{low:.3g} to {high:.3g} times the figure shown"
         return "estimated", f"{sensor.source}, {times}; used where no sensor measures it", None
     gain = f"±{sensor.accuracy.gain:.0%} ({sensor.accuracy.source})"
     works = "; ".join((f"{sensor.source}, {sensor.provenance}, {gain}", *_times(sensor)))

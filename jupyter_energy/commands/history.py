@@ -42,7 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
-    """Show the history, or prune; 0. Raises WrongUse for a date, StoreError."""
+    """Show the history, or prune; 0, or 1 where the store cannot be used and there is nothing to
+    show. Raises WrongUse for a date, StoreError."""
     today = datetime.now(UTC).date()
     store = Store(context.settings.store_path())
     try:
@@ -68,12 +69,14 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
     history = history_json(found, wanted, version())
     why = None if history["rows"] or context.in_notebook else why_nothing(store)
     if why is not None:
+        if not arguments.json:
+            raise StoreError(why)
         history["totals"]["warnings"].append(why)
     for text in store.warnings:
         if text != why:  # that stands in the place of the rows
             _tell(context, text)
     _show(history, arguments, context)
-    return 0
+    return 0 if why is None else 1
 
 
 def _name(found: Found, store: Store, context: Context) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 from datetime import UTC, datetime
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
 from ..errors import StoreError, WrongUse
@@ -27,6 +28,7 @@ from .plan_options import Options, add_options, read
 from .plan_parts import became, costing_only, factors_for, keep, when, where
 
 if TYPE_CHECKING:
+    from datetime import tzinfo
     from pathlib import Path
 
     from ..model import Record
@@ -46,11 +48,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, context: Context) -> int:
-    """Show the plan; 0. Raises WrongUse where there is no job and what is given makes none."""
+    """Show the plan; 0, or 1 where nothing could be told over the trace that was given.
+
+    Raises WrongUse where there is no job and what is given makes none.
+    """
+    from ..display.plan_notes import is_small
     from .plot import target_of
 
     made = datetime.now(UTC)
     options = read(arguments, made)
+    settings = context.settings
+    if options.zone is not None:
+        settings = settings.elsewhere(options.zone)
     target = None if arguments.figure is None else target_of(arguments.figure)
     parts = Parts()
     found, own = _found(arguments.notebook, context, options, parts)
@@ -63,12 +72,13 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         raise WrongUse(_first(found, context))
     in_them = {run.session_id for run in runs}
     idles = [] if found is None else [i for i in found.idles if i.session_id in in_them]
-    with factors_for(context) as factors:
+    with factors_for(context, settings) as factors:
         where(parts, options, runs, factors, context)
         if parts.job is not None:
             paused = idling.paused(runs, idles)
-            when(parts, parts.job, options, factors, context, paused)
-        became(parts, found, made, factors, context)
+            when(parts, parts.job, options, factors, settings, paused)
+        if options.zone is None:
+            became(parts, found, made, factors, context)
     with costing_only(parts, "how to run"):
         float32 = float32_products() if own else None
         advice = machine.items(runs, idles, parts.job, parts.here, parts.pue, float32)
@@ -76,14 +86,18 @@ def run(arguments: argparse.Namespace, context: Context) -> int:
         parts.items += [i for i in advice if swept is None or i["what"] != "power_limit"]
         parts.items += swept or []
     plan = document.plan_json(parts, made, version())
-    keep(plan, parts, context)
+    # What is asked of another place, or not told, is no promise.
+    if options.zone is None and not is_small(plan):
+        keep(plan, parts, context)
     if arguments.json:
         context.out(json.dumps(plan, indent=2, allow_nan=False))
     else:
-        _show(plan, context, picture=not (arguments.no_figure or target))
+        _show(plan, context, options.clocks, picture=not (arguments.no_figure or target))
+    status = 0
     if target is not None:
-        return _written(plan, context, target, arguments.json)
-    return 0
+        status = _written(plan, context, target, arguments.json, options.clocks)
+    # Its notes say why; a script that goes by the status must not take it for an answer.
+    return 1 if options.trace is not None and parts.outlook is None else status
 
 
 # -- the job -----------------------------------------------------------------------------------
@@ -159,23 +173,28 @@ def _first(found: Gathered | None, context: Context) -> str:
 # -- showing -------------------------------------------------------------------------------------
 
 
-def _show(plan: PlanJson, context: Context, picture: bool) -> None:
-    """The plan in words, and in a notebook the picture below them."""
+def _show(plan: PlanJson, context: Context, clocks: tzinfo | None, picture: bool) -> None:
+    """The plan in words, and in a notebook the picture below them; times are those of `clocks`."""
     from ..display.bundle import plan_bundle, plan_figure_bundle
+    from ..display.plan_notes import is_small
+    from ..display.text import WIDTH
 
-    context.show(plan_bundle(plan, context.command))
-    if context.in_notebook and picture:
-        drawn = plan_figure_bundle(plan)
+    width = None if context.in_notebook else get_terminal_size((WIDTH, 24)).columns
+    context.show(plan_bundle(plan, context.command, clocks, width))
+    if context.in_notebook and picture and not is_small(plan):
+        drawn = plan_figure_bundle(plan, clocks)
         if drawn is not None:
             context.show(*drawn)
 
 
-def _written(plan: PlanJson, context: Context, target: Path, beside_json: bool) -> int:
+def _written(
+    plan: PlanJson, context: Context, target: Path, beside_json: bool, clocks: tzinfo | None
+) -> int:
     """Write the picture; 0. Raises WrongUse where there is nothing to draw."""
     from ..display.plan_plots import figure
     from .plot import write
 
-    drawn = figure(plan)
+    drawn = figure(plan, clocks)
     if drawn is None:
         raise WrongUse("there is nothing to draw in this plan")
     return write(context, drawn, target, beside_json)

@@ -6,7 +6,7 @@ import argparse
 import math
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 from ..errors import WrongUse
@@ -27,7 +27,8 @@ _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 class Options:
     """`hours` and `kwh` of the job, None where nobody said; `begin` is when it could begin at the
     earliest (UTC), `within_s` how long it could wait, `checkpoint_s` how long one takes;
-    `on_anyway`: the machine runs anyway; `notes` has what was not taken as it was given."""
+    `on_anyway`: the machine runs anyway; `clocks` are the time zone that its begin was said in,
+    None where that is the user's own; `notes` has what was not taken as it was given."""
 
     hours: float | None
     kwh: float | None
@@ -39,6 +40,8 @@ class Options:
     begins_later: bool = False
     on_anyway: bool = False
     notes: tuple[str, ...] = ()
+    zone: str | None = None
+    clocks: tzinfo | None = None
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +58,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--start", metavar="TIME", help="from when on it can begin: 18:00, 2026-11-24T08:00"
     )
     parser.add_argument("--trace", metavar="FILE.csv", help="carbon intensity ahead, from a file")
+    parser.add_argument(
+        "--zone", help="the place that it runs at, such as FR; default: as it is set"
+    )
     parser.add_argument(
         "--cloud",
         metavar="NAME",
@@ -100,6 +106,8 @@ def read(arguments: argparse.Namespace, now: datetime) -> Options:
         begins_later=arguments.start is not None,
         on_anyway=arguments.on_anyway,
         notes=notes,
+        zone=arguments.zone,
+        clocks=_clocks(arguments.start),
     )
 
 
@@ -151,6 +159,17 @@ def _moment(text: str, now: datetime) -> datetime:
         raise WrongUse(
             f"--start {text!r:.40} is no time: write 18:00, or 2026-11-24T08:00"
         ) from None
+
+
+def _clocks(start: str | None) -> tzinfo | None:
+    """The time zone that a start says: -07:00 of 2022-04-25T17:00-07:00; None where it says none,
+    or the one that the user's clock has then."""
+    try:
+        found = datetime.fromisoformat((start or "").strip())
+    except ValueError:  # a time of a clock
+        return None
+    is_own = found.utcoffset() == found.astimezone().utcoffset()
+    return None if is_own else found.tzinfo
 
 
 def _utc(moment: datetime) -> datetime:

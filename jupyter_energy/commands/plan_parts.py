@@ -25,6 +25,7 @@ from .plan_options import Options
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ..config import Energy
     from ..factors import Factors
     from ..model import Record
     from ..plan.idling import Paused
@@ -75,7 +76,7 @@ def when(
     job: Job,
     options: Options,
     factors: Factors,
-    context: Context,
+    settings: Energy,
     paused: Paused | None = None,
 ) -> None:
     """What is known ahead, and the best start and pauses in it; `paused` is what was drawn between
@@ -87,7 +88,7 @@ def when(
 
         length_s = job.duration_s + options.within_s
         outlook, said = outlooks.find(
-            *(factors, context.settings, options.begin, length_s, options.trace),
+            *(factors, settings, options.begin, length_s, options.trace),
             by_file=outlooks.BY_OPTION,
         )
         parts.outlook, parts.outlook_notes = outlook, said
@@ -112,9 +113,10 @@ def when(
                     "and loading took none, and its grams as if it were done where the job goes on"
                 )
         # What was asked for here alone a call in a cell does not know: a file it can be told of.
-        can_type, first = not options.begins_later, None
+        can_type = not options.begins_later and options.zone is None
+        first = None
         if options.trace is not None:
-            first = _setup(options.trace, outlook, outlooks.own_zone(factors, context.settings))
+            first = _setup(options.trace, outlook, outlooks.own_zone(factors, settings))
         how = (parts.now_g, can_type, powers, first)
         parts.items += timing.items(job, outlook, parts.start, parts.pause, *how)
 
@@ -189,14 +191,15 @@ def keep(plan: PlanJson, parts: Parts, context: Context) -> None:
 
 
 @contextmanager
-def factors_for(context: Context) -> Iterator[Factors]:
-    """The kernel's factors; in a shell some of our own, which end with the command."""
-    if context.in_notebook:
+def factors_for(context: Context, settings: Energy) -> Iterator[Factors]:
+    """The kernel's factors; in a shell, and of another place, some of our own, which end with the
+    command."""
+    if context.in_notebook and settings is context.settings:
         yield context.monitor().factors
         return
     from ..factors import Factors
 
-    made = Factors(context.settings, context.environ)
+    made = Factors(settings, context.environ)
     try:
         yield made
     finally:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..config import Energy
+from ..errors import EnergyError
 from ..identity import Notebook, NotebookRef, from_script
 from ..model import Idle, Record
 from ..monitor import Monitor
@@ -38,6 +39,11 @@ class ShellContext:
             # The reader went away (`| head`): nobody is left to be told, not even by the
             # interpreter's flush at exit. What we do, and the exit status, are the same.
             sys.stdout = None
+        except OSError as error:
+            # A full disk behind `>`. Nor can the interpreter's flush at exit write it.
+            sys.stdout = None
+            why = error.strerror or str(error)
+            raise EnergyError(f"the output could not be written: {why}") from error
 
     def err(self, text: str) -> None:
         """Print a message on stderr."""

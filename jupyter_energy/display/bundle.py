@@ -67,14 +67,15 @@ def power_bundle(cell: CellJson, trace: PowerTrace) -> dict[str, object]:
 
 
 def plan_bundle(
-    plan: PlanJson, command: str = COMMAND, zone: tzinfo | None = None
+    plan: PlanJson, command: str = COMMAND, zone: tzinfo | None = None, width: int | None = None
 ) -> dict[str, object]:
-    """What `plan` displays: the plan in words; times are those of `zone`, else the reader's."""
+    """What `plan` displays: the plan in words; times are those of `zone`, else the reader's. The
+    text is no wider than `width`."""
     from . import plan as in_text
     from . import plan_html
 
     return {
-        "text/plain": in_text.text(plan, command, zone),
+        "text/plain": in_text.text(plan, command, zone, width),
         "text/html": plan_html.html(plan, command, zone),
     }
 
@@ -92,7 +93,7 @@ def plan_figure_bundle(
 
     from . import plan_marks, plan_plots, plots
 
-    drawn = plan_plots.figure(plan, zone)
+    drawn = plan_plots.figure(plan, zone, plan_plots.ON_PAGE)
     if drawn is None:
         return None
     alt = plan_marks.alt(plan, zone)

@@ -41,7 +41,7 @@ def summary(summary: SummaryJson, command: str = words.COMMAND) -> str:
     totals, cells = summary["totals"], summary["cells"]
     name = f"<b>{markup.text(clean(summary['notebook']['name'], 60))}</b>: "
     if not totals["runs"]:
-        return markup.box([name + markup.text(words.without_runs(totals))], ())
+        return markup.box([name + markup.text(words.without_runs(summary, command))], ())
     energies = words.energies(totals["measured_j"], totals["estimated_j"])
     parts = [f"{name}{markup.joined(energies)}{markup.text(words.span(totals))}"]
     known = totals["measured_j"] is not None or totals["estimated_j"] is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import tzinfo
 from textwrap import wrap
 
@@ -12,32 +12,46 @@ from ..plain_text import clean
 from ..plan.shapes import ItemJson, JobJson, PlanJson, RankingJson, RegionJson
 from . import grams, words
 from . import plan_words as said
-from .plan_notes import first, is_small, notes, two_figures
+from .plan_notes import first, is_small, notes, small_by, two_figures
 from .text import WIDTH
 
 _LIMIT = said.TEXT_LIMIT
 _HERE, _NAME_ROOM, _ZONE_ROOM = "← here", 28, said.ZONE_LIMIT
 _MOST_RUNS = 4
+_LEAST_WIDTH = 30  # a narrower window breaks words
 # The columns of words, and the one of them that gives way where there is no room.
 _WORDS, _NAME, _PUE, _GAP = (1, 2, 6), 2, 4, "  "
 _PUE_SAID = "PUE: what the building draws for each kWh of its computers"
+# A row of a table, as it is; or a line to be broken, and with what its next parts begin.
+Line = str | tuple[str, str]
 _QUANTITY = re.compile(r"(?<=[0-9]) (?=(?:%|[a-zA-Zµ]{1,3}\b))|(?<=≈) (?=[0-9])")
 
 
-def text(plan: PlanJson, command: str = words.COMMAND, zone: tzinfo | None = None) -> str:
-    """The plan as text, at most 100 wide.
+def text(
+    plan: PlanJson,
+    command: str = words.COMMAND,
+    zone: tzinfo | None = None,
+    width: int | None = None,
+) -> str:
+    """The plan as text, at most 100 wide, or `width` where that is less; tables keep their columns.
 
     `command` is how the reader calls us; times are those of `zone`, by default the reader's own.
     """
-    lines = [*_job(plan), *_now(plan, command, said.asked_start(plan, zone))]
+    width = WIDTH if width is None else min(WIDTH, max(width, _LEAST_WIDTH))
+    lines: list[Line] = _job(plan)
+    is_short = is_small(plan)
+    if not is_short:
+        lines += _now(plan, command, said.asked_start(plan, zone))
     for line in first(plan, command):
         lines += ["", *_wrapped(line)]
-    is_short = is_small(plan)
-    lines += ["", *_advice(plan, zone, is_short)]
-    told: set[str] = set()
-    for number, ranking in enumerate(() if is_short else said.rankings(plan)):
-        lines += ["", *_where(ranking, said.best_shown(number), told)]
-    if not is_short or plan["basis"]["kind"] != "none":
+    if is_short:
+        lines += _wrapped(small_by(plan, command))
+    else:
+        lines += ["", *_advice(plan, zone)]
+        told: set[str] = set()
+        for number, ranking in enumerate(said.rankings(plan)):
+            shown = said.shown_rows(ranking, said.best_shown(number), said.advised(plan))
+            lines += ["", *_where(ranking, shown, told, width)]
         lines += ["", *_when(plan, zone)]
     for kept in plan["kept"]:
         lines += _wrapped(f"Earlier: {clean(kept['said'], _LIMIT)}")
@@ -45,13 +59,13 @@ def text(plan: PlanJson, command: str = words.COMMAND, zone: tzinfo | None = Non
         lines.append("")
         for note in found:
             lines += _wrapped(f"note: {note}", "  ")
-    return "\n".join(lines)
+    return "\n".join(broken for line in lines for broken in _broken(line, width))
 
 
 # -- the job -----------------------------------------------------------------------------------
 
 
-def _job(plan: PlanJson) -> list[str]:
+def _job(plan: PlanJson) -> list[Line]:
     job = plan["job"]
     if job is None:
         return _wrapped(f"Plan for {said.subject(plan)}: no job is known")
@@ -61,21 +75,23 @@ def _job(plan: PlanJson) -> list[str]:
 
 
 def job_figures(job: JobJson) -> Iterator[str]:
-    """How long the job takes and what it draws: "6 h 00 min", "2.40 kWh as given"."""
+    """How long the job takes and what it draws: "6 h 00 min", "2.40 kWh as given"; what it
+    is made of may say the latter."""
     if job["duration_s"] is not None:
         yield units.duration(job["duration_s"])
     measured, estimated = job["measured_j"], job["estimated_j"]
     if measured is None and estimated is not None and estimated["low"] == estimated["high"]:
-        yield f"{units.quantity(estimated['mid'], units.ENERGY_J)} as given"
+        given = "" if "as given" in job["said"] else " as given"
+        yield f"{units.quantity(estimated['mid'], units.ENERGY_J)}{given}"
     elif measured is None and estimated is None:
         yield "energy not known, so that shares can be told and grams cannot"
     else:
         yield " and ".join(figure.text for figure in words.energies(measured, estimated))
 
 
-def _now(plan: PlanJson, command: str, start: str | None) -> list[str]:
+def _now(plan: PlanJson, command: str, start: str | None) -> list[Line]:
     """What it emits here, at once or from `start` on, and by the yearly factor."""
-    lines: list[str] = []
+    lines: list[Line] = []
     now, yearly = plan["run_now"]["carbon_g"], plan["run_now"]["yearly_g"]
     if now is not None:
         by = f"the {clean(plan['basis']['kind'], 20)} below ({said.signal(plan['basis'])})"
@@ -87,7 +103,7 @@ def _now(plan: PlanJson, command: str, start: str | None) -> list[str]:
     if low is not None and mid is not None and high is not None:
         figure = said.grams({"low": low, "mid": mid, "high": high})
         by = ", ".join(grams.basis(yearly, command))
-        lines += _wrapped(f"  run here: CO2e {figure} by the yearly average ({by})", " " * 4)
+        lines += _wrapped(f"  run here: CO2e {figure} by the yearly average: {by}", " " * 4)
     if why := two_figures(plan):
         lines += _wrapped(f"  ({why})", " " * 4)
     return lines
@@ -96,20 +112,18 @@ def _now(plan: PlanJson, command: str, start: str | None) -> list[str]:
 # -- advice --------------------------------------------------------------------------------------
 
 
-def _advice(plan: PlanJson, zone: tzinfo | None, is_short: bool) -> list[str]:
+def _advice(plan: PlanJson, zone: tzinfo | None) -> list[Line]:
     if not plan["advice"]:
-        return [said.NO_GAIN] if plan["job"] is not None or plan["rankings"] else []
-    lines = ["What would save most:"]
+        return _wrapped(said.NO_GAIN) if plan["job"] is not None or plan["rankings"] else []
+    lines: list[Line] = ["What would save most:"]
     for number, item in enumerate(plan["advice"], 1):
-        lines += _item(number, item, plan, zone, is_short)
+        lines += _item(number, item, plan, zone)
     if len(plan["advice"]) > 1:
         lines += _wrapped(f" {said.EACH_ALONE}")
     return lines
 
 
-def _item(
-    number: int, item: ItemJson, plan: PlanJson, zone: tzinfo | None, is_short: bool
-) -> list[str]:
+def _item(number: int, item: ItemJson, plan: PlanJson, zone: tzinfo | None) -> list[Line]:
     saves = f"saves {said.share(item['saved_fraction'])}"
     more = []
     if item["saved_g"] is not None:
@@ -121,8 +135,6 @@ def _item(
     if by := said.by_what(item, plan):
         saves += f" ({by})"
     lines = _wrapped(f" {number}. {said.change(item, plan, zone)}: {saves}.", " " * 4)
-    if is_short:
-        return lines
     above, setup = said.setup(item)
     if setup:
         lines += _wrapped(f"    {above}", " " * 10)
@@ -138,10 +150,11 @@ def _item(
 # -- where ---------------------------------------------------------------------------------------
 
 
-def _where(ranking: RankingJson, best: int, told: set[str]) -> list[str]:
-    """The cleanest places, here and the last one, as a table; what is `told` is not said again."""
+def _where(
+    ranking: RankingJson, shown: Sequence[RegionJson | int], told: set[str], width: int
+) -> list[Line]:
+    """The places that are shown as a table; what is `told` is not said again."""
     of, what = clean(ranking["of"], 60), clean(ranking["said"], _LIMIT).partition(";")[0]
-    shown = said.shown_rows(ranking, best)
     places = [row for row in shown if not isinstance(row, int)]
     has_pue = len({row["pue"] for row in places}) > 1
     about = [text for text in (what, *([_PUE_SAID] if has_pue else [])) if text not in told]
@@ -164,12 +177,12 @@ def _where(ranking: RankingJson, best: int, told: set[str]) -> list[str]:
     for column in hidden:
         widths[column] = 0
     taken = sum(width + len(_GAP) for width in widths if width)
-    widths[_NAME] = max(0, widths[_NAME] - max(0, taken - WIDTH))
+    widths[_NAME] = max(0, widths[_NAME] - max(0, taken - width))
     for cells in table:
         columns = [
-            clean(cell, width).ljust(width) if number in _WORDS else cell.rjust(width)
-            for number, (cell, width) in enumerate(zip(cells, widths, strict=True))
-            if width
+            clean(cell, wide).ljust(wide) if number in _WORDS else cell.rjust(wide)
+            for number, (cell, wide) in enumerate(zip(cells, widths, strict=True))
+            if wide
         ]
         lines.append(f"{_GAP}{_GAP.join(columns)}".rstrip())
     return lines
@@ -192,7 +205,7 @@ def _row(row: RegionJson, ranking: RankingJson, rank: str) -> tuple[str, ...]:
 # -- when ----------------------------------------------------------------------------------------
 
 
-def _when(plan: PlanJson, zone: tzinfo | None) -> list[str]:
+def _when(plan: PlanJson, zone: tzinfo | None) -> list[Line]:
     """The best start and pauses, in the reader's time."""
     basis, start, pause = plan["basis"], plan["flexible_start"], plan["pause_resume"]
     if basis["kind"] == "none":
@@ -237,7 +250,7 @@ def reach(plan: PlanJson, zone: tzinfo | None) -> str:
     return told
 
 
-def _pauses(plan: PlanJson, zone: tzinfo | None) -> list[str]:
+def _pauses(plan: PlanJson, zone: tzinfo | None) -> list[Line]:
     pause = plan["pause_resume"]
     if pause is None:
         return []
@@ -258,8 +271,15 @@ def _pauses(plan: PlanJson, zone: tzinfo | None) -> list[str]:
     return _wrapped(f"  {count}, {done}: run {when}; {saved}", " " * 4)
 
 
-def _wrapped(line: str, indent: str = "  ") -> list[str]:
-    """A line broken at spaces, but not between a number and its unit."""
-    kept = _QUANTITY.sub("\N{NO-BREAK SPACE}", line)
-    lines = wrap(kept, WIDTH, subsequent_indent=indent, break_on_hyphens=False) or [line]
+def _wrapped(line: str, indent: str = "  ") -> list[Line]:
+    """A line that may be broken, and with what the parts of it begin that follow."""
+    return [(line, indent)]
+
+
+def _broken(line: Line, width: int) -> list[str]:
+    """A line broken at spaces, but not between a number and its unit; a table's row as it is."""
+    if isinstance(line, str):
+        return [line]
+    kept = _QUANTITY.sub("\N{NO-BREAK SPACE}", line[0])
+    lines = wrap(kept, width, subsequent_indent=line[1], break_on_hyphens=False) or [line[0]]
     return [one.replace("\N{NO-BREAK SPACE}", " ") for one in lines]

@@ -6,7 +6,7 @@ words stay. The words are those of the text (plan.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import tzinfo
 from itertools import islice
 
@@ -49,11 +49,15 @@ def html(plan: PlanJson, command: str = words.COMMAND, zone: tzinfo | None = Non
         from_where = clean(job["said"], _LIMIT)
         head += f": {', '.join(told)} {markup.faint(f'({from_where})')}"
     parts = [head, *(f"<b>{markup.text(line)}</b>" for line in plan_notes.first(plan, command))]
+    earlier = [markup.faint(f"Earlier: {clean(kept['said'], _LIMIT)}") for kept in plan["kept"]]
+    if plan_notes.is_small(plan):
+        parts += [markup.faint(plan_notes.small_by(plan, command)), *earlier]
+        return markup.box(parts, energies)
     parts += [*_advice(plan, zone), *_when(plan, command, zone)]
     rankings = said.rankings(plan)
-    for ranking in rankings[: 0 if plan_notes.is_small(plan) else 1]:  # it can be opened below
-        parts += _where(ranking)
-    parts += [markup.faint(f"Earlier: {clean(kept['said'], _LIMIT)}") for kept in plan["kept"]]
+    for ranking in rankings[:1]:  # the others can be opened below
+        parts += _where(ranking, said.advised(plan))
+    parts += earlier
     parts += [markup.faint(f"note: {note}") for note in plan_notes.notes(plan)]
     parts += _evidence(plan, zone)
     parts += [_every_row(ranking) for ranking in rankings]
@@ -110,8 +114,8 @@ def _when(plan: PlanJson, command: str, zone: tzinfo | None) -> Iterator[str]:
         if low is not None and mid is not None and high is not None:
             figure = _predicted(said.grams(RangeJson(low=low, mid=mid, high=high)))
             by = ", ".join(grams.basis(yearly, command))
-            yield f"Run here: CO2e {figure} {markup.faint(f'by the yearly average ({by})')}"
-    if why := plan_notes.two_figures(plan):
+            yield f"Run here: CO2e {figure} {markup.faint(f'by the yearly average: {by}')}"
+    if why := plan_notes.two_figures(plan, "the table below"):
         yield markup.faint(f"({why})")
     if plan["basis"]["kind"] == "none":
         notes = (clean(note, _LIMIT) for note in plan["basis"]["notes"])
@@ -163,10 +167,10 @@ def _way(name: str, told: str, carbon: RangeJson | None, saves: str) -> str:
 # -- where ---------------------------------------------------------------------------------------
 
 
-def _where(ranking: RankingJson) -> Iterator[str]:
-    """The cleanest places, here and the last one."""
+def _where(ranking: RankingJson, advised: Collection[str]) -> Iterator[str]:
+    """The cleanest places, the one that is `advised`, here and the last one."""
     lines = [_titles(("where", "", "g/kWh", "PUE", "CO2e", "against here"))]
-    for row in said.shown_rows(ranking):
+    for row in said.shown_rows(ranking, advised=advised):
         if isinstance(row, int):
             others = markup.faint(f"… {words.counted(row, 'other')} …")
             lines.append(markup.td(others, markup.NAME) + markup.td("") * 5)
@@ -218,8 +222,10 @@ def _every_row(ranking: RankingJson) -> str:
     ]
     left_out = len(rows) - len(lines)
     more = f"<div>and {left_out} more, by --json</div>" if left_out > 0 else ""
-    table = f'<table style="font-size:12px">{"".join(lines)}</table>'
-    return _opened(f"All {len(rows)}: {clean(ranking['of'], 60)}", table + more)
+    table = f'<div style="{_WIDE}"><table style="font-size:12px">{"".join(lines)}</table></div>'
+    ranked = len(ranking["rows"])
+    here = ", and here" if len(rows) > ranked else ""
+    return _opened(f"All {ranked}: {clean(ranking['of'], 60)}{here}", table + more)
 
 
 def _light(rank: str, row: RegionJson, ranking: RankingJson) -> str:

@@ -13,7 +13,7 @@ from ..plan.shapes import PlanJson, RankingJson, RegionJson, SlotsJson
 from . import plan_words as words
 
 # Okabe and Ito's palette, which colour-blind people can tell apart (jfly.uni-koeln.de/color).
-NOW, START, PAUSE = "#555555", "#0072B2", "#009E73"
+NOW, START, PAUSE = "#757575", "#0072B2", "#009E73"
 _MOST_TICKS, MOST_CHANGES = 10, 8
 _TICK_HOURS = (1, 2, 3, 6, 12, 24, 48, 96, 168, 336, 672, 1344, 2688, 5376)
 _QUARTER = timedelta(minutes=15)  # every time zone's hours begin on one
@@ -43,7 +43,11 @@ def alt(plan: PlanJson, zone: tzinfo | None = None) -> str:
             spans = [_span(begin, run_h, zone) for run_h in lane.runs_h]
             said.append(f"{lane.name}: {', '.join(spans)}.")
     for ranking in words.rankings(plan)[:1]:
-        rows = [r for r in words.shown_rows(ranking) if not isinstance(r, int)]
+        rows = [
+            r
+            for r in words.shown_rows(ranking, advised=words.advised(plan))
+            if not isinstance(r, int)
+        ]
         places = "; ".join(f"{words.place_name(r)} {beside(r, ranking)}" for r in rows)
         said.append(f"{clean(ranking['of'], 40)}, cleanest first: {places}.")
     if saves := changes(plan, zone):

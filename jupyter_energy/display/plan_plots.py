@@ -1,7 +1,8 @@
 """The pictures of a plan: what is ahead with the runs on it, places ranked, what changes save.
 
 matplotlib is imported when one is drawn, and never pyplot. Every colour in it is set here: a user's
-style, or the transparent figures of a dark notebook, must not make it unreadable.
+style must not make it unreadable. In a file it is dark on white; on a page, whose colour nobody
+knows, it has no paper, and an ink that reads on white as on black.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +25,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _WIDTH_IN = 6.4
-_INK, _FAINT, _PAPER = "#222222", "#777777", "white"
 _MORE = "#C8C8C8"  # places where the job would emit more
 _SMALL, _TEXT = 7.5, 8.5
 
 
-def figure(plan: PlanJson, zone: tzinfo | None = None) -> Figure | None:
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The colours of words and lines, and of what lies behind them."""
+
+    ink: str
+    paper: str
+
+
+IN_FILE, ON_PAGE = Look("#222222", "white"), Look("#757575", "none")
+
+
+def figure(plan: PlanJson, zone: tzinfo | None = None, look: Look = IN_FILE) -> Figure | None:
     """A figure of up to three panels, those that have something to show; None of nothing.
 
     Times are those of `zone`, by default the reader's own.
@@ -40,29 +52,34 @@ def figure(plan: PlanJson, zone: tzinfo | None = None) -> Figure | None:
     if slots is not None and marks.known(slots):
         lanes = marks.ways(plan)
         height = 1.9 + 0.22 * len(lanes)
-        panels.append((height, lambda space: _outlook(space, plan, slots, lanes, zone)))
+        panels.append((height, lambda space: _outlook(space, plan, slots, lanes, zone, look)))
     rankings = words.rankings(plan)
     if rankings:
-        ranking, rows = rankings[0], words.shown_rows(rankings[0])
-        panels.append((1.1 + 0.21 * len(rows), lambda space: _regions(space, ranking, rows)))
+        ranking, rows = rankings[0], words.shown_rows(rankings[0], advised=words.advised(plan))
+        panels.append((1.1 + 0.21 * len(rows), lambda space: _regions(space, ranking, rows, look)))
     changes = marks.changes(plan, zone)
     if changes:
         height = 0.8 + 0.36 * len(changes)
         idle = any(item["what"] == "idle" for item in plan["advice"])
-        panels.append((height, lambda space: _savings(space, changes, idle)))
+        panels.append((height, lambda space: _savings(space, changes, idle, look)))
     if not panels:
         return None
     heights = [height for height, _ in panels]
-    whole = Figure(figsize=(_WIDTH_IN, sum(heights)), layout="constrained", facecolor=_PAPER)
+    whole = Figure(figsize=(_WIDTH_IN, sum(heights)), layout="constrained", facecolor=look.paper)
     spaces = whole.subfigures(len(panels), 1, height_ratios=heights, squeeze=False)
     for space, (_, draw) in zip(spaces[:, 0], panels, strict=True):
-        space.set_facecolor(_PAPER)
+        space.set_facecolor(look.paper)
         draw(space)
     return whole
 
 
 def _outlook(
-    space: Any, plan: PlanJson, slots: SlotsJson, lanes: Sequence[marks.Lane], zone: tzinfo | None
+    space: Any,
+    plan: PlanJson,
+    slots: SlotsJson,
+    lanes: Sequence[marks.Lane],
+    zone: tzinfo | None,
+    look: Look,
 ) -> None:
     """The carbon intensity ahead, and below it a lane for each way to run the job."""
     upper, lower = (
@@ -76,14 +93,14 @@ def _outlook(
     edges = [i * step_h for i in range(len(slots["g_per_kwh"]) + 1)]
     values = [math.nan if v is None else v for v in slots["g_per_kwh"]]
     values.append(values[-1])
-    _plain(upper)
-    upper.step(edges, values, where="post", color=_INK, linewidth=1.3)
+    _plain(upper, look)
+    upper.step(edges, values, where="post", color=look.ink, linewidth=1.3)
     # Values that have happened are what they are: the error is that of a forecast of them.
     error = None if plan["basis"]["hindsight"] else plan["basis"]["error"]
     label = ""
     if error:
         low, high = ([v * (1 + side * error) for v in values] for side in (-1, 1))
-        upper.fill_between(edges, low, high, step="post", color=_INK, alpha=0.15, linewidth=0)
+        upper.fill_between(edges, low, high, step="post", color=look.ink, alpha=0.15, linewidth=0)
         label = f", ± {error * 100:.0f} % shaded"
     for lane in lanes[1:][-1:] or lanes[:1]:
         for a, b in lane.runs_h:
@@ -91,14 +108,14 @@ def _outlook(
     top = max(marks.known(slots)) * (1 + (error or 0))
     upper.set_ylim(0, top * 1.08 or 1)
     upper.set_xlim(0, edges[-1])
-    upper.set_ylabel("g/kWh", color=_INK, fontsize=_TEXT)
-    _title(upper, f"{words.outlook(plan['basis'])}{label}")
+    upper.set_ylabel("g/kWh", color=look.ink, fontsize=_TEXT)
+    _title(upper, f"{words.outlook(plan['basis'])}{label}", look)
     begin, end = marks.begin_and_end(slots, zone)
     below = upper
     if lower is not None:
         below = lower
         upper.tick_params(labelbottom=False)
-        _plain(lower)
+        _plain(lower, look)
         lower.spines["left"].set_visible(False)
         for row, lane in enumerate(lanes):
             spans = [(a, b - a) for a, b in lane.runs_h]
@@ -109,14 +126,16 @@ def _outlook(
     ticks = marks.ticks(begin, end, zone)
     below.set_xticks([at for at, _ in ticks], [text for _, text in ticks])
     below.set_xlabel(
-        f"local time, {marks.local_time(plan, begin, end, zone)}", color=_INK, fontsize=_TEXT
+        f"local time, {marks.local_time(plan, begin, end, zone)}", color=look.ink, fontsize=_TEXT
     )
 
 
-def _regions(space: Any, ranking: RankingJson, rows: Sequence[RegionJson | int]) -> None:
+def _regions(
+    space: Any, ranking: RankingJson, rows: Sequence[RegionJson | int], look: Look
+) -> None:
     """What the job would be at each place, cleanest on top; a row of dots for those left out."""
     axes = space.subplots()
-    _plain(axes)
+    _plain(axes, look)
     places = [row for row in rows if not isinstance(row, int)]
     known = all(row["carbon_g"] is not None for row in places)
     tops = [row["carbon_g"]["high"] for row in places if row["carbon_g"] is not None]
@@ -137,9 +156,9 @@ def _regions(space: Any, ranking: RankingJson, rows: Sequence[RegionJson | int])
             one = row["carbon_g"]
             value, end = one["mid"] / size, one["high"] / size
             error = [[(one["mid"] - one["low"]) / size], [(one["high"] - one["mid"]) / size]]
-        axes.barh(y, value, 0.68, color=colour, xerr=error, ecolor=_INK, capsize=1.5)
+        axes.barh(y, value, 0.68, color=colour, xerr=error, ecolor=look.ink, capsize=1.5)
         text = axes.text(end, y, f"  {marks.beside(row, ranking)}", va="center", fontsize=_SMALL)
-        text.set_color(_INK)
+        text.set_color(look.ink)
         text.set_fontweight("bold" if here else "normal")
         longest = max(longest, end)
     axes.set_ylim(len(rows) - 0.5, -0.5)
@@ -151,20 +170,24 @@ def _regions(space: Any, ranking: RankingJson, rows: Sequence[RegionJson | int])
     what = f"CO2e ({symbol})" if known and tops else "g/kWh, times PUE"
     kind = f", {clean(ranking['kind'], 12)}" if ranking["kind"] else ""
     source = "\n".join(textwrap.wrap(clean(ranking["said"].partition(";")[0], 200), 70))
-    axes.set_xlabel(f"{what}{kind}{dagger}\n{source}", color=_INK, fontsize=_TEXT, parse_math=False)
-    _title(axes, f"The same job elsewhere: {clean(ranking['of'], 40)}")
+    axes.set_xlabel(
+        f"{what}{kind}{dagger}\n{source}", color=look.ink, fontsize=_TEXT, parse_math=False
+    )
+    _title(axes, f"The same job elsewhere: {clean(ranking['of'], 40)}", look)
 
 
-def _savings(space: Any, changes: Sequence[tuple[str, RangeJson]], has_idle: bool) -> None:
+def _savings(
+    space: Any, changes: Sequence[tuple[str, RangeJson]], has_idle: bool, look: Look
+) -> None:
     """What each change saves: its middle as a point, its range as a line."""
     axes = space.subplots()
-    _plain(axes)
+    _plain(axes, look)
     for y, (_, value) in enumerate(changes):
         low, mid, high = (value[key] * 100 for key in ("low", "mid", "high"))
         axes.plot([low, high], [y, y], color=marks.START, linewidth=2.2, solid_capstyle="butt")
         axes.plot([mid], [y], "o", color=marks.START, markersize=5)
         text = axes.text(high, y, f"  {words.share(value)}", va="center", fontsize=_SMALL)
-        text.set_color(_INK)
+        text.set_color(look.ink)
     names = [_two_lines(name) for name, _ in changes]
     axes.set_ylim(len(changes) - 0.5, -0.5)
     axes.set_yticks(range(len(changes)), names, parse_math=False)
@@ -173,10 +196,12 @@ def _savings(space: Any, changes: Sequence[tuple[str, RangeJson]], has_idle: boo
     high = max(100 * value["high"] for _, value in changes)
     axes.set_xlim(low, low + (high - low) * 1.42 or 1)
     axes.set_xticks([at for at in axes.get_xticks() if low <= at <= 100])
+    # What is right of it has room for words alone: no share is more than all.
+    axes.spines["bottom"].set_bounds(low, min(axes.get_xlim()[1], 100))
     # An idle kernel's saving is of no run (plan_words.of_what).
     of = words.OF_THIS_RUN + ("\n(idle: to this notebook)" if has_idle else "")
-    axes.set_xlabel(f"% {of}; they do not add up", color=_INK, fontsize=_TEXT)
-    _title(axes, "What each change would save")
+    axes.set_xlabel(f"% {of}; they do not add up", color=look.ink, fontsize=_TEXT)
+    _title(axes, "What each change would save", look)
 
 
 def _name(row: RegionJson) -> str:
@@ -187,13 +212,13 @@ def _two_lines(said: str) -> str:
     return "\n".join(textwrap.wrap(said, 38, max_lines=2, placeholder=" …", break_on_hyphens=False))
 
 
-def _plain(axes: Any) -> None:
-    axes.set_facecolor(_PAPER)
-    axes.tick_params(colors=_INK, labelsize=_SMALL)
+def _plain(axes: Any, look: Look) -> None:
+    axes.set_facecolor(look.paper)
+    axes.tick_params(colors=look.ink, labelsize=_SMALL)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(_INK)
+    axes.spines[["left", "bottom"]].set_color(look.ink)
 
 
-def _title(axes: Any, text: str) -> None:
+def _title(axes: Any, text: str, look: Look) -> None:
     said = "\n".join(textwrap.wrap(text, 84))
-    axes.set_title(said, loc="left", color=_INK, fontsize=_TEXT, parse_math=False)
+    axes.set_title(said, loc="left", color=look.ink, fontsize=_TEXT, parse_math=False)

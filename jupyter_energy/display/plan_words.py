@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta, tzinfo
 
 from .. import units
@@ -38,7 +38,7 @@ _NOT_ITS_OWN = re.compile("over all sites|design value")
 # The next full slot of a plan (plan/nouns.py) is at most so far from when it was made.
 _AT_ONCE = timedelta(minutes=10)
 NO_GAIN = "No gain: of what could be looked at, nothing would save 2 % or more."
-EACH_ALONE = "Each is against running it as it was, alone: savings do not add up."
+EACH_ALONE = "Each is alone, against changing nothing: savings do not add up."
 _SETTING = re.compile(r"^%config Energy\.([a-z_]{1,40}) =", re.MULTILINE)
 OF_THIS_RUN = "of what is attributed to this run"
 OF_ALL = "of what is attributed to this notebook, the time between its cells included"
@@ -239,8 +239,7 @@ def doubted(ranking: RankingJson) -> frozenset[str]:
 
 def rankings(plan: PlanJson) -> list[RankingJson]:
     """The rankings that have rows; first the one that the advice names a place of."""
-    advised = next((item["change"] for item in plan["advice"] if item["what"] == "region"), "")
-    told = set(re.findall(r"[^\s,;]+", advised[:CHANGE_LIMIT]))
+    told = advised(plan)
 
     def is_advised(ranking: RankingJson) -> bool:
         others = (row for row in ranking["rows"] if not is_reference(row, ranking))
@@ -248,6 +247,12 @@ def rankings(plan: PlanJson) -> list[RankingJson]:
 
     found = [ranking for ranking in plan["rankings"] if ranking["rows"]]
     return sorted(found, key=lambda ranking: not is_advised(ranking))
+
+
+def advised(plan: PlanJson) -> frozenset[str]:
+    """The words of the advice on a place, that place's zone among them."""
+    change = next((item["change"] for item in plan["advice"] if item["what"] == "region"), "")
+    return frozenset(re.findall(r"[^\s,;]+", change[:CHANGE_LIMIT]))
 
 
 def ranked(ranking: RankingJson) -> list[RegionJson]:
@@ -264,11 +269,16 @@ def best_shown(number: int) -> int:
     return BEST_OF_OTHERS if number else BEST_SHOWN
 
 
-def shown_rows(ranking: RankingJson, best: int = BEST_SHOWN) -> Sequence[RegionJson | int]:
-    """The cleanest rows, the one it is compared with and the last; numbers of those left out."""
+def shown_rows(
+    ranking: RankingJson, best: int = BEST_SHOWN, advised: Collection[str] = ()
+) -> Sequence[RegionJson | int]:
+    """The cleanest rows, those of the zones that are `advised`, the one it is compared with and the
+    last; numbers of those left out."""
     rows = ranked(ranking)
     here = [i for i, row in enumerate(rows) if is_reference(row, ranking)]
-    kept = sorted({*range(min(best, len(rows))), *here[:1], *([len(rows) - 1] if rows else [])})
+    named = [i for i, row in enumerate(rows) if row["zone"] in advised][:1]
+    last = [len(rows) - 1] if rows else []
+    kept = sorted({*range(min(best, len(rows))), *named, *here[:1], *last})
     found: list[RegionJson | int] = []
     for number, index in enumerate(kept):
         between = index - kept[number - 1] - 1 if number else 0

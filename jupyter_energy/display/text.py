@@ -48,7 +48,7 @@ def summary(summary: SummaryJson, command: str = words.COMMAND) -> str:
     totals = summary["totals"]
     name = clean(summary["notebook"]["name"], 60)
     if not totals["runs"]:
-        return f"{name}: {words.without_runs(totals)}"
+        return f"{name}: {words.without_runs(summary, command)}"
     energies = words.energies(totals["measured_j"], totals["estimated_j"])
     known = totals["measured_j"] is not None or totals["estimated_j"] is not None
     head = " and ".join(f.text for f in energies)

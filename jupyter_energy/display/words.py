@@ -18,7 +18,7 @@ from ..json_shapes import BaselineJson, DomainJson
 from ..missing import ACCELERATORS, MOST_TOLD
 from ..model import APART
 from ..plain_text import NAME_LIMIT, clean
-from ..schema import CellJson, RangeJson, TotalsJson, ValueJson
+from ..schema import CellJson, RangeJson, SummaryJson, TotalsJson, ValueJson
 from ..sensors.nvidia_pci import ASLEEP
 from ..uncertainty import COVERAGE_FACTOR_95, Range, Uncertain
 from . import shifts
@@ -152,7 +152,7 @@ def unmeasured(cell: CellJson) -> list[str]:
     """The devices that a cell's headline leaves out though they draw power: "GPU 0"."""
     if cell["measured_j"] is None and cell["estimated_j"] is None:
         return []  # it says so itself
-    known = {d["kind"] for d in cell["domains"] if d["energy_j"] is not None}
+    known = {d["kind"] for d in cell["domains"] if d["energy_j"] is not None} - APART
     return [
         f"{'GPU' if d['kind'] == 'gpu' else clean(d['kind'], 20)} {d['index']}"
         for d in cell["domains"]
@@ -310,9 +310,14 @@ def notes(warnings: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"note: {clean(w, REASON_LIMIT)}" for w in warnings)
 
 
-def without_runs(totals: TotalsJson) -> str:
+def without_runs(summary: SummaryJson, command: str = COMMAND) -> str:
     """What stands in the place of the totals where there are no runs: why, where that is known."""
-    return "; ".join(clean(w, WHY_LIMIT) for w in totals["warnings"]) or NOTHING_YET
+    if why := "; ".join(clean(w, WHY_LIMIT) for w in summary["totals"]["warnings"]):
+        return why
+    if command == COMMAND:
+        return NOTHING_YET
+    name = clean(summary["notebook"]["name"], WHY_LIMIT)
+    return f"Nothing measured yet. To measure it: {command} run {name}"
 
 
 NOTHING_YET = "Nothing measured yet. Put %%energy on the first line of a cell, or type %energy on."

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Real
+from typing import Any
 
 from ..errors import WrongUse
 
@@ -55,10 +55,11 @@ def wait_of(given: object) -> float:
 def hours_of(given: object) -> float:
     """The s of a number of hours. Raises WrongUse."""
     if not isinstance(given, bool) and isinstance(given, Real):
-        with suppress(OverflowError):
-            seconds = float(given) * S_PER_HOUR
-            if 0 < seconds <= LONGEST_S:  # false for NaN as well
-                return seconds
+        hours: Any = given  # typeshed's Real has no order
+        if hours > LONGEST_S / S_PER_HOUR:  # before it is a float, which it may be too large for
+            raise WrongUse(f"hours is {given!r:.40}: plans are for a year at most")
+        if hours > 0:  # false for NaN as well
+            return float(hours) * S_PER_HOUR
     raise WrongUse(f"hours is {given!r:.40}: write how many hours the run takes, such as 3 or 0.5")
 
 

@@ -18,7 +18,7 @@ from .meter import Meter
 from .outlooking import Outlooks
 from .pace import Pace
 from .past_days import PastDays
-from .planning import SLOT, Plan, pauses
+from .planning import NO_GAIN, SLOT, Plan, pauses
 from .surroundings import Surroundings
 from .telling import TO_STOP, by, until
 
@@ -201,7 +201,9 @@ class Course:
         before, self._plan = self._plan, found if isinstance(found, Plan) else None
         if isinstance(found, str):
             if not is_paused:
-                self._runs_on(f"{found} ({by(outlook)})")
+                # What pauses draw is often why there is no gain in them.
+                how = [by(outlook), *([_idle(powers)] if found == NO_GAIN else [])]
+                self._runs_on(f"{found} ({', '.join(how)})")
             return True
         if self.meter.promise is None:
             # Of the whole run: what has run already, or lies behind the outlook, is not saved on.
@@ -268,15 +270,21 @@ class Course:
 
 def _saves(plan: Plan, outlook: Outlook, powers: Powers) -> str:
     """What a plan saves, and over what it was made."""
-    idle = f"pauses assumed to draw {percent(powers.idle)} of the loop's power"
-    if powers.constant > 0:
-        idle += f" (memory's whole, {percent(ASSUMED_IDLE)} of the rest)"
-    if powers.on_anyway:
-        idle = "the machine runs anyway"
     return (
         f"saves about {percent(plan.saved_fraction)} of the emissions attributed to what is left "
-        f"of this run, {by(outlook)}{'' if powers.is_measured else f', {idle}'}"
+        f"of this run, {by(outlook)}{'' if powers.is_measured else f', {_idle(powers)}'}"
     )
+
+
+def _idle(powers: Powers) -> str:
+    """What a pause draws of the loop's power, and how that is known."""
+    if powers.on_anyway:
+        return "the machine runs anyway"
+    draws = f"draw {percent(powers.idle)} of the loop's power"
+    if powers.is_measured:
+        return f"pauses {draws}, as measured in one"
+    of_memory = f" (memory's whole, {percent(ASSUMED_IDLE)} of the rest)" if powers.constant else ""
+    return f"pauses assumed to {draws}{of_memory}"
 
 
 def constant_share(segments: Sequence[Segment]) -> float:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..errors import WrongUse
 from ..signals import raise_if_users
 from .asked import anyway_of, extend_of, hours_of
+from .left import Left
 from .pacer import Pacer
+from .watch import Watch
 
 if TYPE_CHECKING:
     from ..model import Outcome, Record
@@ -30,7 +32,8 @@ class carbon_aware(Generic[T]):  # noqa: N801  it is used as a function, like co
     trace or a typical day, again whenever a newer one comes; what pauses draw is counted against
     them, but with `on_anyway`: the machine runs anyway, and they draw nothing more. Without any of
     these, or a gain, the loop runs straight through and one line says why.
-    It may be iterated over several times, as once an epoch: each is a loop of its own.
+    It may be iterated over several times, as once an epoch: each is a loop of its own. What else
+    the loader has, such as `dataset`, is had from it.
     Raises WrongUse for what cannot be, before anything begins.
     """
 
@@ -63,14 +66,44 @@ class carbon_aware(Generic[T]):  # noqa: N801  it is used as a function, like co
         """The length of the loader. Raises TypeError where it has none."""
         return len(self._loader)  # type: ignore[arg-type]  # where it has none, that is what it says
 
+    def __bool__(self) -> bool:
+        """As of the loader: `if loader:` is asked of those that have no length, too."""
+        return bool(self._loader)
+
+    def __getattr__(self, name: str) -> Any:
+        """What else the loader has, such as `dataset` and `sampler`. Raises AttributeError."""
+        if name.startswith("_"):  # pickle and copy ask for such before there is a loader
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self._loader, name)
+
     def __iter__(self) -> Iterator[T]:
         """The items, paced."""
+        left = Left()
+        items = self._paced(left)
+        left.of(items)
+        return items
+
+    def _paced(self, left: Left) -> Iterator[T]:
         iterator = iter(self._loader)
         pacer = Pacer(*self._asked, on_anyway=self._on_anyway, around=self._around)
-        steps = 0
+        steps, is_over = 0, False
         ended: Outcome = "ok"
+
+        def end(outcome: Outcome, error: BaseException | None = None) -> None:
+            nonlocal is_over
+            if not is_over:
+                is_over = True
+                pacer.end(outcome)
+            elif isinstance(error, KeyboardInterrupt) and left.is_by(error):
+                pacer.was_interrupted()
+            self.result = pacer.result
+
+        left.begins()
+        watch = Watch(end)
+        is_known = True
         try:
             pacer.begin(_length(self._loader))
+            watch.begin()
             # The next item is there before a pause begins: nothing is paused for behind the last.
             for item in iterator:
                 if pacer.due(steps):
@@ -79,17 +112,15 @@ class carbon_aware(Generic[T]):  # noqa: N801  it is used as a function, like co
                     pacer.pause()
                 yield item
                 steps += 1
-        except GeneratorExit:  # the loop was left
-            raise
-        except KeyboardInterrupt:
-            ended = "interrupted"
-            raise
-        except BaseException:
-            ended = "error"
+        except BaseException as error:
+            ended = left.by(error)
+            # Which one went through the loop is known when it has come to where it is caught.
+            is_known = ended == "ok" or not isinstance(error, GeneratorExit)
             raise
         finally:
-            pacer.end(ended)
-            self.result = pacer.result
+            if is_known:
+                watch.forget()
+            end(ended)
 
 
 def _length(loader: object) -> int | None:

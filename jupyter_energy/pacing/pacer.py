@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from ..signals import raise_if_users
@@ -19,6 +20,8 @@ from .together import together
 if TYPE_CHECKING:
     from ..blocks import measure
     from ..model import Outcome, Record
+    from ..monitor import Monitor
+    from ..open_window import OpenWindow
     from ..shift import Shift
 
 T = TypeVar("T")
@@ -64,6 +67,7 @@ class Pacer:
         self._around: Surroundings | None = None
         self._meter: Meter = NoMeter()
         self._monotonic_s = time.monotonic if around is None else around.monotonic_s
+        self._kept: tuple[Monitor, OpenWindow] | None = None  # what has its record
         self._pid = 0
         self.result: Record | None = None
 
@@ -97,6 +101,17 @@ class Pacer:
     def end(self, outcome: Outcome = "ok") -> None:
         """The loop has ended: what was saved is reckoned, told and kept. Twice does no harm."""
         self._ours(lambda: self._end(outcome), None)
+
+    def was_interrupted(self) -> None:
+        """The loop that has ended was ended by Ctrl-C: its record says so from now on."""
+        self._ours(self._restate, None)
+
+    def _restate(self) -> None:
+        record = self.result
+        if record is not None and self._kept is not None and os.getpid() == self._pid:
+            monitor, window = self._kept
+            self.result = replace(record, outcome="interrupted")
+            monitor.refining.restate(self.result, window.notebook)
 
     def _begin(self, total_steps: int | None) -> None:
         self._pid = os.getpid()
@@ -148,6 +163,7 @@ class Pacer:
                     why = "it was over before a plan was made"
                     around.line.say(f"ran straight through: {why}", is_last=True)
             if block is not None:
+                self._kept = block.window
                 block.__exit__(_KINDS[outcome], None, None)
                 self.result = block.result
             shift = self._meter.shift() if self.result is None else self.result.shift

@@ -22,6 +22,7 @@ MOST_SLOTS = int(7 * 24 * 3600 / SLOT_S)
 # Two clocks are read one after the other: so many s are no difference; whoever holds a run keeps to
 # its slack. Of a sum: what is closer is equal.
 CLOCKS_S, ROUNDED = 1.0, 1e-9
+NO_GAIN = "no pauses would save 2 % or more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def pauses(
     if gaps and kept <= 0:
         return "past days do not clearly speak for pauses"
     if not gaps or (saved < LEAST_SAVING and not is_paused):
-        return "no pauses would save 2 % or more"
+        return NO_GAIN
     made = tuple((max(now, since + begin * SLOT), since + end * SLOT) for begin, end in gaps)
     return Plan(made, saved, left_s)
 

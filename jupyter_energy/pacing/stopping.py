@@ -7,12 +7,12 @@ awaits again. A run that is held awaits nothing: nobody would hear them before i
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, TypeVar
 
+from ..cells import depth
 from .telling import in_notebook
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ def stoppable(call: Callable[[], T]) -> T:
     if threading.current_thread() is not threading.main_thread() or raises:
         return call()
     in_kernel = in_notebook()
-    in_cell = in_kernel and _in_cell()
+    in_cell = in_kernel and depth() > 0
     is_ignored = theirs is signal.SIG_IGN
     if is_ignored and (in_cell or not in_kernel):  # else by the kernel, whose cells are over
         return call()
@@ -74,14 +74,3 @@ def stoppable(call: Callable[[], T]) -> T:
 def _module_of(handler: Any) -> str:
     """The module that a handler is of: a function, a method, or a partial."""
     return str(getattr(getattr(handler, "func", handler), "__module__", ""))
-
-
-def _in_cell() -> bool:
-    """Whether IPython itself runs this code, and catches all that it raises."""
-    frame: FrameType | None = sys._getframe()
-    while frame is not None:
-        name, module = frame.f_code.co_name, frame.f_globals.get("__name__")
-        if (name, module) == ("run_code", "IPython.core.interactiveshell"):
-            return True
-        frame = frame.f_back
-    return False

@@ -47,7 +47,8 @@ class Line:
 
         display_id, is_new = self._display_id or uuid.uuid4().hex, self._display_id is None
         self._display_id = display_id
-        show({"text/plain": shown}, display_id, update=not is_new)
+        bundle = {"text/plain": shown, "text/html": _html(shown)}
+        show(bundle, display_id, update=not is_new)
 
     def _print(self, shown: str, is_last: bool) -> None:
         if sys.stderr is None:
@@ -58,6 +59,26 @@ class Line:
         end = "\n" if is_last else ""
         print(f"\r{shown:<{self._width}}", end=end, file=sys.stderr, flush=True)
         self._width = 0 if is_last else len(shown)
+
+
+def _html(shown: str) -> str:
+    """The line as a page shows it: what happens, and below it a line for each thing to know."""
+    from ..display import markup
+
+    first, *others = clauses(shown)
+    return markup.box([markup.text(first), *map(markup.faint, others)], ())
+
+
+def clauses(shown: str) -> list[str]:
+    """What semicolons part, but for those within brackets."""
+    found, depth = [""], 0
+    for letter in shown:
+        depth += (letter == "(") - (letter == ")")
+        if letter == ";" and depth <= 0:
+            found.append("")
+        else:
+            found[-1] += letter
+    return [part.strip() for part in found if part.strip()] or [""]
 
 
 def in_notebook() -> bool:

@@ -37,8 +37,10 @@ from .shapes import (
 
 # What carbon/csv_trace.py says of a file, beside its name.
 _OF_A_FILE = re.compile(
-    r" \((?=taken as|figures of|[0-9]+ of)(taken as .{1,200}?: its column does not say)?(?:, )?"
-    r"(figures of .{1,80} kg/kWh\?)?(?:, )?([0-9]+ of [0-9]+ rows left out[^()]*)?\)$"
+    r" \((?=taken as|figures of|all its|[0-9]+ of)"
+    r"(taken as .{1,200}?: its column does not say)?(?:, )?"
+    r"(figures of .{1,80} kg/kWh\?|all its figures are 0, which are of no grid)?(?:, )?"
+    r"([0-9]+ of [0-9]+ rows left out[^()]*)?\)$"
 )
 SCOPES = {
     "direct": "direct emissions (what power plants burn)",

@@ -63,10 +63,11 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """What devices drew between cells, in W; whether all of it was measured, or some estimated."""
+    """What devices drew between cells, in W; whether all of it was measured, and whether none."""
 
     power_w: Range
     is_measured: bool
+    is_estimated: bool = False
 
 
 def held(whole: Whole, idles: Iterable[Idle]) -> list[Held]:
@@ -105,7 +106,8 @@ def paused(runs: Iterable[Record], idles: Iterable[Idle]) -> Paused | None:
     if not wanted or in_all_s < LEAST_PAUSED_S:
         return None
     power_w = sum_ranges(map(energy_range, drawn)).scaled(1 / in_all_s)
-    return Paused(power_w, all(isinstance(d.energy, Uncertain) for d in drawn))
+    measured = [isinstance(d.energy, Uncertain) for d in drawn]
+    return Paused(power_w, all(measured), not any(measured))
 
 
 def powers(job: Job, drew: Paused | None) -> Powers:
@@ -114,9 +116,18 @@ def powers(job: Job, drew: Paused | None) -> Powers:
     energy_j = job.energy_j
     if drew is None or energy_j is None or energy_j.mid <= 0:
         return assumed(job.constant)
+    # Between cells it is W that were seen, and a pause is of the same machine: of a job whose
+    # energy is given, W are divided by its own W, never a share of the cells' taken over. What
+    # sensors measured is all that their devices draw, so it holds for any job here, and so do
+    # memory's W (job.constant), which nothing that runs changes. Where nothing was measured it does
+    # not: an estimate tells what work draws, and next to nothing of a machine at rest. Beside the
+    # cells' own estimate their ratio holds, as both leave out the same; beside W that somebody
+    # knows it would make pauses free. So the rest of these is assumed.
+    if job.is_given and drew.is_estimated:
+        return assumed(job.constant)
     idle_j = drew.power_w.scaled(job.duration_s)
     idle = min(1.0, idle_j.mid / energy_j.mid)
-    if drew.is_measured and job.estimated is None:
+    if drew.is_measured and (job.estimated is None or job.is_given):
         return Powers(idle, is_measured=True)
     # The most of one over the least of the other: how far their errors are one is not known.
     most = min(1.0, idle_j.high / energy_j.low) if energy_j.low > 0 else 1.0

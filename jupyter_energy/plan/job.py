@@ -105,12 +105,13 @@ def job_of(hours: float | None, kwh: float | None, like: Job | None = None) -> J
     the energy is spread over it, are those of `like`. Raises WrongUse for what is no time and no
     energy, and where the time is not known.
     """
-    estimated = None if kwh is None else given_j(kwh)
+    estimated = given = None if kwh is None else given_j(kwh)
     if hours is None:
         if like is None or estimated is None:
             raise WrongUse("how long does it take? add --hours, such as --hours 6")
         said = f"an energy as given, in the time of {like.said}"
-        return replace(like, measured=None, estimated=estimated, said=said)
+        constant = _constant(like, like.duration_s, estimated)
+        return replace(like, measured=None, estimated=estimated, said=said, constant=constant)
     duration_s = hours * DURATION_S["h"]
     _check(duration_s, f"{hours:g} hours")
     said = "a job as long as given"
@@ -120,7 +121,16 @@ def job_of(hours: float | None, kwh: float | None, like: Job | None = None) -> J
         estimated = like.energy_j.scaled(duration_s / like.duration_s)
         said += f", at the mean power of {like.said}"
     shares = _shares([0.0] * _slots(duration_s), duration_s)
-    return Job(duration_s, shares, None, estimated, said, 0.0 if like is None else like.constant)
+    return Job(duration_s, shares, None, estimated, said, _constant(like, duration_s, given))
+
+
+def _constant(like: Job | None, duration_s: float, given: Range | None) -> float:
+    """The share that memory draws of an energy that is given, in J: it has the same W whatever
+    runs. Where none is given, its share of `like`."""
+    if like is None or like.energy_j is None or given is None:
+        return 0.0 if like is None else like.constant
+    memory_w = like.constant * like.energy_j.mid / like.duration_s
+    return min(1.0, memory_w * duration_s / given.mid)
 
 
 def given_j(kwh: float) -> Range:

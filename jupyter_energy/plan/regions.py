@@ -195,6 +195,7 @@ def item(found: Sequence[RankingJson], here: CarbonIntensity, cloud: str | None)
     change += f", instead of {reference['zone']}{_by_table(reference, here)}"
     if here.assumed:
         change += f" ({here.how})"
+    change += _why_not_the_first(ranking, best)
     if _is_of_regions(ranking):
         cost += _also(ranking, best)
     carbon = reference["carbon_g"]
@@ -219,6 +220,13 @@ def item(found: Sequence[RankingJson], here: CarbonIntensity, cloud: str | None)
         ),
         "confidence": confidence,
     }
+
+
+def _why_not_the_first(ranking: RankingJson, best: RegionJson) -> str:
+    """Why the advice is not the first row of a table that says nothing of who may run there."""
+    if _is_of_regions(ranking) or best is ranking["rows"][0]:
+        return ""
+    return ", as the cleanest in which a cloud has a region"
 
 
 def _by_table(reference: RegionJson, here: CarbonIntensity) -> str:

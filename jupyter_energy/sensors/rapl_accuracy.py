@@ -37,8 +37,9 @@ OLD_INTEL = Accuracy(
 )
 PSYS = Accuracy(
     0.30,
-    "our policy: wired by the maker of the machine; 12.2 W against 9.3 W at the battery was seen "
-    "(CodeCarbon, docs/explanation/rapl.md)",
+    # 12.2 W against 9.3 W at the battery: CodeCarbon, docs/explanation/rapl.md.
+    "our policy: what it holds differs by maker; on one laptop it told 31 % more than the battery "
+    "gave",
 )
 
 
