@@ -100,7 +100,7 @@ def row_of(kind: Kind, series: int = SERIES, seed: int = 5) -> Row:
     for _ in range(series):
         hours = np.maximum(LEAST, kind.make(random, (kind.days + 2) * 24))
         past, then = np.split(hours, [kind.days * 24])
-        ahead = typical_day([_signal(past)], BEGIN, slots)
+        ahead = typical_day([signal_of(past)], BEGIN, slots)
         actual = np.repeat(then, AN_HOUR)[:slots]
         if (one := _one(kind, job, ahead, actual)) is not None:
             told.append(one)
@@ -147,7 +147,8 @@ def _slot(moment: str) -> int:
     return round((datetime.fromisoformat(moment) - BEGIN).total_seconds() / SLOT_S)
 
 
-def _signal(hours: Numbers) -> Signal:
+def signal_of(hours: Numbers) -> Signal:
+    """The values of so many hours up to BEGIN."""
     begin, hour = BEGIN - len(hours) * timedelta(hours=1), timedelta(hours=1)
     intervals = tuple(
         Interval(begin + n * hour, begin + (n + 1) * hour, float(value), "measured")

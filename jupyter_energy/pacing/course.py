@@ -17,6 +17,7 @@ from .holding import hold
 from .meter import Meter
 from .outlooking import Outlooks
 from .pace import Pace
+from .past_days import PastDays
 from .planning import NO_GAIN, SLOT, Plan, pauses
 from .surroundings import Surroundings
 from .telling import TO_STOP, by, until
@@ -44,7 +45,7 @@ class Course:
         self.around, self.meter = around, meter
         self._extend, self._pace, self._checkpointed = extend, pace, checkpointed
         self._on_anyway = on_anyway
-        self._outlooks = Outlooks(around)
+        self._outlooks, self._past_days = Outlooks(around), PastDays()
         self._plan: Plan | None = None
         self._steps = 0
         self._began_s = self.look_s = around.monotonic_s()
@@ -190,10 +191,13 @@ class Course:
             return False
         if not is_new and not self._has_changed():
             return False
+        if self._pace.has_changed:  # to the past days it is another run
+            self._past_days = PastDays()
         self._pace.planned()
         is_paused = self._pause is not None
-        powers = self._powers()
-        found = pauses(outlook, self.around.utc(), left_s, slack_s, powers, is_paused)
+        now, powers = self.around.utc(), self._powers()
+        kept = self._past_days.kept(outlook, now, left_s, slack_s, powers)
+        found = pauses(outlook, now, left_s, slack_s, powers, is_paused, kept)
         before, self._plan = self._plan, found if isinstance(found, Plan) else None
         if isinstance(found, str):
             if not is_paused:

@@ -53,9 +53,11 @@ def pauses(
     slack_s: float,
     powers: Powers,
     is_paused: bool = False,
+    kept: float = 1.0,
 ) -> Plan | str:
     """The pauses for a run that has `left_s` to go and may be paused for `slack_s`; or why there is
-    none, in words. Where it `is_paused`, the pause that it is in is the first one."""
+    none, in words. Where it `is_paused`, the pause that it is in is the first one. `kept` of what
+    they save by the outlook is promised (past_days.py)."""
     since, series = _ahead(outlook, now)
     first_s = SLOT_S - (now - since).total_seconds()  # what is left of the slot of now
     if slack_s + CLOCKS_S < first_s or left_s <= 0:
@@ -77,9 +79,11 @@ def pauses(
     now_cost = _at_once(series, first_s, left_s)
     if not math.isfinite(now_cost):
         return "its values have a gap where the run would be"
-    saved = 0.0 if now_cost <= 0 else 1 - cost / now_cost
+    saved = 0.0 if now_cost <= 0 else kept * (1 - cost / now_cost)
     edges = [-1, *slots]
     gaps = [(a + 1, b) for a, b in pairwise(edges) if b > a + 1]
+    if gaps and kept <= 0:
+        return "past days do not clearly speak for pauses"
     if not gaps or (saved < LEAST_SAVING and not is_paused):
         return NO_GAIN
     made = tuple((max(now, since + begin * SLOT), since + end * SLOT) for begin, end in gaps)
@@ -98,10 +102,10 @@ def _run_first(
     if not math.isfinite(series[0]):
         return None
     cost = min(first_s, left_s) / SLOT_S * series[0]
-    work = _work(left_s - first_s)
+    work = work_of(left_s - first_s)
     if not work:
         return cost, (0,)
-    price = series[1 : 1 + len(work) + _slots(slack_s)]
+    price = series[1 : 1 + len(work) + slots_of(slack_s)]
     found = cheapest(work, price, powers.idle, powers.resume_s / SLOT_S)
     if found is None:
         return None
@@ -119,8 +123,8 @@ def _pause_first(
     """The best way that is paused until the next slot at least; None where there is none."""
     if slack_s + CLOCKS_S < first_s:
         return None
-    work, resume = _work(left_s), powers.resume_s / SLOT_S
-    price = series[1 : 1 + len(work) + _slots(slack_s - first_s)]
+    work, resume = work_of(left_s), powers.resume_s / SLOT_S
+    price = series[1 : 1 + len(work) + slots_of(slack_s - first_s)]
     # Whenever it goes on, it does so in the slot of its first work. Of a pause that it is in
     # already, that is not counted any more.
     first = [work[0] + (0.0 if is_paused else resume), *work[1:]]
@@ -131,12 +135,12 @@ def _pause_first(
     return drawn + found.cost, tuple(1 + slot for slot in found.slots)
 
 
-def _slots(seconds: float) -> int:
+def slots_of(seconds: float) -> int:
     """How many whole slots there are."""
     return max(0, int((seconds + CLOCKS_S) // SLOT_S))
 
 
-def _work(run_s: float) -> list[float]:
+def work_of(run_s: float) -> list[float]:
     """How much of each slot a run of `run_s` takes that begins with one."""
     count = math.ceil(run_s / SLOT_S)
     return [] if count < 1 else [*[1.0] * (count - 1), run_s / SLOT_S - (count - 1)]
@@ -144,7 +148,7 @@ def _work(run_s: float) -> list[float]:
 
 def _at_once(series: list[float], first_s: float, run_s: float) -> float:
     """What a run from now on costs, of whose slot `first_s` are left; NaN where nobody knows."""
-    work = [min(first_s, run_s) / SLOT_S, *_work(run_s - first_s)]
+    work = [min(first_s, run_s) / SLOT_S, *work_of(run_s - first_s)]
     if len(series) < len(work):
         return math.nan
     return math.fsum(share * value for share, value in zip(work, series, strict=False))
@@ -168,15 +172,17 @@ def start(
     powers: Powers,
     is_waiting: bool = False,
     like: str = "",
+    kept: float = 1.0,
 ) -> Start | str:
     """When a run of `run_s` had best begin that is held until then and draws what `powers` says of
     a pause, `wait_s` from now at the latest; or why it is now, in words. `like` says what the run's
-    power is taken from (held.draws)."""
+    power is taken from (held.draws); `kept` of what a start saves by the outlook is promised
+    (past_days.py)."""
     if outlook.basis == "typical day" and run_s > LONGEST_BY_TYPICAL_DAY_S:
         return "a typical day tells nothing of the start of a run of more than 12 h"
     since, series = _ahead(outlook, now)
     passed_s = (now - since).total_seconds()
-    work, latest = _work(run_s), _slots(wait_s + passed_s)
+    work, latest = work_of(run_s), slots_of(wait_s + passed_s)
     if latest < 1:
         if is_waiting:
             return "no time is left to wait"
@@ -191,9 +197,10 @@ def start(
     now_cost = _at_once(series, SLOT_S - passed_s, run_s)
     if not math.isfinite(now_cost):
         return "its values have a gap where the run would be"
-    found = _best_held(
-        series, passed_s, work, min(latest, len(series) - len(work)), now_cost, powers
-    )
+    if kept <= 0:
+        return "past days do not clearly speak for a later start"
+    latest = min(latest, len(series) - len(work))
+    found = _best_held(series, passed_s, work, latest, now_cost, powers, kept)
     least = ROUNDED if is_waiting else LEAST_SAVING
     if found.most < least:
         return "no later start would save 2 % or more"
@@ -227,6 +234,7 @@ def _best_held(
     latest: int,
     now_cost: float,
     powers: Powers,
+    kept: float,
 ) -> _Held:
     """The best start of a run, now or with one of the slots from the next one on."""
     import numpy as np
@@ -234,7 +242,7 @@ def _best_held(
     if now_cost <= 0:
         return _Held(0, 0.0, 0.0, 0, 0.0, 0.0)
     later = starts(work, series[1:])[: max(0, latest)] * J_PER_KWH
-    runs = np.append([now_cost], later) / now_cost
+    runs = 1 - kept * (1 - np.append([now_cost], later) / now_cost)
     waits = drawn_until(series, powers.idle / now_cost, passed_s / SLOT_S)[: len(runs)]
     # What running now costs is known, and so one of them is.
     held, free = (earliest_best(costs) or 0 for costs in (runs + waits, runs))

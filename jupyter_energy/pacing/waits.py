@@ -19,6 +19,7 @@ from .holding import hold
 from .known import powers
 from .meter import Meter, NoMeter, WindowMeter
 from .outlooking import Outlooks
+from .past_days import PastDays
 from .planning import SLOT, Start, start
 from .stopping import Stopped, stoppable
 from .surroundings import Surroundings, here
@@ -117,7 +118,7 @@ class Wait:
         """`powers` tells what a wait draws; it is asked once, where there is a forecast."""
         self._around, self._meter = around, meter
         self._find_powers, self._powers = powers, Powers()
-        self._outlooks = Outlooks(around)
+        self._outlooks, self._past_days = Outlooks(around), PastDays()
         self._told = around.utc()  # until when it waits, as it was told last
 
     def held(self, run_s: float, wait_s: float) -> Waited:
@@ -131,7 +132,7 @@ class Wait:
         if outlook is None:
             return self._now(self._outlooks.why or f"no forecast came within {ANSWER_S:g} s")
         self._powers = self._find_powers()
-        found = start(outlook, around.utc(), run_s, wait_s, self._powers, like=self._like)
+        found = self._start(outlook, run_s, wait_s)
         if isinstance(found, str):
             return self._now(f"{found} ({by(outlook)})")
         begins, saved = found.at, found.saved_fraction
@@ -168,6 +169,13 @@ class Wait:
         )
         return Waited(waited_s, begins, saved, outlook.basis, outlook.source, None)
 
+    def _start(
+        self, outlook: Outlook, run_s: float, wait_s: float, is_waiting: bool = False
+    ) -> Start | str:
+        now = self._around.utc()
+        kept = self._past_days.kept(outlook, now, run_s, wait_s)
+        return start(outlook, now, run_s, wait_s, self._powers, is_waiting, self._like, kept)
+
     def _moved(self, run_s: float, latest: datetime) -> datetime | None:
         """Another start, by what has come since; None: as it was."""
         now = self._around.utc()
@@ -176,7 +184,7 @@ class Wait:
             self._outlooks.ask(run_s + max(0.0, left_s))
         if not self._outlooks.taken() or (outlook := self._outlooks.last) is None:
             return None
-        found = start(outlook, now, run_s, left_s, self._powers, is_waiting=True)
+        found = self._start(outlook, run_s, left_s, is_waiting=True)
         if isinstance(found, str):
             return now
         if abs(found.at - self._told) >= SLOT:
